@@ -1,0 +1,1 @@
+"""Turns numbers into machines: the sizing plan and the Pulumi program that provisions it."""

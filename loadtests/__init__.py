@@ -1,0 +1,1 @@
+"""Open-arrival load tests and the gate that judges them."""

@@ -1,0 +1,1 @@
+"""The search service: nodes, routers and the indexer, with S3 as the truth."""
