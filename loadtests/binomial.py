@@ -1,0 +1,55 @@
+"""Exact binomial tails: what a count of bad events says about the true share behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+
+def at_most(count: int, total: int, share: float) -> float:
+    """P(X <= count) for X ~ Bin(total, share)."""
+    return min(1.0, math.fsum(_terms(range(0, min(count, total) + 1), total, share)))
+
+
+def at_least(count: int, total: int, share: float) -> float:
+    """P(X >= count) for X ~ Bin(total, share)."""
+    return min(1.0, math.fsum(_terms(range(max(count, 0), total + 1), total, share)))
+
+
+def below(count: int, total: int, share: float, alpha: float) -> bool:
+    """Whether ``count`` of ``total`` shows, with confidence 1 - alpha, a true share below ``share``."""
+    return total > 0 and at_most(count, total, share) <= alpha
+
+
+def above(count: int, total: int, share: float, alpha: float) -> bool:
+    """Whether ``count`` of ``total`` shows, with confidence 1 - alpha, a true share above ``share``."""
+    return total > 0 and at_least(count, total, share) <= alpha
+
+
+def most_allowed(total: int, share: float, alpha: float) -> int:
+    """The largest count for which ``below`` holds, or -1 when ``total`` is too small for any."""
+    cumulated = 0.0
+    for count, term in enumerate(_terms(range(0, total + 1), total, share)):
+        cumulated += term
+        if cumulated > alpha:
+            return count - 1
+    return total
+
+
+def runs_required(runs: int, alpha: float) -> int:
+    """How many of ``runs`` must be good before "half of all runs are bad" is refuted (sign test).
+
+    5 runs need 5 (0.5^5 = 3.1 %), 10 need 9 (1.07 %). Fewer runs than can refute it all have to be good.
+    """
+    for good in range(runs, 0, -1):
+        if at_least(good, runs, 0.5) > alpha:
+            return min(good + 1, runs)
+    return runs
+
+
+def _terms(counts: range, total: int, share: float) -> Iterator[float]:
+    log_share, log_rest = math.log(share), math.log1p(-share)
+    log_total = math.lgamma(total + 1)
+    for count in counts:
+        ways = log_total - math.lgamma(count + 1) - math.lgamma(total - count + 1)
+        yield math.exp(ways + count * log_share + (total - count) * log_rest)
