@@ -1,0 +1,47 @@
+"""Durations as people write them on a page or a command line: `90s`, `10m`, `1h30m`, `0.25s`."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of a duration. Raises ValueError with a sentence when the text is none."""
+    found = _DURATION.fullmatch(text.strip())
+    if not text.strip() or found is None:
+        raise ValueError(
+            f"`{text}` is not a duration: write hours, minutes and seconds as in 90s, 10m or 1h30m"
+        )
+    hours, minutes, seconds = (float(found[unit] or 0) for unit in "hms")
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def spoken(seconds: float) -> str:
+    """The shortest exact writing of a duration: 90 -> `1m30s`, 0.25 -> `0.25s`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else ""]
+    if rest or not (hours or minutes):
+        parts.append(f"{round(rest, 3):g}s")
+    return "".join(parts)
+
+
+class Duration(click.ParamType[float]):
+    """A click parameter in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = Duration()

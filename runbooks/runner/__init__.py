@@ -1,0 +1,1 @@
+"""The grammar of a runbook page, its lint, and the runner that obeys it."""
