@@ -1,0 +1,1 @@
+"""From text to vectors: the splitter that makes chunks and the models that embed them."""

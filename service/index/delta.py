@@ -1,0 +1,57 @@
+"""The rows written since the base: few, searched exactly, so that a write can be found as soon as it is applied."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from service.index.base import Labels, best_rows
+from service.storage.shards import Record
+
+Vectors = npt.NDArray[np.float32]
+FIRST_CAPACITY = 256
+
+
+class Delta:
+    """Chunks in the order they were written. Rows of replaced documents stay, dead, until the next base."""
+
+    def __init__(self, dims: int) -> None:
+        self._vectors = np.empty((FIRST_CAPACITY, dims), np.float32)
+        self._live = np.zeros(FIRST_CAPACITY, dtype=bool)
+        self._owners: list[tuple[Record, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def add(self, record: Record) -> range:
+        """Append a record's chunks; returns their row numbers."""
+        first, end = len(self._owners), len(self._owners) + len(record.chunks)
+        self._grow(end)
+        self._vectors[first:end] = record.vectors
+        self._live[first:end] = True
+        self._owners.extend((record, ordinal) for ordinal in range(len(record.chunks)))
+        return range(first, end)
+
+    def _grow(self, needed: int) -> None:
+        capacity = len(self._live)
+        if needed <= capacity:
+            return
+        capacity = max(needed, capacity * 2)
+        vectors = np.empty((capacity, self._vectors.shape[1]), np.float32)
+        vectors[: len(self._owners)] = self._vectors[: len(self._owners)]
+        live = np.zeros(capacity, dtype=bool)
+        live[: len(self._owners)] = self._live[: len(self._owners)]
+        self._vectors, self._live = vectors, live
+
+    def kill(self, rows: range) -> None:
+        """Leave these rows out of answers from now on."""
+        self._live[rows.start : rows.stop] = False
+
+    def owner(self, row: int) -> tuple[Record, int]:
+        """The record that a row came from, and the chunk's ordinal in it."""
+        return self._owners[row]
+
+    def search(self, vector: Vectors, count: int) -> tuple[Labels, Vectors]:
+        """The `count` live rows with the largest cosine similarity to `vector` (dims,)."""
+        used = len(self._owners)
+        return best_rows(self._vectors[:used], self._live[:used], vector, count)

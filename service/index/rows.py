@@ -1,0 +1,113 @@
+"""The live chunks of a shard as a table: what a snapshot keeps apart from the graph, and a base serves from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from service.storage.entry import Damaged
+from service.storage.shards import Record
+
+Vectors = npt.NDArray[np.float32]
+DIGEST_BYTES = 16
+
+
+def schema(dims: int) -> pa.Schema:
+    """The columns of a rows file; `text` is the chunk's."""
+    return pa.schema(
+        [
+            ("source_id", pa.string()),
+            ("ordinal", pa.int32()),
+            ("position", pa.int64()),
+            ("item", pa.int32()),
+            ("content_hash", pa.binary()),
+            ("title", pa.string()),
+            ("text", pa.string()),
+            ("vector", pa.list_(pa.float32(), dims)),
+        ]
+    )
+
+
+class Rows(NamedTuple):
+    """A table of `schema` and its vectors as one (rows, dims) array over the same memory."""
+
+    table: pa.Table
+    vectors: Vectors
+
+    def records(self) -> Iterator[Record]:
+        """The rows as the records that made them, one per document."""
+        columns = [self.table.column(name).to_pylist() for name in self.table.schema.names[:-1]]
+        first = 0
+        sources = columns[0]
+        for row in range(1, len(sources) + 1):
+            if row == len(sources) or sources[row] != sources[first]:
+                yield self._record(columns, first, row)
+                first = row
+
+    def _record(self, columns: list[list[object]], first: int, end: int) -> Record:
+        source_id, _, position, item, content_hash, title, text = columns
+        return Record(
+            position=position[first],  # type: ignore[arg-type]
+            item=item[first],  # type: ignore[arg-type]
+            source_id=source_id[first],  # type: ignore[arg-type]
+            title=title[first],  # type: ignore[arg-type]
+            content_hash=content_hash[first],  # type: ignore[arg-type]
+            chunks=text[first:end],  # type: ignore[arg-type]
+            vectors=self.vectors[first:end],
+        )
+
+
+def from_records(records: Iterable[Record], dims: int) -> Rows:
+    """The rows of live records, each document's chunks beside one another."""
+    live = [record for record in records if record.chunks]
+    plain: dict[str, list[object]] = {name: [] for name in schema(dims).names[:-1]}
+    for record in live:
+        count = len(record.chunks)
+        plain["ordinal"].extend(range(count))
+        plain["text"].extend(record.chunks)
+        for name in ("source_id", "position", "item", "content_hash", "title"):
+            plain[name].extend([getattr(record, name)] * count)
+    vectors = np.concatenate([record.vectors for record in live]) if live else np.empty((0, dims), np.float32)
+    arrays = [pa.array(values, schema(dims).field(name).type) for name, values in plain.items()]
+    arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dims))
+    return Rows(pa.Table.from_arrays(arrays, schema=schema(dims)), vectors)
+
+
+def save(rows: Rows, path: Path) -> None:
+    """Write rows as an Arrow IPC file, which `load` maps into memory."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.table.schema) as writer:
+        writer.write_table(rows.table.combine_chunks())
+
+
+def load(path: Path, dims: int) -> Rows:
+    """Map a rows file; raises Damaged where it isn't one with vectors of `dims`."""
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(f"{path.name}: not a rows file: {error}") from error
+    if not table.schema.equals(schema(dims)):
+        raise Damaged(f"{path.name}: columns {table.schema.names}, expected vectors of {dims} dimensions")
+    chunks = [chunk.values.to_numpy() for chunk in table.column("vector").chunks]
+    flat = chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, np.float32), *chunks])
+    return Rows(table, flat.reshape(-1, dims))
+
+
+def record_digest(record: Record) -> int:
+    """A record's share of a shard's digest: one term per chunk, from (source_id, ordinal, content hash)."""
+    total = 0
+    for ordinal in range(len(record.chunks)):
+        name = f"{record.source_id}\0{ordinal}\0".encode() + record.content_hash
+        total += int.from_bytes(hashlib.blake2b(name, digest_size=DIGEST_BYTES).digest(), "big")
+    return total
+
+
+def digest_text(total: int) -> str:
+    """A sum of record digests as text. Sums don't depend on order, and replacing a document subtracts it."""
+    modulus = 1 << (8 * DIGEST_BYTES)
+    return f"{total % modulus:032x}"

@@ -1,0 +1,1 @@
+"""The indexer: turns the documents log into shard logs, exactly once, however often it is killed."""

@@ -1,0 +1,120 @@
+"""The indexer's step: documents [from, to) become one entry in every shard log, or somebody else's stands there.
+
+A shard entry is legal only where it starts at its predecessor's end. Whoever loses a number reads the winner and
+works out anew what is missing, so any number of indexers, killed at any instant, index each document once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+from uuid import uuid4
+
+from service.embedding.model import Embedder
+from service.indexer.fold import Seen
+from service.indexer.records import records_of
+from service.storage.builds import Build
+from service.storage.documents import Written, documents_log, from_entry
+from service.storage.log import Append, Overtaken, Tail, tail_of
+from service.storage.objects import ObjectStore
+from service.storage.shards import Record, shard_log, shard_of, to_rows
+
+STEP_ENTRIES = 16
+STEP_DOCUMENTS = 2_000
+
+log = logging.getLogger(__name__)
+
+
+class Step(NamedTuple):
+    """What one step did."""
+
+    entries: int
+    documents: int
+    chunks: int
+    rejected: int
+
+
+class Indexer:
+    """Brings the shards of one build up to the documents log, step by step. Not for use by several threads."""
+
+    def __init__(self, documents: ObjectStore, index: ObjectStore, build: Build, embedder: Embedder) -> None:
+        self._build = build
+        self._embedder = embedder
+        self._documents = documents_log(documents)
+        shards = range(build.recipe.shards)
+        self._logs = [shard_log(index, build.id, shard, build.recipe.embedding.dims) for shard in shards]
+        self._tails = [Tail() for _ in shards]
+        self._read = Tail()
+        self._seen = Seen()
+
+    @property
+    def position(self) -> int:
+        """The documents position that every shard has reached."""
+        return min(tail.end for tail in self._tails) - 1
+
+    def catch_up(self) -> None:
+        """Find where each shard log ends, and take in the request ids of all documents indexed so far."""
+        self._tails = [one.tail(tail.number) for one, tail in zip(self._logs, self._tails, strict=True)]
+        behind = self.position - self._read.number
+        for entry in islice(self._documents.follow(self._read), max(0, behind)):
+            self._seen.remember(self._seen.first_writes(from_entry(entry)))
+            self._read = tail_of(entry)
+
+    def step(self) -> Step:
+        """
+        Index the next documents, at most STEP_ENTRIES entries of them.
+
+        Idempotent at every instant: what a crash or an error leaves undone the next step does.
+        """
+        written, tail = self._next_documents()
+        if tail == self._read:
+            return Step(0, 0, 0, 0)
+        fresh = self._seen.first_writes(written)
+        records = records_of(fresh.documents, self._build.recipe, self._embedder)
+        for shard in range(len(self._logs)):
+            self._extend(shard, records, tail.number + 1)
+        entries = tail.number - self._read.number
+        self._seen.remember(fresh)
+        self._read = tail
+        return _summary(entries, records)
+
+    def _next_documents(self) -> tuple[list[Written], Tail]:
+        written: list[Written] = []
+        tail = self._read
+        for _ in range(STEP_ENTRIES):
+            entry = self._documents.next_after(tail)
+            if entry is None or len(written) >= STEP_DOCUMENTS:
+                break
+            written.extend(from_entry(entry))
+            tail = tail_of(entry)
+        return written, tail
+
+    def _extend(self, shard: int, records: Sequence[Record], end: int) -> None:
+        """Append to a shard log what it lacks of these records, up to documents position `end` (exclusive)."""
+        shards = len(self._logs)
+        while (tail := self._tails[shard]).end < end:
+            missing = [
+                record
+                for record in records
+                if record.position >= tail.end and shard_of(record.source_id, shards) == shard
+            ]
+            rows = to_rows(missing, self._build.recipe.embedding.dims)
+            append = Append(self._logs[shard], tail, rows, uuid4().hex, (tail.end, end))
+            try:
+                self._tails[shard] = tail_of(append.run())
+            except Overtaken as overtaken:
+                log.info("another indexer was first", extra={"reason": str(overtaken)})
+                self._tails[shard] = tail_of(overtaken.entry)
+
+
+def _summary(entries: int, records: Sequence[Record]) -> Step:
+    for record in records:
+        if record.rejected:
+            log.warning(
+                "document rejected",
+                extra={"source_id": record.source_id, "position": record.position, "reason": record.rejected},
+            )
+    chunks = sum(len(record.chunks) for record in records)
+    return Step(entries, len(records), chunks, sum(bool(record.rejected) for record in records))

@@ -1,0 +1,105 @@
+"""The indexer process: make or find the slot's build, then step for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from prometheus_client import Counter, Gauge
+
+from service.embedding import model
+from service.embedding.splitter import SPLITTER
+from service.indexer.indexer import Indexer
+from service.serving import Service
+from service.settings import Parameters, Process, load_parameters
+from service.storage import conformance
+from service.storage.builds import Build, Recipe, Slots
+from service.storage.entry import Damaged
+from service.storage.objects import ObjectStore, StoreError
+
+FIRST_IDLE_SECONDS = 0.05
+LONGEST_IDLE_SECONDS = 0.5
+ERROR_PAUSE_SECONDS = 1.0
+
+POSITION = Gauge("vectorfleet_indexer_position", "Documents position that every shard log has reached")
+DOCUMENTS = Counter("vectorfleet_indexer_documents_total", "Documents indexed, duplicates left out")
+CHUNKS = Counter("vectorfleet_indexer_chunks_total", "Chunks embedded and written")
+REJECTED = Counter("vectorfleet_indexer_rejected_total", "Documents that can never be embedded")
+STEP_SECONDS = Gauge("vectorfleet_indexer_step_seconds", "Length of the last step that indexed anything")
+
+log = logging.getLogger(__name__)
+
+
+def recipe_of(parameters: Parameters, embedder: model.Embedder) -> Recipe:
+    """The recipe that a build of this configuration has."""
+    return Recipe(
+        embedding=parameters.embedding,
+        chunking=parameters.chunking,
+        index=parameters.index,
+        shards=parameters.fleet.shards,
+        fingerprint=f"{SPLITTER} {embedder.fingerprint}",
+    )
+
+
+class IndexerProcess:
+    """An indexer with its loop and its readiness."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._build: Build | None = None
+        self._indexer: Indexer | None = None
+        self._error = ""
+
+    def run(self) -> int:
+        """Serve health and index until told to stop; returns the exit code."""
+        return Service([], self._readiness, [self._work]).serve(self._process)
+
+    def _readiness(self) -> tuple[bool, object]:
+        if self._indexer is None or self._build is None:
+            return False, {"ready": False, "reason": self._error or "catching up with the shard logs"}
+        return True, {
+            "ready": True,
+            "build": self._build.id,
+            "position": self._indexer.position,
+            "error": self._error,
+        }
+
+    def _start(self) -> Indexer:
+        parameters = load_parameters(self._process.parameters)
+        documents, index = ObjectStore(parameters.storage.documents), ObjectStore(parameters.storage.index)
+        conformance.check(index)
+        embedder = model.load(parameters.embedding)
+        self._build = Slots(index).claim(self._process.slot, recipe_of(parameters, embedder))
+        indexer = Indexer(documents, index, self._build, embedder)
+        indexer.catch_up()
+        log.info("indexing", extra={"build": self._build.id, "position": indexer.position})
+        return indexer
+
+    async def _work(self) -> None:
+        self._indexer = await asyncio.to_thread(self._start)
+        pause = FIRST_IDLE_SECONDS
+        while True:
+            POSITION.set(self._indexer.position)
+            try:
+                worked = await asyncio.to_thread(self._step, self._indexer)
+                self._error = ""
+            except (StoreError, Damaged) as error:
+                self._error = str(error)
+                log.warning("step failed; trying again", extra={"reason": self._error})
+                await asyncio.sleep(ERROR_PAUSE_SECONDS)
+                continue
+            pause = FIRST_IDLE_SECONDS if worked else min(pause * 2, LONGEST_IDLE_SECONDS)
+            if not worked:
+                await asyncio.sleep(pause)
+
+    @staticmethod
+    def _step(indexer: Indexer) -> bool:
+        started = time.monotonic()
+        step = indexer.step()
+        if step.entries:
+            STEP_SECONDS.set(time.monotonic() - started)
+            DOCUMENTS.inc(step.documents)
+            CHUNKS.inc(step.chunks)
+            REJECTED.inc(step.rejected)
+        return step.entries > 0

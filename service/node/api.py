@@ -1,0 +1,115 @@
+"""A node's HTTP API: search and look up in its shard, for routers."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.node.messages import (
+    MEDIA_TYPE,
+    Found,
+    LookupAnswer,
+    ShardAnswer,
+    ShardLookup,
+    ShardQuery,
+)
+from service.node.replica import Replica
+from service.problems import Problem
+
+T = TypeVar("T")
+
+SEARCH_SECONDS = Histogram(
+    "vectorfleet_node_search_seconds",
+    "Time a node spends on one search",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+)
+BEHIND = Counter("vectorfleet_node_behind_total", "Requests refused because the position was not reached in time")
+POSITION = Gauge("vectorfleet_node_position", "Documents position that answers reflect")
+ROWS = Gauge("vectorfleet_node_rows", "Live chunks")
+DELTA_ROWS = Gauge("vectorfleet_node_delta_rows", "Chunks written since the base")
+GENERATION = Gauge("vectorfleet_node_generation", "Generation of the base; 0 without one")
+READY = Gauge("vectorfleet_node_ready", "1 when restored, replayed and answering as exact search does")
+STALE = Gauge("vectorfleet_node_stale", "1 when a damaged log entry stops the replay")
+
+
+class NodeApi:
+    """The routes of one replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        POSITION.set_function(lambda: replica.position)
+        ROWS.set_function(lambda: replica.index.rows)
+        DELTA_ROWS.set_function(lambda: len(replica.index.delta))
+        GENERATION.set_function(lambda: replica.generation)
+        READY.set_function(lambda: replica.ready)
+        STALE.set_function(lambda: bool(replica.stale))
+
+    def routes(self) -> list[Route]:
+        """Search and lookup."""
+        return [
+            Route("/search", self.search, methods=["POST"]),
+            Route("/lookup", self.lookup, methods=["POST"]),
+        ]
+
+    def readiness(self) -> tuple[bool, object]:
+        """Ready means right: restored, replayed to the head seen at start, canaries answered."""
+        return self._replica.ready, self._replica.describe()
+
+    async def search(self, request: Request) -> Response:
+        """Nearest documents of the shard."""
+        query = _decode(await request.body(), ShardQuery)
+        vector = query.array()
+        if vector.shape != (self._replica.shard.dims,) or not np.isfinite(vector).all():
+            raise Problem(
+                422,
+                f"the vector has shape {vector.shape}; needed are {self._replica.shard.dims} finite numbers",
+            )
+        await self._ready_for(query.build, query.min_position, query.wait_seconds)
+        with SEARCH_SECONDS.time():
+            hits = self._replica.index.search(vector, query.k, exact=query.exact)
+        return _encoded(ShardAnswer(self._replica.position, hits))
+
+    async def lookup(self, request: Request) -> Response:
+        """What the shard holds of the given documents."""
+        query = _decode(await request.body(), ShardLookup)
+        await self._ready_for(query.build, query.min_position, query.wait_seconds)
+        index = self._replica.index
+        held = {source_id: index.held(source_id) for source_id in query.source_ids}
+        found = {
+            source_id: Found(document.position, document.item, document.content_hash.hex())
+            for source_id, document in held.items()
+            if document is not None
+        }
+        return _encoded(LookupAnswer(self._replica.position, found))
+
+    async def _ready_for(self, build: str, min_position: int, wait_seconds: float) -> None:
+        replica = self._replica
+        if not replica.ready:
+            raise Problem(503, "this replica is still restoring; ask another")
+        if build != replica.shard.build.id:
+            raise Problem(409, f"this replica serves build {replica.shard.build.id}, the request names {build}")
+        if not await replica.reaches(min_position, wait_seconds):
+            BEHIND.inc()
+            raise Problem(
+                503,
+                f"position {replica.position} is applied, {min_position} was asked for",
+                position=replica.position,
+                retry_after_seconds=1,
+            )
+
+
+def _decode(body: bytes, shape: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(body, type=shape)
+    except msgspec.MsgspecError as error:
+        raise Problem(422, f"not a {shape.__name__}: {error}") from error
+
+
+def _encoded(answer: object) -> Response:
+    return Response(msgspec.msgpack.encode(answer), media_type=MEDIA_TYPE)

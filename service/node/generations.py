@@ -1,0 +1,122 @@
+"""When a node's delta has grown, one replica has another process build the next generation; all of them adopt it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+
+import msgspec
+
+from service.index.shard import RECALL_FLOOR, canary_recall
+from service.node.replica import Replica
+from service.node.restore import Opened, open_snapshot
+from service.storage.entry import Damaged
+from service.storage.objects import Refused, StoreError
+
+LARGE_DELTA_ROWS = 10_000
+LARGE_DELTA_SHARE = 0.25
+QUIET_SECONDS = 3.0
+QUIET_DELTA_ROWS = 500
+CLAIM_SECONDS = 120.0
+POLL_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who builds a generation, since when by the store's clock. Advisory: double work does no harm."""
+
+    instance: str
+    at_ms: int
+
+
+def is_due(*, delta_rows: int, base_rows: int, quiet_seconds: float) -> bool:
+    """Whether the delta is worth a new generation: when it is large, or fair-sized and nobody is writing."""
+    large = max(LARGE_DELTA_ROWS, int(base_rows * LARGE_DELTA_SHARE))
+    return delta_rows >= large or (delta_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS)
+
+
+class Generations:
+    """Watches one replica's delta and its shard's snapshots."""
+
+    def __init__(self, replica: Replica, instance: str) -> None:
+        self._replica = replica
+        self._instance = instance
+        self._refused: set[str] = set()
+
+    async def run(self) -> None:
+        """Adopt newer snapshots and build when it is due, for ever."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self._adopt_newest()
+                if self._is_due() and await asyncio.to_thread(self._claimed):
+                    await self._build()
+            except StoreError as error:
+                log.warning("generations: the store did not answer; trying again", extra={"reason": str(error)})
+
+    async def _adopt_newest(self) -> None:
+        names = await asyncio.to_thread(self._replica.shard.snapshots)
+        for name in names:
+            position = int(name.split("-")[0])
+            if position <= self._replica.base_position or name in self._refused:
+                return
+            if position > self._replica.position:
+                continue
+            try:
+                opened = await asyncio.to_thread(self._open, name)
+            except Damaged as damage:
+                self._refused.add(name)
+                log.error("snapshot refused", extra={"reason": str(damage)})
+                continue
+            self._replica.adopt(opened)
+            return
+
+    def _open(self, name: str) -> Opened:
+        opened = open_snapshot(self._replica.shard, name)
+        recall = canary_recall(opened.index)
+        if recall < RECALL_FLOOR:
+            raise Damaged(f"snapshot {name}: its canaries find {recall:.2f} of what exact search finds")
+        return opened
+
+    def _is_due(self) -> bool:
+        index = self._replica.index
+        return is_due(
+            delta_rows=len(index.delta),
+            base_rows=len(index.base.live) if index.base is not None else 0,
+            quiet_seconds=time.monotonic() - self._replica.applied_at,
+        )
+
+    def _claimed(self) -> bool:
+        """Claim the next generation; a claim that has outlived its builder may be taken over."""
+        shard = self._replica.shard
+        key = f"builds/{shard.build.id}/shard-{shard.shard:02d}/claims/{self._replica.generation + 1:06d}.json"
+        now_ms = shard.store.clock.now_ms()
+        body = msgspec.json.encode(Claim(self._instance, now_ms))
+        try:
+            shard.store.create(key, body)
+            return True
+        except Refused:
+            stored = shard.store.get(key)
+        if now_ms - msgspec.json.decode(stored.body, type=Claim).at_ms < CLAIM_SECONDS * 1000:
+            return False
+        try:
+            shard.store.replace(key, body, stored.etag)
+        except Refused:
+            return False
+        return True
+
+    async def _build(self) -> None:
+        """Run the builder to its end: the serving process never holds more than its own copy and the next."""
+        replica = self._replica
+        arguments = ("--entry", str(replica.tail.number), "--generation", str(replica.generation + 1))
+        child = await asyncio.create_subprocess_exec(sys.executable, "-m", "service", "build", *arguments)
+        try:
+            code = await child.wait()
+        finally:
+            if child.returncode is None:
+                child.kill()
+        if code:
+            log.error("the builder failed; the base and delta serve on", extra={"exit_code": code})

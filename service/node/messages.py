@@ -1,0 +1,57 @@
+"""What a router and a node say to each other, as msgpack: vectors travel as raw float32."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from service.index.shard import Hit
+
+MEDIA_TYPE = "application/msgpack"
+
+
+class ShardQuery(msgspec.Struct, frozen=True):
+    """Search one shard of `build`, at `min_position` or later, waiting for it at most `wait_seconds`."""
+
+    build: str
+    vector: bytes
+    k: int
+    exact: bool = False
+    min_position: int = 0
+    wait_seconds: float = 0.0
+
+    def array(self) -> npt.NDArray[np.float32]:
+        """The vector, shape (dims,)."""
+        return np.frombuffer(self.vector, np.float32)
+
+
+class ShardAnswer(msgspec.Struct, frozen=True):
+    """One shard's nearest documents, as of `position`."""
+
+    position: int
+    hits: list[Hit]
+
+
+class ShardLookup(msgspec.Struct, frozen=True):
+    """Which of these documents does one shard of `build` hold?"""
+
+    build: str
+    source_ids: list[str]
+    min_position: int = 0
+    wait_seconds: float = 0.0
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Where a held document was written, and the sha256 of its title and text in hex."""
+
+    position: int
+    item: int
+    content_hash: str
+
+
+class LookupAnswer(msgspec.Struct, frozen=True):
+    """The documents held, by source_id; what isn't there isn't held."""
+
+    position: int
+    documents: dict[str, Found]

@@ -1,0 +1,162 @@
+"""A replica's state: its index, how far it has applied the shard log, and whether its answers may be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from service.index.shard import RECALL_FLOOR, ShardIndex, canary_recall
+from service.node.restore import Applied, Opened, ShardStore, read_next, restore, tail_at
+from service.storage.entry import Damaged
+from service.storage.log import Tail, tail_of
+from service.storage.objects import Unanswered
+from service.storage.shards import from_entry
+
+FIRST_IDLE_SECONDS = 0.05
+LONGEST_IDLE_SECONDS = 0.5
+DAMAGE_PAUSE_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Replica:
+    """
+    One shard of one build in memory.
+
+    Records are applied and searches answered on the event loop, so neither needs a lock; whatever waits for S3
+    or loads files runs in a thread.
+    """
+
+    def __init__(self, shard: ShardStore) -> None:
+        self.shard = shard
+        self.index = ShardIndex(None, shard.dims)
+        self.tail = Tail()
+        self.generation = 0
+        self.base_entry = 0
+        self.base_position = 0
+        self.restored_from = ""
+        self.refused: list[str] = []
+        self.stale = ""
+        self.ready = False
+        self.restore_seconds = 0.0
+        self.applied_at = time.monotonic()
+        self._since_base: list[Applied] = []
+        self._advanced = asyncio.Event()
+
+    @property
+    def position(self) -> int:
+        """The documents position that every answer reflects at least."""
+        return self.tail.end - 1
+
+    def boot(self) -> None:
+        """Restore, replay to the head seen now, and ask the canaries. Blocks; runs in a thread."""
+        started = time.monotonic()
+        restored = restore(self.shard)
+        self.index, self.refused, self.restored_from = restored.index, restored.refused, restored.source
+        if restored.opened is not None:
+            self._rest_on(restored.opened)
+            self.tail = tail_at(restored.opened.manifest)
+        for reason in restored.refused:
+            log.error("snapshot refused", extra={"reason": reason})
+        self._replay()
+        recall = canary_recall(self.index)
+        self.restore_seconds = time.monotonic() - started
+        self.ready = recall >= RECALL_FLOOR
+        log.info("restored", extra=self.describe() | {"canary_recall": recall, "seconds": self.restore_seconds})
+
+    def _rest_on(self, opened: Opened) -> None:
+        manifest = opened.manifest
+        self.generation, self.base_entry, self.base_position = (
+            manifest.generation,
+            manifest.entry,
+            manifest.position,
+        )
+
+    def _replay(self) -> None:
+        try:
+            for entry in self.shard.log.follow(self.tail):
+                self.apply(Applied(tail_of(entry), list(from_entry(entry))))
+        except Damaged as damage:
+            self._stop_at(damage)
+
+    def _stop_at(self, damage: Damaged) -> None:
+        """Serve what stands before a damaged entry, and say so: skipping it would lose an acknowledged write."""
+        if self.stale != str(damage):
+            log.error("the shard log is damaged; serving up to the entry before", extra={"reason": str(damage)})
+        self.stale = str(damage)
+
+    def apply(self, applied: Applied) -> None:
+        """Fold the next entry into the index."""
+        for record in applied.records:
+            self.index.apply(record)
+        self.tail = applied.tail
+        self._since_base.append(applied)
+        self.applied_at = time.monotonic()
+        self.stale = ""
+
+    async def follow(self) -> None:
+        """Apply the log's entries as they appear, for ever."""
+        pause = FIRST_IDLE_SECONDS
+        while True:
+            try:
+                applied = await asyncio.to_thread(read_next, self.shard.log, self.tail)
+            except Damaged as damage:
+                self._stop_at(damage)
+                await asyncio.sleep(DAMAGE_PAUSE_SECONDS)
+                continue
+            except Unanswered as error:
+                log.warning("the shard log could not be read; trying again", extra={"reason": str(error)})
+                applied = None
+            if applied is None:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_IDLE_SECONDS)
+                continue
+            pause = FIRST_IDLE_SECONDS
+            self.apply(applied)
+            self._wake()
+
+    def _wake(self) -> None:
+        self._advanced.set()
+        self._advanced = asyncio.Event()
+
+    async def reaches(self, position: int, wait_seconds: float) -> bool:
+        """Whether the replica has applied `position`, waiting for it at most so long."""
+        until = time.monotonic() + wait_seconds
+        while self.position < position:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            try:
+                await asyncio.wait_for(self._advanced.wait(), left)
+            except TimeoutError:
+                return False
+        return True
+
+    def adopt(self, opened: Opened) -> None:
+        """Serve from a newer base from now on: what was applied since its entry is applied to it again."""
+        self._since_base = [a for a in self._since_base if a.tail.number > opened.manifest.entry]
+        for applied in self._since_base:
+            for record in applied.records:
+                opened.index.apply(record)
+        self.index = opened.index
+        self._rest_on(opened)
+        log.info("serving a newer generation", extra=self.describe())
+
+    def describe(self) -> dict[str, object]:
+        """The replica in figures, for /readyz and the logs."""
+        return {
+            "ready": self.ready,
+            "build": self.shard.build.id,
+            "shard": self.shard.shard,
+            "position": self.position,
+            "generation": self.generation,
+            "base_position": self.base_position,
+            "rows": self.index.rows,
+            "documents": self.index.documents,
+            "delta_rows": len(self.index.delta),
+            "digest": self.index.digest,
+            "restored_from": self.restored_from,
+            "refused": self.refused,
+            "stale": self.stale,
+        }

@@ -1,0 +1,44 @@
+"""Errors as RFC 9457 problem details: what was given, what is allowed, what to do."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class Problem(Exception):
+    """An error that a caller sees; `extra` holds further members, such as a write's `outcome`."""
+
+    def __init__(self, status: int, detail: str, **extra: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.extra = extra
+
+
+def problem_response(status: int, detail: str, extra: dict[str, object]) -> Response:
+    """A problem as a response; `retry_after_seconds` also becomes the header."""
+    body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra}
+    headers = {}
+    if "retry_after_seconds" in extra:
+        headers["Retry-After"] = str(extra["retry_after_seconds"])
+    return Response(
+        msgspec.json.encode(body), status_code=status, headers=headers, media_type="application/problem+json"
+    )
+
+
+async def answer_problem(_: Request, error: Exception) -> Response:
+    """Starlette's handler for Problem."""
+    assert isinstance(error, Problem)
+    return problem_response(error.status, error.detail, error.extra)
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's handler for its own errors: unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    detail = f"{request.method} {request.url.path}: {error.detail}"
+    return problem_response(error.status_code, detail, {})

@@ -1,0 +1,1 @@
+"""A router: takes writes into the documents log, asks one replica of every shard, and merges what they find."""

@@ -1,0 +1,204 @@
+"""The public API: write, look up, search, status."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+import numpy as np
+from prometheus_client import Counter, Histogram
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.embedding.model import Embedder
+from service.node.messages import ShardLookup, ShardQuery
+from service.problems import Problem
+from service.router.cloudwatch import FleetMetrics
+from service.router.commits import GroupCommits
+from service.router.replicas import Replicas
+from service.router.requests import (
+    DocumentWrite,
+    LookupRequest,
+    SearchRequest,
+    WriteRequest,
+    decoded,
+    unit_vector,
+)
+from service.router.scatter import WAIT_FOR_POSITION_SECONDS, Scatter, merge
+from service.serving import json_response
+from service.storage.builds import Build
+from service.storage.shards import shard_of
+
+SEARCHES = Counter("vectorfleet_router_searches_total", "Searches by how they ended", ["outcome"])
+SEARCH_SECONDS = Histogram(
+    "vectorfleet_router_search_seconds",
+    "Time from a search's arrival to its answer",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+WRITTEN = Counter("vectorfleet_router_documents_written_total", "Documents acknowledged")
+
+
+class RouterApi:
+    """The routes of one router. `build` and `embedder` are set when the slot has them."""
+
+    def __init__(
+        self, *, fleet: str, slot: str, replicas: Replicas, commits: GroupCommits, metrics: FleetMetrics
+    ) -> None:
+        self._fleet, self._slot = fleet, slot
+        self._replicas = replicas
+        self._commits = commits
+        self._metrics = metrics
+        self.build: Build | None = None
+        self.embedder: Embedder | None = None
+        self.scatter: Scatter | None = None
+
+    def routes(self) -> list[Route]:
+        """Everything under /v1."""
+        return [
+            Route("/v1/documents", self.write, methods=["POST"]),
+            Route("/v1/documents/lookup", self.lookup, methods=["POST"]),
+            Route("/v1/documents/{source_id:path}", self.delete, methods=["DELETE"]),
+            Route("/v1/search", self.search, methods=["POST"]),
+            Route("/v1/status", self.status),
+        ]
+
+    def readiness(self) -> tuple[bool, object]:
+        """Ready: the documents log is open and every shard has a replica that answers."""
+        missing = self._missing_shards()
+        ready = self._commits.ready and self.scatter is not None and not missing
+        return ready, {"ready": ready, "build": self.build_id, "shards_missing": missing}
+
+    @property
+    def build_id(self) -> str:
+        """The id of the slot's build; empty before there is one."""
+        return self.build.id if self.build else ""
+
+    def _missing_shards(self) -> list[int]:
+        shards = range(self._replicas.shards)
+        return [shard for shard in shards if not self._replicas.of(shard, self.build_id)]
+
+    async def write(self, request: Request) -> Response:
+        """Store documents; the answer means that they are in S3."""
+        body = await decoded(request, WriteRequest)
+        return await self._store(body.documents)
+
+    async def delete(self, request: Request) -> Response:
+        """Store the deletion of one document."""
+        return await self._store([DocumentWrite(request.path_params["source_id"], delete=True)])
+
+    async def _store(self, writes: list[DocumentWrite]) -> Response:
+        documents = [write.document() for write in writes]
+        place = await self._commits.write(documents)
+        WRITTEN.inc(len(documents))
+        results = [
+            {"source_id": d.source_id, "request_id": d.request_id, "item": place.first_item + i}
+            for i, d in enumerate(documents)
+        ]
+        return json_response({"position": place.position, "results": results})
+
+    async def lookup(self, request: Request) -> Response:
+        """What is held of documents, from every shard concerned; 503 unless all of them answer."""
+        body = await decoded(request, LookupRequest)
+        scatter, build, _ = self._serving()
+        by_shard: dict[int, list[str]] = defaultdict(list)
+        for source_id in body.source_ids:
+            by_shard[shard_of(source_id, self._replicas.shards)].append(source_id)
+        wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
+        gathered = await scatter.lookup(
+            {s: ShardLookup(build.id, ids, body.min_position, wait) for s, ids in by_shard.items()}
+        )
+        if len(gathered.answers) < len(by_shard):
+            raise self._incomplete(len(gathered.answers), len(by_shard), gathered.behind, body.min_position)
+        documents = dict.fromkeys(body.source_ids, None) | {
+            source_id: found for answer in gathered.answers.values() for source_id, found in answer.documents.items()
+        }
+        position = min(answer.position for answer in gathered.answers.values())
+        return json_response({"position": position, "documents": documents})
+
+    async def search(self, request: Request) -> Response:
+        """The nearest documents; an answer that lacks a shard says so, one that lacks the position is a 503."""
+        started = time.perf_counter()
+        complete = partial = False
+        try:
+            response, complete = await self._search(await decoded(request, SearchRequest))
+            partial = not complete
+        except Problem as problem:
+            # A caller's mistake is no failure of the fleet.
+            complete = problem.status < 500
+            SEARCHES.labels("refused" if complete else "failed").inc()
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            SEARCH_SECONDS.observe(seconds)
+            self._metrics.observe(seconds * 1000, complete=complete, partial=partial)
+        SEARCHES.labels("complete" if complete else "partial").inc()
+        return response
+
+    async def _search(self, body: SearchRequest) -> tuple[Response, bool]:
+        scatter, build, embedder = self._serving()
+        body.check()
+        self._check_model(body.model, build)
+        vector = self._vector(body, build, embedder)
+        wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
+        query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, body.min_position, wait)
+        gathered = await scatter.search(query)
+        answered, total = len(gathered.answers), self._replicas.shards
+        if not answered or (gathered.behind and body.min_position):
+            raise self._incomplete(answered, total, gathered.behind, body.min_position)
+        answer = {
+            "hits": merge(gathered.answers, body.k),
+            "shards_total": total,
+            "shards_answered": answered,
+            "partial": answered < total,
+            "position": min(answer.position for answer in gathered.answers.values()),
+        }
+        return json_response(answer), answered == total
+
+    def _serving(self) -> tuple[Scatter, Build, Embedder]:
+        if self.scatter is None or self.build is None or self.embedder is None:
+            raise Problem(503, "the slot has no build yet; the indexer makes it", retry_after_seconds=1)
+        return self.scatter, self.build, self.embedder
+
+    @staticmethod
+    def _check_model(model: str, build: Build) -> None:
+        embedding = build.recipe.embedding
+        served = f"{embedding.model}/{embedding.version}"
+        if model and model != served:
+            raise Problem(409, f"this slot serves model {served}, the request names {model}")
+
+    @staticmethod
+    def _vector(body: SearchRequest, build: Build, embedder: Embedder) -> np.ndarray:
+        if body.vector is not None:
+            return unit_vector(body.vector, build.recipe.embedding.dims)
+        vector: np.ndarray = embedder.embed([body.text])[0]
+        if not vector.any():
+            raise Problem(422, "the text has no token that the model knows; ask in other words")
+        return vector
+
+    @staticmethod
+    def _incomplete(answered: int, total: int, behind: int, min_position: int) -> Problem:
+        detail = f"{answered} of {total} shards answered"
+        if behind:
+            detail += f"; {behind} had not reached position {min_position}"
+        return Problem(
+            503,
+            detail,
+            shards_answered=answered,
+            shards_total=total,
+            shards_behind=behind,
+            retry_after_seconds=1,
+        )
+
+    async def status(self, _: Request) -> Response:
+        """The slot's build, head, shards and replicas."""
+        return json_response(
+            {
+                "fleet": self._fleet,
+                "slot": self._slot,
+                "build": self.build_id or None,
+                "recipe": self.build.recipe if self.build else None,
+                "head": await self._commits.find_head(),
+                "shards": self._replicas.status(),
+            }
+        )

@@ -1,0 +1,162 @@
+"""Group commit: what arrives within a moment becomes one object of the documents log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import uuid4
+
+from prometheus_client import Counter, Histogram
+
+from service.problems import Problem
+from service.storage import conformance
+from service.storage.documents import Document, documents_log, to_rows
+from service.storage.entry import Damaged
+from service.storage.log import Append, AppendFailed, Tail, tail_of
+from service.storage.objects import ObjectStore, StoreError
+
+GATHER_SECONDS = 0.02
+COMMIT_BYTES = 8 << 20
+QUEUE_BYTES = 32 << 20
+START_PAUSE_SECONDS = 1.0
+
+COMMITS = Counter("vectorfleet_router_commits_total", "Objects appended to the documents log")
+COMMIT_SECONDS = Histogram("vectorfleet_router_commit_seconds", "Time an append took")
+
+log = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """Where a request's documents were stored: `position`, from item `first_item` on."""
+
+    position: int
+    first_item: int
+
+
+class _Request(NamedTuple):
+    documents: Sequence[Document]
+    size_bytes: int
+    place: asyncio.Future[Place]
+
+
+def size_bytes(documents: Sequence[Document]) -> int:
+    """About what documents take in an entry."""
+    return sum(len(d.source_id) + len(d.request_id) + len(d.title) + len(d.text) + 64 for d in documents)
+
+
+class GroupCommits:
+    """Writers wait here for their entry to be stored; one append is under way at a time."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._log = documents_log(store)
+        self._tail = Tail()
+        self._queue: asyncio.Queue[_Request] = asyncio.Queue()
+        self._queued_bytes = 0
+        self._held: _Request | None = None
+        self.ready = False
+
+    @property
+    def head(self) -> int:
+        """The newest position that this router knows."""
+        return self._tail.number
+
+    async def find_head(self) -> int:
+        """The newest position there is, other routers' writes included."""
+        try:
+            return await asyncio.to_thread(self._log.head, self.head)
+        except StoreError:
+            return self.head
+
+    async def write(self, documents: Sequence[Document]) -> Place:
+        """
+        Store documents in one commit; returns when they are in S3.
+
+        Raises Problem: 413 for more than a commit holds, 429 while too much waits, 503 with the write's outcome.
+        """
+        size = size_bytes(documents)
+        if size > COMMIT_BYTES:
+            raise Problem(413, f"the documents take {size} bytes, one request may take {COMMIT_BYTES}; send fewer")
+        if not self.ready:
+            raise Problem(503, "the documents log is not open yet", outcome="not_written", retry_after_seconds=1)
+        if self._queued_bytes + size > QUEUE_BYTES:
+            raise Problem(
+                429,
+                f"{self._queued_bytes} bytes wait to be stored, the limit is {QUEUE_BYTES}; send again later",
+                outcome="not_written",
+                retry_after_seconds=1,
+            )
+        request = _Request(documents, size, asyncio.get_running_loop().create_future())
+        self._queued_bytes += size
+        self._queue.put_nowait(request)
+        return await request.place
+
+    async def run(self) -> None:
+        """Open the log, then commit what arrives, for ever."""
+        await self._open()
+        while True:
+            requests = await self._gather()
+            try:
+                await self._commit(requests)
+            finally:
+                self._queued_bytes -= sum(request.size_bytes for request in requests)
+
+    async def _open(self) -> None:
+        while not self.ready:
+            try:
+                await asyncio.to_thread(conformance.check, self._store)
+                self._tail = await asyncio.to_thread(self._log.tail)
+                self.ready = True
+            except conformance.NotConforming:
+                raise
+            except StoreError as error:
+                log.warning("the documents log can't be opened; trying again", extra={"reason": str(error)})
+                await asyncio.sleep(START_PAUSE_SECONDS)
+        log.info("the documents log is open", extra={"head": self.head})
+
+    async def _gather(self) -> list[_Request]:
+        """The first request, and what joins it within GATHER_SECONDS and COMMIT_BYTES."""
+        first = self._held or await self._queue.get()
+        self._held = None
+        requests, total = [first], first.size_bytes
+        until = time.monotonic() + GATHER_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            try:
+                request = await asyncio.wait_for(self._queue.get(), left)
+            except TimeoutError:
+                break
+            if total + request.size_bytes > COMMIT_BYTES:
+                self._held = request
+                break
+            requests.append(request)
+            total += request.size_bytes
+        return requests
+
+    async def _commit(self, requests: Sequence[_Request]) -> None:
+        documents = [document for request in requests for document in request.documents]
+        append = Append(self._log, self._tail, to_rows(documents), uuid4().hex)
+        try:
+            with COMMIT_SECONDS.time():
+                entry = await asyncio.to_thread(append.run)
+        except (AppendFailed, StoreError, Damaged) as error:
+            self._fail(requests, error)
+            return
+        COMMITS.inc()
+        self._tail = tail_of(entry)
+        first = 0
+        for request in requests:
+            if not request.place.cancelled():
+                request.place.set_result(Place(self._tail.number, first))
+            first += len(request.documents)
+
+    @staticmethod
+    def _fail(requests: Sequence[_Request], error: Exception) -> None:
+        outcome = error.outcome if isinstance(error, AppendFailed) else "unknown"
+        log.error("commit failed", extra={"reason": str(error), "outcome": outcome})
+        for request in requests:
+            if not request.place.done():
+                problem = Problem(503, str(error), outcome=outcome, retry_after_seconds=1)
+                request.place.set_exception(problem)

@@ -1,0 +1,146 @@
+"""The router's view of its slot: which replicas answer, kept by probing each and by what requests to them met."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.router.discovery import NodeAddress, find_nodes
+from service.storage.objects import aws_client
+
+DISCOVERY_SECONDS = 2.0
+PROBE_SECONDS = 1.0
+PROBE_TIMEOUT_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a node says of itself at /readyz; other members are left alone."""
+
+    ready: bool
+    build: str = ""
+    position: int = 0
+    generation: int = 0
+    rows: int = 0
+    documents: int = 0
+    digest: str = ""
+    restored_from: str = ""
+    stale: str = ""
+
+
+@dataclass
+class Replica:
+    """A node with its newest report; `in_flight` counts requests under way to it."""
+
+    node: NodeAddress
+    port: int
+    report: Report = field(default_factory=lambda: Report(False))
+    in_flight: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where the node listens."""
+        return f"http://{self.node.address}:{self.port}"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be asked."""
+        return self.report.ready
+
+    def eject(self) -> None:
+        """Ask it no more until a probe finds it ready again."""
+        self.report = msgspec.structs.replace(self.report, ready=False)
+
+
+class Replicas:
+    """All nodes of the slot, found every DISCOVERY_SECONDS and probed every PROBE_SECONDS."""
+
+    def __init__(self, *, fleet: str, slot: str, port: int, shards: int) -> None:
+        self.shards = shards
+        self._fleet, self._slot, self._port = fleet, slot, port
+        self._by_instance: dict[str, Replica] = {}
+        self._ec2 = aws_client("ec2")
+
+    def all(self) -> list[Replica]:
+        """Every known node, ready or not."""
+        return list(self._by_instance.values())
+
+    def of(self, shard: int, build: str) -> list[Replica]:
+        """The ready replicas of a shard that serve `build`, the least busy first, ties in random order."""
+        ready = [
+            replica
+            for replica in self._by_instance.values()
+            if replica.node.shard == shard and replica.ready and replica.report.build == build
+        ]
+        return sorted(ready, key=lambda replica: (replica.in_flight, random.random()))
+
+    async def discover(self) -> None:
+        """Keep the list of nodes up to date, for ever."""
+        while True:
+            started = time.monotonic()
+            try:
+                nodes = await asyncio.to_thread(find_nodes, self._ec2, fleet=self._fleet, slot=self._slot)
+                self._take(nodes)
+            except (ClientError, BotoCoreError) as error:
+                log.warning("discovery failed; the nodes known stay", extra={"reason": str(error)})
+            await asyncio.sleep(max(0.0, DISCOVERY_SECONDS - (time.monotonic() - started)))
+
+    def _take(self, nodes: list[NodeAddress]) -> None:
+        known = self._by_instance
+        self._by_instance = {node.instance: known.get(node.instance, Replica(node, self._port)) for node in nodes}
+        for instance in self._by_instance.keys() - known.keys():
+            log.info("node found", extra={"node": instance, "address": self._by_instance[instance].node.address})
+        for instance in known.keys() - self._by_instance.keys():
+            log.info("node gone", extra={"node": instance})
+
+    async def probe(self, session: aiohttp.ClientSession) -> None:
+        """Ask every node whether it is ready, for ever."""
+        while True:
+            started = time.monotonic()
+            await asyncio.gather(*(self._probe(session, replica) for replica in self.all()))
+            await asyncio.sleep(max(0.05, PROBE_SECONDS - (time.monotonic() - started)))
+
+    async def _probe(self, session: aiohttp.ClientSession, replica: Replica) -> None:
+        was = replica.ready
+        timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_SECONDS)
+        try:
+            async with session.get(f"{replica.url}/readyz", timeout=timeout) as answer:
+                replica.report = msgspec.json.decode(await answer.read(), type=Report)
+        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
+            replica.eject()
+        if replica.ready != was:
+            log.info("node ready" if replica.ready else "node not ready", extra={"node": replica.node.instance})
+
+    def status(self) -> list[dict[str, Any]]:
+        """Shards and their replicas, for /v1/status."""
+        return [
+            {
+                "shard": shard,
+                "replicas": [
+                    _described(replica)
+                    for replica in sorted(self.all(), key=lambda replica: replica.node.replica)
+                    if replica.node.shard == shard
+                ],
+            }
+            for shard in range(self.shards)
+        ]
+
+
+def _described(replica: Replica) -> dict[str, Any]:
+    report: dict[str, Any] = msgspec.to_builtins(replica.report)
+    place = {
+        "instance": replica.node.instance,
+        "address": replica.node.address,
+        "zone": replica.node.zone,
+        "replica": replica.node.replica,
+    }
+    return place | report

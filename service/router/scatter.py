@@ -1,0 +1,129 @@
+"""Ask one replica of every shard; where it is slow or fails, ask another; merge what comes back in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+import aiohttp
+import msgspec
+from prometheus_client import Counter
+
+from service.index.shard import Hit
+from service.node.messages import MEDIA_TYPE, LookupAnswer, ShardAnswer, ShardLookup, ShardQuery
+from service.router.replicas import Replica, Replicas
+
+HEDGE_SECONDS = 0.06
+ATTEMPT_SECONDS = 2.0
+WAIT_FOR_POSITION_SECONDS = 5.0
+
+Q = TypeVar("Q", ShardQuery, ShardLookup)
+A = TypeVar("A", ShardAnswer, LookupAnswer)
+
+HEDGES = Counter("vectorfleet_router_hedges_total", "Requests sent to a second replica because the first was slow")
+RETRIES = Counter("vectorfleet_router_retries_total", "Requests sent to another replica because one failed")
+
+
+class Behind(Exception):
+    """Every replica that answered was behind the asked position."""
+
+
+class Failed(Exception):
+    """No replica of the shard gave an answer."""
+
+
+class Gathered(NamedTuple, Generic[A]):
+    """The answers of the shards that gave one; `behind` counts the shards too far behind."""
+
+    answers: dict[int, A]
+    behind: int
+
+
+class Scatter:
+    """Requests from this router to nodes."""
+
+    def __init__(self, session: aiohttp.ClientSession, replicas: Replicas, build: Callable[[], str]) -> None:
+        self._session = session
+        self._replicas = replicas
+        self._build = build
+
+    async def search(self, query: ShardQuery) -> Gathered[ShardAnswer]:
+        """Every shard's nearest documents."""
+        return await self._gather(dict.fromkeys(range(self._replicas.shards), query), "/search", ShardAnswer)
+
+    async def lookup(self, queries: dict[int, ShardLookup]) -> Gathered[LookupAnswer]:
+        """What the named shards hold."""
+        return await self._gather(queries, "/lookup", LookupAnswer)
+
+    async def _gather(self, queries: dict[int, Q], path: str, shape: type[A]) -> Gathered[A]:
+        results = await asyncio.gather(
+            *(self._ask_shard(shard, query, path, shape) for shard, query in queries.items()),
+            return_exceptions=True,
+        )
+        answers: dict[int, A] = {}
+        behind = 0
+        for shard, result in zip(queries, results, strict=True):
+            if isinstance(result, shape):
+                answers[shard] = result
+            elif isinstance(result, Behind):
+                behind += 1
+            elif not isinstance(result, Failed):
+                assert isinstance(result, BaseException)
+                raise result
+        return Gathered(answers, behind)
+
+    async def _ask_shard(self, shard: int, query: Q, path: str, shape: type[A]) -> A:
+        """The first good answer of the shard's replicas, asked one after another, sooner when one is slow."""
+        body = msgspec.msgpack.encode(query)
+        waiting = list(self._replicas.of(shard, self._build()))
+        hedge = HEDGE_SECONDS + query.wait_seconds
+        running: set[asyncio.Task[A]] = set()
+        behind = False
+        until = time.monotonic() + ATTEMPT_SECONDS + query.wait_seconds
+        try:
+            while (waiting or running) and time.monotonic() < until:
+                if waiting:
+                    running.add(asyncio.create_task(self._ask(waiting.pop(0), body, path, shape)))
+                left = until - time.monotonic()
+                done, running = await asyncio.wait(
+                    running,
+                    timeout=min(hedge, left) if waiting else left,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    if task.exception() is None:
+                        return task.result()
+                    behind |= isinstance(task.exception(), Behind)
+                if waiting:
+                    (RETRIES if done else HEDGES).inc()
+        finally:
+            for task in running:
+                task.cancel()
+        raise Behind if behind else Failed
+
+    async def _ask(self, replica: Replica, body: bytes, path: str, shape: type[A]) -> A:
+        replica.in_flight += 1
+        try:
+            async with self._session.post(
+                replica.url + path, data=body, headers={"Content-Type": MEDIA_TYPE}
+            ) as answer:
+                content = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # The next probe takes it back when it was only a hiccup.
+            replica.eject()
+            raise Failed(str(error)) from error
+        finally:
+            replica.in_flight -= 1
+        if answer.status == 200:
+            return msgspec.msgpack.decode(content, type=shape)
+        if answer.status == 503 and b'"position"' in content:
+            raise Behind
+        raise Failed(f"{replica.url}{path}: {answer.status}")
+
+
+def merge(answers: dict[int, ShardAnswer], k: int) -> list[Hit]:
+    """The k best hits of all shards, best first; a document lives on one shard, so none comes twice."""
+    hits = [hit for answer in answers.values() for hit in answer.hits]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.source_id))[:k]

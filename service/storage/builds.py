@@ -1,0 +1,109 @@
+"""Builds and slots. A build is one immutable way of turning documents into shards; a slot points at a build."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+import msgspec
+
+from service.storage.entry import Damaged
+from service.storage.objects import Missing, ObjectStore, Refused, Unanswered
+
+POINTER_ATTEMPTS = 5
+
+
+class Embedding(msgspec.Struct, frozen=True):
+    """The embedding space: vectors of different models or versions never meet."""
+
+    model: str
+    version: str
+    dims: int
+
+
+class Chunking(msgspec.Struct, frozen=True):
+    """Chunk size and overlap in characters."""
+
+    size: int
+    overlap: int
+
+
+class IndexParameters(msgspec.Struct, frozen=True):
+    """HNSW's parameters: links per node, list sizes while building and searching."""
+
+    type: Literal["hnsw"]
+    metric: Literal["cosine"]
+    m: int
+    ef_construction: int
+    ef_search: int
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """All that decides what an index build contains; `fingerprint` names splitter and embedder exactly."""
+
+    embedding: Embedding
+    chunking: Chunking
+    index: IndexParameters
+    shards: int
+    fingerprint: str
+
+
+class Build(msgspec.Struct, frozen=True):
+    """An index build: its id stands in every prefix and manifest and is never used again."""
+
+    id: str
+    recipe: Recipe
+
+
+class OtherRecipe(Exception):
+    """The slot's build was made by another recipe than this process was configured with."""
+
+
+class Slots:
+    """The pointers `blue` and `green` in the index bucket."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def find(self, slot: str) -> Build | None:
+        """The build that a slot points at, if it points at one."""
+        try:
+            stored = self._store.get(_key(slot))
+        except Missing:
+            return None
+        try:
+            return msgspec.json.decode(stored.body, type=Build)
+        except msgspec.MsgspecError as error:
+            raise Damaged(f"slot pointer {slot}: {error}") from error
+
+    def claim(self, slot: str, recipe: Recipe) -> Build:
+        """
+        The slot's build, made now from `recipe` when the slot is new.
+
+        Raises OtherRecipe where the slot has a build of another recipe.
+        """
+        body = msgspec.json.encode(Build(f"b-{uuid.uuid4().hex[:12]}", recipe))
+        for _ in range(POINTER_ATTEMPTS):
+            found = self.find(slot)
+            if found is not None:
+                return _same_recipe(slot, found, recipe)
+            try:
+                self._store.create(_key(slot), body)
+            except (Refused, Unanswered):
+                continue
+        raise Unanswered(f"slot {slot}: its pointer could not be read or written {POINTER_ATTEMPTS} times")
+
+
+def _key(slot: str) -> str:
+    return f"slots/{slot}.json"
+
+
+def _same_recipe(slot: str, build: Build, recipe: Recipe) -> Build:
+    if build.recipe == recipe:
+        return build
+    was, now = msgspec.to_builtins(build.recipe), msgspec.to_builtins(recipe)
+    differs = ", ".join(f"{name} {was[name]} → {now[name]}" for name in was if was[name] != now[name])
+    raise OtherRecipe(
+        f"slot {slot} serves build {build.id}, but the configuration differs: {differs}. "
+        "A build never changes: index into the other slot and switch, or take the change back."
+    )

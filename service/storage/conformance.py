@@ -1,0 +1,55 @@
+"""Whether a store really enforces conditional writes. A store that ignores them loses writes in silence."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from service.storage.objects import ObjectStore, Refused, StoreError
+
+CREATORS = 2
+
+
+class NotConforming(StoreError):
+    """The store accepted a write whose condition did not hold."""
+
+
+def check(store: ObjectStore) -> None:
+    """
+    Prove on throw-away keys that of two creators one wins and that a stale etag is refused.
+
+    Raises NotConforming, naming the bucket and what it did.
+    """
+    key = f"conformance/{uuid.uuid4().hex}"
+    try:
+        _one_creator_wins(store, key)
+        _stale_etag_is_refused(store, key)
+    finally:
+        store.delete(key)
+
+
+def _one_creator_wins(store: ObjectStore, key: str) -> None:
+    def create(creator: int) -> bool:
+        try:
+            store.create(key, b"creator %d" % creator)
+        except Refused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(CREATORS) as pool:
+        winners = sum(pool.map(create, range(CREATORS)))
+    if winners != 1:
+        raise NotConforming(
+            f"bucket {store.bucket}: {winners} of {CREATORS} creators of one key were told that they won; "
+            "writes need a store that enforces If-None-Match"
+        )
+
+
+def _stale_etag_is_refused(store: ObjectStore, key: str) -> None:
+    stale = store.get(key).etag
+    store.replace(key, b"second", stale)
+    try:
+        store.replace(key, b"third", stale)
+    except Refused:
+        return
+    raise NotConforming(f"bucket {store.bucket}: a stale etag was accepted; slots need a store that enforces If-Match")

@@ -1,0 +1,65 @@
+"""The documents log: what callers wrote, raw, for ever. Its entry numbers are the one public position."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import pyarrow as pa
+
+from service.storage.entry import Entry
+from service.storage.log import Log
+from service.storage.objects import ObjectStore
+
+SCHEMA = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("source_id", pa.string()),
+        ("delete", pa.bool_()),
+        ("title", pa.string()),
+        ("text", pa.string()),
+    ]
+)
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One write: this source_id's text from now on, or its deletion."""
+
+    request_id: str
+    source_id: str
+    delete: bool = False
+    title: str = ""
+    text: str = ""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A document with its place: item `item` of entry `position`."""
+
+    position: int
+    item: int
+    document: Document
+
+
+def content_hash(title: str, text: str) -> bytes:
+    """sha256 of a document's title and text: equal contents have equal hashes in every process."""
+    return hashlib.sha256(title.encode() + b"\0" + text.encode()).digest()
+
+
+def documents_log(store: ObjectStore) -> Log:
+    """The fleet's documents log."""
+    return Log(store, "log/", "documents", SCHEMA)
+
+
+def to_rows(documents: Sequence[Document]) -> pa.RecordBatch:
+    """An entry's rows, item i in row i."""
+    columns = [[getattr(document, name) for document in documents] for name in SCHEMA.names]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def from_entry(entry: Entry) -> Iterator[Written]:
+    """The documents of an entry with their places."""
+    columns = [column.to_pylist() for column in entry.rows.columns]
+    for item, values in enumerate(zip(*columns, strict=True)):
+        yield Written(entry.header.number, item, Document(*values))

@@ -1,0 +1,211 @@
+"""An append-only log in a bucket: one object per entry, named by its number, with no leader and no lease.
+
+S3 refuses the second writer of a number, so whoever is refused reads the winner and goes on behind it. A write
+whose reply never came is looked up under its append_id before anything else is decided.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from service.storage.entry import Damaged, Entry, Header, decode, encode
+from service.storage.objects import Missing, ObjectStore, Refused, StoreError, Unanswered
+
+APPEND_DEADLINE_SECONDS = 15.0
+FIRST_PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 0.5
+PREFETCH_ENTRIES = 8
+
+
+class AppendFailed(StoreError):
+    """An append was not acknowledged before its deadline. `outcome` is "unknown" or "not_written"."""
+
+    def __init__(self, outcome: str, detail: str) -> None:
+        super().__init__(f"{detail}; outcome {outcome}")
+        self.outcome = outcome
+
+
+class Tail(NamedTuple):
+    """The newest entry that a reader or writer knows: number 0 stands before the first."""
+
+    number: int = 0
+    append_id: str = ""
+    stamp_ms: int = 0
+    end: int = 1
+
+
+def tail_of(entry: Entry) -> Tail:
+    """The tail that a log has when `entry` is its newest."""
+    header = entry.header
+    return Tail(header.number, header.append_id, header.stamp_ms, header.end)
+
+
+class Log:
+    """A log named `name` below `prefix` of a bucket, whose entries hold rows of `schema`."""
+
+    def __init__(self, store: ObjectStore, prefix: str, name: str, schema: pa.Schema) -> None:
+        self.store = store
+        self.name = name
+        self.schema = schema
+        self._prefix = prefix
+
+    def key(self, number: int) -> str:
+        """Where entry `number` lies."""
+        return f"{self._prefix}{number:020d}.arrow"
+
+    def read(self, number: int) -> Entry:
+        """Entry `number`; raises Missing, Unanswered or Damaged."""
+        return decode(self.store.get(self.key(number)).body, log=self.name, number=number, schema=self.schema)
+
+    def follow(self, tail: Tail) -> Iterator[Entry]:
+        """
+        The entries after `tail`, up to the head, several fetched at a time.
+
+        Raises Damaged where an entry does not name its predecessor.
+        """
+        with ThreadPoolExecutor(PREFETCH_ENTRIES) as pool:
+            while True:
+                numbers = range(tail.number + 1, tail.number + 1 + PREFETCH_ENTRIES)
+                for entry in pool.map(self._read_or_none, numbers):
+                    if entry is None:
+                        return
+                    check_link(entry, tail)
+                    tail = tail_of(entry)
+                    yield entry
+
+    def next_after(self, tail: Tail) -> Entry | None:
+        """The entry after `tail`, or None while there is none."""
+        entry = self._read_or_none(tail.number + 1)
+        if entry is not None:
+            check_link(entry, tail)
+        return entry
+
+    def _read_or_none(self, number: int) -> Entry | None:
+        try:
+            return self.read(number)
+        except Missing:
+            return None
+
+    def head(self, hint: int = 0) -> int:
+        """
+        The largest number of the log, which has no gaps; found by galloping from `hint`, a number known to
+        exist (0: none known).
+        """
+        low, step = hint, 1
+        while self.store.exists(self.key(low + step)):
+            low, step = low + step, step * 2
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.store.exists(self.key(middle)) else (low, middle)
+        return low
+
+    def tail(self, hint: int = 0) -> Tail:
+        """The log's newest entry as a tail."""
+        number = self.head(hint)
+        return tail_of(self.read(number)) if number else Tail()
+
+
+def check_link(entry: Entry, tail: Tail) -> None:
+    """Raise Damaged unless `entry` follows directly on `tail`."""
+    header = entry.header
+    if (header.number, header.predecessor) != (tail.number + 1, tail.append_id):
+        raise Damaged(
+            f"{header.log} entry {header.number}: follows {header.predecessor or 'nothing'}, "
+            f"but entry {tail.number} is {tail.append_id or 'nothing'}"
+        )
+
+
+class Append:
+    """
+    One append on its way into a log: `run()` returns the entry that was stored.
+
+    With `span` (documents positions [start, end) of a shard entry) the append gives way: another writer's
+    entry at its number ends it with `Overtaken`, because what it covers must then be worked out anew.
+    """
+
+    def __init__(
+        self, log: Log, tail: Tail, rows: pa.RecordBatch, append_id: str, span: tuple[int, int] = (0, 0)
+    ) -> None:
+        self._log = log
+        self._tail = tail
+        self._rows = rows
+        self._append_id = append_id
+        self._span = span
+        self._stamp: tuple[int, int] | None = None
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._may_have_landed = False
+
+    def run(self, deadline_seconds: float = APPEND_DEADLINE_SECONDS) -> Entry:
+        """Append; raises AppendFailed at the deadline, Overtaken for a span that lost its number."""
+        until = time.monotonic() + deadline_seconds
+        while time.monotonic() < until:
+            entry = self._try_number()
+            if entry is not None:
+                return entry
+            time.sleep(self._pause_seconds * random.uniform(0.5, 1.5))
+            self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+        raise AppendFailed(
+            "unknown" if self._may_have_landed else "not_written",
+            f"{self._log.name}: no place for {self._append_id} in {deadline_seconds:g} s",
+        )
+
+    def _try_number(self) -> Entry | None:
+        """Store at the next number, or learn what is there; None: try again."""
+        header = self._header()
+        body = encode(header, self._rows)
+        try:
+            self._log.store.create(self._log.key(header.number), body)
+            return Entry(header, self._rows)
+        except Refused:
+            pass
+        except Unanswered:
+            self._may_have_landed = True
+        return self._look_at(header.number)
+
+    def _header(self) -> Header:
+        start, end = self._span
+        return Header(
+            log=self._log.name,
+            number=self._tail.number + 1,
+            append_id=self._append_id,
+            predecessor=self._tail.append_id,
+            stamp_ms=max(self._tail.stamp_ms, self._stamp_ms()),
+            start=start,
+            end=end,
+        )
+
+    def _stamp_ms(self) -> int:
+        # The same number must get the same bytes again, so a number's stamp is taken once.
+        if self._stamp is None or self._stamp[0] != self._tail.number:
+            self._stamp = (self._tail.number, self._log.store.clock.now_ms())
+        return self._stamp[1]
+
+    def _look_at(self, number: int) -> Entry | None:
+        """Decide by what stands at `number`: ours, another's, or nothing that can be told yet."""
+        try:
+            entry = self._log.read(number)
+        except (Missing, Unanswered):
+            return None
+        if entry.header.append_id == self._append_id:
+            return entry
+        # Another's entry proves that ours is not, and never will be, at this number.
+        self._may_have_landed = False
+        self._tail = tail_of(entry)
+        if self._span != (0, 0):
+            raise Overtaken(entry)
+        return None
+
+
+class Overtaken(Exception):
+    """Another writer's entry stands at the number; `entry` is the winner's."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(f"{entry.header.log} entry {entry.header.number} is {entry.header.append_id}'s")
+        self.entry = entry

@@ -1,0 +1,171 @@
+"""A bucket with conditional writes: the only primitive that the logs, claims and slot pointers need.
+
+Failures::
+
+    StoreError
+    ├── Missing        the key isn't there (404)
+    ├── Refused        the condition did not hold (412): somebody else's object is there
+    └── Unanswered     409, 5xx, time-out, broken connection: the write may or may not have happened
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+READ_TIMEOUT_SECONDS = 10.0
+READ_ATTEMPTS = 4
+POOL_CONNECTIONS = 32
+
+
+class StoreError(Exception):
+    """The store did not do what was asked."""
+
+
+class Missing(StoreError):
+    """There is no object of that key."""
+
+
+class Refused(StoreError):
+    """The condition of a conditional write did not hold."""
+
+
+class Unanswered(StoreError):
+    """Nobody knows whether the write happened."""
+
+
+class Stored(NamedTuple):
+    """An object's body and the tag that a conditional replace names."""
+
+    body: bytes
+    etag: str
+
+
+class StoreClock:
+    """The store's own time, carried forward by a monotonic clock, so that no machine's clock decides anything."""
+
+    def __init__(self) -> None:
+        self._offset_ms: float | None = None
+
+    def observe(self, http_date: str) -> None:
+        """Take the `Date` of an answer as the present."""
+        self._offset_ms = parsedate_to_datetime(http_date).timestamp() * 1000 - time.monotonic() * 1000
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 by the store's clock; this machine's before the first answer."""
+        if self._offset_ms is None:
+            return int(time.time() * 1000)
+        return int(time.monotonic() * 1000 + self._offset_ms)
+
+
+def aws_client(service: str, *, attempts: int = READ_ATTEMPTS) -> Any:
+    """A boto3 client with short time-outs; region, endpoint and credentials come from the environment."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        max_pool_connections=POOL_CONNECTIONS,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+    )
+    return boto3.client(service, config=config)
+
+
+class ObjectStore:
+    """One bucket. Calls block: async code runs them in a thread."""
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+        self.clock = StoreClock()
+        self._reads = aws_client("s3")
+        # The SDK's own retry of a conditional write would meet its own success as a 412.
+        self._writes = aws_client("s3", attempts=1)
+
+    def create(self, key: str, body: bytes) -> str:
+        """Store a new object and return its etag; Refused when the key is taken, Unanswered when nobody knows."""
+        return self._put(key, body, {"IfNoneMatch": "*"})
+
+    def replace(self, key: str, body: bytes, etag: str) -> str:
+        """Store over exactly the object that `etag` names."""
+        return self._put(key, body, {"IfMatch": etag})
+
+    def _put(self, key: str, body: bytes, condition: dict[str, str]) -> str:
+        try:
+            answer = self._writes.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
+        except (ClientError, BotoCoreError) as error:
+            raise _failure(error, f"put s3://{self.bucket}/{key}") from error
+        return self._etag(answer)
+
+    def _etag(self, answer: Any) -> str:
+        self.clock.observe(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return str(answer["ETag"])
+
+    def get(self, key: str) -> Stored:
+        """Read a whole object."""
+        try:
+            answer = self._reads.get_object(Bucket=self.bucket, Key=key)
+            body = answer["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            raise _failure(error, f"get s3://{self.bucket}/{key}") from error
+        return Stored(body, self._etag(answer))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of that key."""
+        try:
+            self._etag(self._reads.head_object(Bucket=self.bucket, Key=key))
+        except (ClientError, BotoCoreError) as error:
+            failure = _failure(error, f"head s3://{self.bucket}/{key}")
+            if isinstance(failure, Missing):
+                return False
+            raise failure from error
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key below a prefix, in order."""
+        try:
+            for page in self._reads.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from (item["Key"] for item in page.get("Contents", ()))
+        except (ClientError, BotoCoreError) as error:
+            raise _failure(error, f"list s3://{self.bucket}/{prefix}") from error
+
+    def upload(self, path: Path, key: str) -> None:
+        """Send a file under a key that nobody else writes; multipart where it is large."""
+        self._transfer(self._reads.upload_file, str(path), self.bucket, key)
+
+    def download(self, key: str, path: Path) -> None:
+        """Fetch an object into a file."""
+        self._transfer(self._reads.download_file, self.bucket, key, str(path))
+
+    def _transfer(self, move: Any, *arguments: str) -> None:
+        try:
+            move(*arguments)
+        except (ClientError, BotoCoreError, boto3.exceptions.Boto3Error) as error:
+            raise _failure(error, f"transfer of s3://{self.bucket}: {' '.join(arguments)}") from error
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens when it isn't there."""
+        try:
+            self._reads.delete_object(Bucket=self.bucket, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            raise _failure(error, f"delete s3://{self.bucket}/{key}") from error
+
+
+def _failure(error: Exception, what: str) -> StoreError:
+    """The kind of failure that an SDK error stands for."""
+    if not isinstance(error, ClientError):
+        return Unanswered(f"{what}: {error}")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = error.response.get("Error", {}).get("Code", "")
+    if status == 404 and code != "NoSuchBucket":
+        return Missing(f"{what}: no such key")
+    if status == 412:
+        return Refused(f"{what}: the condition did not hold")
+    if status in (409, 429) or status >= 500 or status == 0:
+        return Unanswered(f"{what}: {status} {code}")
+    return StoreError(f"{what}: {status} {code}: {error.response.get('Error', {}).get('Message', '')}")

@@ -1,0 +1,180 @@
+"""Snapshots: files of one shard at one position, and a manifest uploaded last that vouches for each of them.
+
+A snapshot without a manifest does not exist. One whose manifest or files differ in any way from what was written
+is refused by name, and so is one that the shard log does not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from service import VERSION
+from service.storage.builds import Build
+from service.storage.entry import Damaged
+from service.storage.log import Log
+from service.storage.objects import Missing, ObjectStore
+
+FORMAT = 1
+READABLE_FORMATS = (1,)
+ROWS_FILE = "rows.arrow"
+GRAPH_FILE = "graph.hnsw"
+_READ_BYTES = 1 << 20
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file of a snapshot."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a snapshot is: the build's rows of one shard at a documents position.
+
+    `entry` and `append_id` name the shard-log entry after which it was taken; `digest` is the order-free digest
+    of its live set; `generation` counts the bases of the shard.
+    """
+
+    format: int = FORMAT
+    writer: str = VERSION
+    build: Build
+    shard: int
+    generation: int
+    position: int
+    entry: int
+    append_id: str
+    rows: int
+    documents: int
+    digest: str
+    created_ms: int
+    files: list[File]
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    """The manifest's bytes and their sha256, so that a manifest vouches for itself too."""
+
+    sha256: str
+    manifest: msgspec.Raw
+
+
+def prefix_of(build: str, shard: int) -> str:
+    """Where a shard's snapshots lie."""
+    return f"builds/{build}/shard-{shard:02d}/snapshots/"
+
+
+def name_of(manifest: Manifest) -> str:
+    """A snapshot's name, unique by position and content."""
+    return f"{manifest.position:020d}-{manifest.digest[:12]}-{manifest.files[0].sha256[:8]}"
+
+
+def file_of(path: Path) -> File:
+    """The size and sha256 of a file."""
+    sha = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_READ_BYTES):
+            sha.update(block)
+    return File(path.name, path.stat().st_size, sha.hexdigest())
+
+
+def publish(store: ObjectStore, manifest: Manifest, folder: Path) -> str:
+    """Upload a snapshot's files from `folder`, then its manifest; returns its name."""
+    name = name_of(manifest)
+    prefix = prefix_of(manifest.build.id, manifest.shard) + name + "/"
+    for file in manifest.files:
+        store.upload(folder / file.name, prefix + file.name)
+    body = msgspec.json.encode(manifest)
+    sealed = _Sealed(hashlib.sha256(body).hexdigest(), msgspec.Raw(body))
+    local = folder / "manifest.json"
+    local.write_bytes(msgspec.json.encode(sealed))
+    store.upload(local, prefix + local.name)
+    return name
+
+
+def names(store: ObjectStore, build: str, shard: int) -> list[str]:
+    """The snapshots of a shard that have a manifest, newest position first."""
+    prefix = prefix_of(build, shard)
+    complete = [key for key in store.keys(prefix) if key.endswith("/manifest.json")]
+    return sorted((key.removeprefix(prefix).split("/")[0] for key in complete), reverse=True)
+
+
+def manifest_of(store: ObjectStore, build: Build, shard: int, name: str) -> Manifest:
+    """
+    A snapshot's manifest, if it is one that this build and shard may load.
+
+    Raises Damaged, naming the snapshot and what differs.
+    """
+    label = f"snapshot {name} of {build.id} shard {shard}"
+    try:
+        body = store.get(f"{prefix_of(build.id, shard)}{name}/manifest.json").body
+    except Missing as error:
+        raise Damaged(f"{label}: its manifest is gone") from error
+    manifest = _unsealed(body, label)
+    claims: Mapping[str, tuple[object, object]] = {
+        "format": (manifest.format in READABLE_FORMATS, True),
+        "build": (manifest.build, build),
+        "shard": (manifest.shard, shard),
+        "name": (name_of(manifest), name),
+    }
+    for what, (found, wanted) in claims.items():
+        if found != wanted:
+            raise Damaged(f"{label}: {what} is {found}, expected {wanted}")
+    return manifest
+
+
+def _unsealed(body: bytes, label: str) -> Manifest:
+    try:
+        sealed = msgspec.json.decode(body, type=_Sealed)
+        if hashlib.sha256(bytes(sealed.manifest)).hexdigest() != sealed.sha256:
+            raise Damaged(f"{label}: the manifest's sha256 differs from the one written")
+        return msgspec.json.decode(sealed.manifest, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Damaged(f"{label}: the manifest can't be read: {error}") from error
+
+
+def check_against_log(manifest: Manifest, log: Log) -> None:
+    """Refuse a snapshot whose place in the shard log is missing or is another entry's."""
+    label = f"snapshot {name_of(manifest)}"
+    if manifest.entry == 0:
+        return
+    try:
+        entry = log.read(manifest.entry)
+    except Missing as error:
+        raise Damaged(f"{label}: {log.name} has no entry {manifest.entry}: the log is behind it") from error
+    if entry.header.append_id != manifest.append_id:
+        raise Damaged(
+            f"{label}: entry {manifest.entry} of {log.name} is {entry.header.append_id}, not {manifest.append_id}"
+        )
+    if entry.header.end - 1 != manifest.position:
+        raise Damaged(f"{label}: position {manifest.position}, but its entry ends at {entry.header.end - 1}")
+
+
+def download(store: ObjectStore, manifest: Manifest, folder: Path) -> None:
+    """Fetch a snapshot's files into `folder` and check each; raises Damaged for the first that differs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = f"{prefix_of(manifest.build.id, manifest.shard)}{name_of(manifest)}/"
+
+    def fetch(file: File) -> None:
+        path = folder / file.name
+        if path.exists() and file_of(path) == file:
+            return
+        try:
+            store.download(prefix + file.name, path)
+        except Missing as error:
+            raise Damaged(f"snapshot {name_of(manifest)}: {file.name} is missing") from error
+        found = file_of(path)
+        if found != file:
+            path.unlink()
+            raise Damaged(
+                f"snapshot {name_of(manifest)}: {file.name} has {found.size_bytes} bytes and sha256 "
+                f"{found.sha256[:12]}, written were {file.size_bytes} and {file.sha256[:12]}"
+            )
+
+    with ThreadPoolExecutor(max(1, len(manifest.files))) as pool:
+        list(pool.map(fetch, manifest.files))
