@@ -1,0 +1,27 @@
+"""
+One entry, two callers: `python -m infra` is the command line; Pulumi runs this folder as its program.
+
+Pulumi's executor runs the folder by path, so that there is no package and the folder itself leads `sys.path`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def run_program() -> None:
+    """Import the package from the project's root, where `python -m infra` finds it too, and register the stack."""
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from infra.program import deploy
+
+    deploy()
+
+
+if __name__ == "__main__":
+    if __package__:
+        from infra.cli import main
+
+        main()
+    else:
+        run_program()

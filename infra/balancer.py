@@ -1,0 +1,98 @@
+"""The front load balancer: one listener whose weights say which slot serves."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import naming
+from infra.config import Settings
+from infra.firewall import Firewall
+from infra.network import Network
+from infra.user_data import PROCESS_PORT
+
+SLOTS = ("blue", "green")
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+# Shallow on purpose: with shard state in it, one lost shard would make the group terminate every router.
+HEALTH_PATH = "/healthz"
+
+
+class Balancer(pulumi.ComponentResource):
+    """Load balancer, both slots' target groups (they always exist) and the listener that weighs them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        network: Network,
+        firewall: Firewall,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("vectorfleet:infra:Balancer", settings.fleet, None, opts)
+        self._settings, self._network = settings, network
+        self._child = pulumi.ResourceOptions(parent=self)
+        name = naming.logical("load_balancer", settings.fleet)
+        self.balancer = aws.lb.LoadBalancer(
+            name,
+            load_balancer_type="application",
+            internal=settings.internal,
+            subnets=[subnet.id for subnet in network.balancer_subnets],
+            security_groups=[firewall.groups["balancer"].id],
+            drop_invalid_header_fields=True,
+            tags={"Name": settings.fleet, "vectorfleet:fleet": settings.fleet},
+            opts=self._child,
+        )
+        self.target_groups = {slot: self._target_group(slot) for slot in SLOTS}
+        self.listener = self._listener()
+        scheme = "https" if settings.certificate_arn else "http"
+        self.endpoint = pulumi.Output.format(
+            "{0}://{1}:{2}", scheme, self.balancer.dns_name, settings.listener_port
+        )
+        self.register_outputs({"endpoint": self.endpoint})
+
+    def _target_group(self, slot: str) -> aws.lb.TargetGroup:
+        settings, probe = self._settings, self._settings.health_check
+        return aws.lb.TargetGroup(
+            naming.logical("target_group", settings.fleet, slot),
+            vpc_id=self._network.vpc.id,
+            port=PROCESS_PORT,
+            protocol="HTTP",
+            target_type="instance",
+            deregistration_delay=settings.drain_seconds,
+            load_balancing_algorithm_type="least_outstanding_requests",
+            health_check={
+                "path": HEALTH_PATH,
+                "protocol": "HTTP",
+                "port": "traffic-port",
+                "matcher": "200",
+                "interval": probe.interval_seconds,
+                "timeout": probe.timeout_seconds,
+                "healthy_threshold": probe.healthy_threshold,
+                "unhealthy_threshold": probe.unhealthy_threshold,
+            },
+            tags={"Name": f"{settings.fleet}-{slot}", "vectorfleet:slot": slot},
+            opts=self._child,
+        )
+
+    def _listener(self) -> aws.lb.Listener:
+        settings = self._settings
+        weights = settings.weights.model_dump()
+        return aws.lb.Listener(
+            settings.fleet,
+            load_balancer_arn=self.balancer.arn,
+            port=settings.listener_port,
+            protocol="HTTPS" if settings.certificate_arn else "HTTP",
+            certificate_arn=settings.certificate_arn,
+            ssl_policy=TLS_POLICY if settings.certificate_arn else None,
+            default_actions=[
+                {
+                    "type": "forward",
+                    "forward": {
+                        "target_groups": [
+                            {"arn": self.target_groups[slot].arn, "weight": weights[slot]} for slot in SLOTS
+                        ]
+                    },
+                }
+            ],
+            # These are the first weights only: from then on the runbook's verb owns them.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["default_actions"]),
+        )

@@ -1,0 +1,86 @@
+"""`python -m infra`: what a fleet would look like, before anything is created."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import click
+
+from infra.config import ConfigError, settings_from
+from infra.plan import Plan, PlanError
+from infra.stack import own_values, stack_config
+from infra.workload import plan_for
+
+USAGE_EXIT_CODE = 64  # never one of the verdicts' codes
+DEFAULT_STACK_VALUES = {"fleet": "plan", "amiId": "ami-00000000", "zones": '["a", "b", "c"]'}
+
+
+class Refusal(click.ClickException):
+    """A sentence for the user instead of a traceback."""
+
+    exit_code = USAGE_EXIT_CODE
+
+
+@click.group()
+def cli() -> None:
+    """Plan a fleet from numbers, and show the resources that a stack would create."""
+
+
+@cli.command()
+@click.option("--vectors", help="How many vectors.")
+@click.option("--dims", help="Dimensions of a vector.")
+@click.option("--queries", help="Peak queries per second.")
+@click.option("--stack", help="Take the numbers of this stack; the other options override them.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of tables.")
+def plan(
+    vectors: str | None, dims: str | None, queries: str | None, stack: str | None, as_json: bool
+) -> None:
+    """Shards, replicas, instance type, memory and monthly cost."""
+    given = {"vectors": vectors, "dims": dims, "peakQueriesPerSecond": queries}
+    made = _plan({key: value for key, value in given.items() if value is not None}, stack)
+    if as_json:
+        click.echo(json.dumps(made.to_json(), indent=2))
+        return
+    from infra.tables import show_plan
+
+    show_plan(made)
+
+
+def _plan(overrides: dict[str, str], stack: str | None) -> Plan:
+    try:
+        base = own_values(stack_config(stack)) if stack else _defaults(overrides)
+        if "dims" in overrides and not stack:
+            base["embedding"] = json.dumps({"dims": overrides["dims"]})
+        return plan_for(settings_from({**base, **overrides}))
+    except (ConfigError, PlanError) as error:
+        raise Refusal(str(error)) from None
+
+
+def _defaults(overrides: dict[str, str]) -> dict[str, str]:
+    missing = [f"--{name}" for name in ("vectors", "dims") if name not in overrides]
+    if missing:
+        raise ConfigError(f"Give {' and '.join(missing)}, or --stack NAME to take the numbers of a stack.")
+    return {**DEFAULT_STACK_VALUES, "peakQueriesPerSecond": "100"}
+
+
+@cli.command()
+@click.option("--stack", required=True, help="The stack whose configuration to use.")
+def graph(stack: str) -> None:
+    """The resources that the program registers, as JSON: [{type, name, inputs}], inputs as the engine sees them."""
+    from infra.graph import graph as recorded
+
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    try:
+        resources = recorded(stack).resources
+    except (ConfigError, PlanError) as error:
+        raise Refusal(str(error)) from None
+    rows = [
+        {"type": item.type, "name": item.name, "inputs": item.inputs} for item in resources if item.custom
+    ]
+    click.echo(json.dumps(rows, indent=1, sort_keys=True))
+
+
+def main() -> None:
+    """Entry of `python -m infra`."""
+    cli(prog_name="python -m infra")

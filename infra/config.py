@@ -1,0 +1,285 @@
+"""The typed configuration of a stack: every key, what it allows, and the sentence that refuses anything else."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra import slo
+from infra.catalog import BY_NAME
+
+NAMESPACE = "vectorfleet"
+SUBNET_BITS = 4  # subnets are a sixteenth of the VPC: six private and six public ones fit
+Count = Annotated[int, Field(ge=1)]
+Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
+
+
+class ConfigError(ValueError):
+    """The configuration is refused; the message is one sentence per finding."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Objectives(_Section):
+    """What the fleet promises."""
+
+    retrieval_p95_ms: float = Field(
+        slo.target("retrieval_p95_ms"), gt=0, alias="retrievalP95Ms", description="milliseconds above 0"
+    )
+    recovery_time_seconds: int = Field(
+        900, ge=10, le=86_400, description="a whole number of seconds from 10 to 86400"
+    )
+
+
+class Embedding(_Section):
+    """The model that turns text into vectors; it is part of a build's identity."""
+
+    model: str = Field("wordllama", min_length=1, description="the name of an embedding model")
+    version: str = Field("0.4.0", min_length=1, description="that model's version")
+    dims: int = Field(256, ge=2, le=16_384, description="the same whole number as dims")
+
+
+class Chunking(_Section):
+    """How documents are split, in characters."""
+
+    size: int = Field(300, ge=50, le=100_000, description="a whole number of characters from 50 to 100000")
+    overlap: int = Field(0, ge=0, description="a whole number of characters from 0, below size")
+
+
+class Index(_Section):
+    """Parameters of the index type."""
+
+    type: Literal["hnsw"] = Field("hnsw", description="hnsw")
+    metric: Literal["cosine", "ip", "l2"] = Field("cosine", description="cosine, ip or l2")
+    m: int = Field(16, ge=4, le=64, description="a whole number from 4 to 64")
+    ef_construction: int = Field(200, ge=16, le=2000, description="a whole number from 16 to 2000")
+    ef_search: int = Field(100, ge=10, le=2000, description="a whole number from 10 to 2000")
+
+
+class Weights(_Section):
+    """First shares of the two target groups; later ones belong to the runbook's verb."""
+
+    blue: int = Field(100, ge=0, le=999, description="a whole number from 0 to 999")
+    green: int = Field(0, ge=0, le=999, description="a whole number from 0 to 999")
+
+
+class Capacity(_Section):
+    """What one process was measured to carry at the latency objective, and on how many vCPUs."""
+
+    queries_per_second: float = Field(..., gt=0, description="queries per second above 0")
+    vcpus: Count = Field(2, description="a whole number of vCPUs from 1")
+
+
+class HealthCheck(_Section):
+    """How the front load balancer probes routers."""
+
+    interval_seconds: int = Field(15, ge=5, le=300, description="a whole number of seconds from 5 to 300")
+    timeout_seconds: int = Field(5, ge=2, le=120, description="seconds from 2 to 120, below intervalSeconds")
+    healthy_threshold: int = Field(2, ge=2, le=10, description="a whole number from 2 to 10")
+    unhealthy_threshold: int = Field(2, ge=2, le=10, description="a whole number from 2 to 10")
+
+
+class Settings(_Section):
+    """One fleet, as `vectorfleet:` keys of a stack's configuration state it."""
+
+    fleet: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$",
+        description="2 to 20 lower-case letters, digits and hyphens, starting with a letter",
+    )
+    vectors: Count = Field(description="a whole number from 1")
+    dims: int = Field(ge=2, le=16_384, description="a whole number from 2 to 16384")
+    peak_queries_per_second: float = Field(gt=0, description="queries per second above 0")
+    objectives: Objectives = Field(default_factory=Objectives, description="an object of objectives")
+    zones: tuple[str, ...] = Field(
+        min_length=2, max_length=6, description="2 to 6 different Availability Zones"
+    )
+    vpc_cidr: Cidr = Field("10.64.0.0/16", description="an IPv4 network from /16 to /24")
+    client_cidrs: tuple[Cidr, ...] = Field((), description="IPv4 networks; none means the VPC itself")
+    listener_port: int = Field(443, ge=1, le=65_535, description="a port from 1 to 65535")
+    certificate_arn: str | None = Field(
+        None, pattern=r"^arn:aws[\w-]*:acm:", description="the ARN of an ACM certificate"
+    )
+    internal: bool = Field(True, description="true or false")
+    ami_id: str = Field(
+        pattern=r"^ami-[0-9a-f]{8,17}$", description="the id of an Amazon Linux 2023 x86-64 image, ami-…"
+    )
+    instance_types: tuple[str, ...] | None = Field(
+        None, min_length=1, description="types of the catalog (infra/catalog.py)"
+    )
+    minimum_shards: Count = Field(1, description="a whole number from 1")
+    minimum_replicas: int = Field(2, ge=2, le=6, description="a whole number from 2 to the number of zones")
+    minimum_routers: int = Field(2, ge=2, le=100, description="a whole number from 2 to 100")
+    capacity_per_replica: Capacity = Field(
+        default_factory=lambda: Capacity(queries_per_second=200), description="a measured capacity"
+    )
+    capacity_per_router: Capacity = Field(
+        default_factory=lambda: Capacity(queries_per_second=500), description="a measured capacity"
+    )
+    embedding: Embedding = Field(default_factory=Embedding, description="an object of the embedding model")
+    chunking: Chunking = Field(default_factory=Chunking, description="an object of chunk parameters")
+    index: Index = Field(default_factory=Index, description="an object of index parameters")
+    slot: Literal["blue", "green"] = Field("blue", description="blue or green")
+    weights: Weights = Field(default_factory=Weights, description="an object with blue and green")
+    health_check: HealthCheck = Field(default_factory=HealthCheck, description="an object of probe settings")
+    drain_seconds: int = Field(30, ge=0, le=3600, description="a whole number of seconds from 0 to 3600")
+    data_protection: bool = Field(True, description="true or false")
+    alarm_period_seconds: int = Field(
+        60, ge=10, le=3600, description="10, 30, or a multiple of 60 up to 3600 seconds"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for key, wrong, allowed in self._findings():
+            if wrong:
+                raise ValueError(f"{key}\0{allowed}")
+        return self
+
+    def _findings(self) -> tuple[tuple[str, bool, str], ...]:
+        return (
+            *self._network_findings(),
+            ("embedding.dims", self.embedding.dims != self.dims, f"the same as dims, {self.dims}"),
+            (
+                "chunking.overlap",
+                self.chunking.overlap >= self.chunking.size,
+                f"less than chunking.size, {self.chunking.size}",
+            ),
+            (
+                "healthCheck.timeoutSeconds",
+                self.health_check.timeout_seconds >= self.health_check.interval_seconds,
+                f"less than healthCheck.intervalSeconds, {self.health_check.interval_seconds}",
+            ),
+            (
+                "minimumReplicas",
+                self.minimum_replicas > len(self.zones),
+                f"at most {len(self.zones)}, one replica of a shard per zone",
+            ),
+            (
+                "weights",
+                self.weights.blue + self.weights.green == 0,
+                "at least one weight above 0, or nobody serves",
+            ),
+            (
+                "alarmPeriodSeconds",
+                self.alarm_period_seconds not in (10, 30) and self.alarm_period_seconds % 60 != 0,
+                "10, 30, or a multiple of 60: CloudWatch has no other periods",
+            ),
+            ("instanceTypes", bool(self._unknown_types()), f"types of the catalog: {', '.join(BY_NAME)}"),
+        )
+
+    def _network_findings(self) -> tuple[tuple[str, bool, str], ...]:
+        bad = [cidr for cidr in (self.vpc_cidr, *self.client_cidrs) if not _is_network(cidr)]
+        size_bad = not bad and not 16 <= IPv4Network(self.vpc_cidr).prefixlen <= 24
+        return (
+            ("zones", len(set(self.zones)) != len(self.zones), "different Availability Zones, each once"),
+            ("vpcCidr", self.vpc_cidr in bad or size_bad, "an IPv4 network from /16 to /24"),
+            (
+                "clientCidrs",
+                any(cidr in bad for cidr in self.client_cidrs),
+                "IPv4 networks such as 10.0.0.0/8",
+            ),
+        )
+
+    def _unknown_types(self) -> list[str]:
+        return [name for name in self.instance_types or () if name not in BY_NAME]
+
+    @property
+    def subnet_cidrs(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Private and public subnets, one of each per zone, in the order of the zones."""
+        blocks = [str(block) for block in IPv4Network(self.vpc_cidr).subnets(prefixlen_diff=SUBNET_BITS)]
+        count = len(self.zones)
+        return tuple(blocks[:count]), tuple(blocks[8 : 8 + count])
+
+    @property
+    def allowed_clients(self) -> tuple[str, ...]:
+        """The networks that may reach the front load balancer."""
+        return self.client_cidrs or (self.vpc_cidr,)
+
+
+def settings_from(values: Mapping[str, str]) -> Settings:
+    """
+    Settings from configuration as Pulumi hands it over: every value a string, objects and lists as JSON.
+
+    Keys carry no namespace. Raises ConfigError, one sentence per finding.
+    """
+    try:
+        return Settings.model_validate({key: _decoded(value) for key, value in values.items()})
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(finding) for finding in error.errors())) from None
+
+
+def _decoded(value: str) -> object:
+    if value[:1] not in ("{", "["):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def _is_network(cidr: str) -> bool:
+    try:
+        IPv4Network(cidr)
+    except ValueError:
+        return False
+    return True
+
+
+def _sentence(finding: Any) -> str:
+    path = [str(part) for part in finding["loc"]]
+    key = ".".join(path)
+    if finding["type"] == "extra_forbidden":
+        return _unknown_key(path)
+    if finding["type"] == "missing":
+        return f"Configuration key {NAMESPACE}:{key} is missing; allowed: {_allowed(path)}. {_remedy(key)}"
+    given = finding["input"]
+    allowed = _allowed(path)
+    if finding["type"] == "value_error" and "\0" in str(finding["ctx"]["error"]):
+        key, allowed = str(finding["ctx"]["error"]).split("\0")
+        given = _lookup(given, key)
+    return f"Configuration key {NAMESPACE}:{key} is {_shown(given)}; allowed: {allowed}. {_remedy(key)}"
+
+
+def _unknown_key(path: list[str]) -> str:
+    known = list(_fields(path[:-1]))
+    close = difflib.get_close_matches(path[-1], known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
+    key = ".".join(path)
+    return f"Configuration key {NAMESPACE}:{key} is unknown. {hint} Rename it or `pulumi config rm --path {key}`."
+
+
+def _fields(path: list[str]) -> dict[str, Any]:
+    """Wire name to field of the section at that path."""
+    model: Any = Settings
+    for part in path:
+        model = {field.alias: field for field in model.model_fields.values()}[part].annotation
+    return {str(field.alias): field for field in model.model_fields.values()}
+
+
+def _allowed(path: list[str]) -> str:
+    named = [part for part in path if not part.isdigit()]
+    try:
+        return str(_fields(named[:-1])[named[-1]].description)
+    except (KeyError, AttributeError, IndexError):
+        return "see docs"
+
+
+def _lookup(given: Any, key: str) -> object:
+    for part in key.split("."):
+        given = given.get(part, "not given") if isinstance(given, Mapping) else given
+    return given
+
+
+def _shown(given: object) -> str:
+    return json.dumps(given, default=str, ensure_ascii=False)
+
+
+def _remedy(key: str) -> str:
+    return f"Change it with `pulumi config set --path {NAMESPACE}:{key} …`."

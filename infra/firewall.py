@@ -1,0 +1,113 @@
+"""Security groups by role, and the few rules between them."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.config import Settings
+from infra.network import HTTPS_PORT, Network
+from infra.user_data import PROCESS_PORT
+
+DESCRIPTIONS = {
+    "balancer": "Front load balancer",
+    "router": "Routers",
+    "node": "Nodes",
+    "indexer": "Indexers",
+}
+
+
+class Firewall(pulumi.ComponentResource):
+    """One security group per role. `rules` must exist before an instance boots."""
+
+    def __init__(
+        self, settings: Settings, network: Network, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("vectorfleet:infra:Firewall", settings.fleet, None, opts)
+        self._settings, self._network = settings, network
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.groups = {role: self._group(role) for role in DESCRIPTIONS}
+        self.rules: list[pulumi.Resource] = [
+            *self._clients(),
+            *self._between("balancer", "router"),
+            *self._between("router", "node"),
+            *(rule for role in ("router", "node", "indexer") for rule in self._to_aws(role)),
+        ]
+        self.register_outputs({role: group.id for role, group in self.groups.items()})
+
+    def _group(self, role: str) -> aws.ec2.SecurityGroup:
+        fleet = self._settings.fleet
+        return aws.ec2.SecurityGroup(
+            f"{fleet}-{role}",
+            description=f"{DESCRIPTIONS[role]} of fleet {fleet}",
+            vpc_id=self._network.vpc.id,
+            tags={"Name": f"{fleet}-{role}", "vectorfleet:fleet": fleet},
+            opts=self._child,
+        )
+
+    def _clients(self) -> list[pulumi.Resource]:
+        port = self._settings.listener_port
+        return [
+            aws.vpc.SecurityGroupIngressRule(
+                f"{self._settings.fleet}-balancer-from-{cidr.replace('/', '-')}",
+                security_group_id=self.groups["balancer"].id,
+                description=f"Clients in {cidr} to the front load balancer",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                cidr_ipv4=cidr,
+                opts=self._child,
+            )
+            for cidr in self._settings.allowed_clients
+        ]
+
+    def _between(self, source: str, target: str) -> list[pulumi.Resource]:
+        """Both ends of one hop: `source` may open connections to `target`'s process port."""
+        fleet = self._settings.fleet
+        return [
+            aws.vpc.SecurityGroupEgressRule(
+                f"{fleet}-{source}-to-{target}",
+                security_group_id=self.groups[source].id,
+                ip_protocol="tcp",
+                from_port=PROCESS_PORT,
+                to_port=PROCESS_PORT,
+                referenced_security_group_id=self.groups[target].id,
+                tags={"Name": f"{source} to {target}"},
+                opts=self._child,
+            ),
+            aws.vpc.SecurityGroupIngressRule(
+                f"{fleet}-{target}-from-{source}",
+                security_group_id=self.groups[target].id,
+                ip_protocol="tcp",
+                from_port=PROCESS_PORT,
+                to_port=PROCESS_PORT,
+                referenced_security_group_id=self.groups[source].id,
+                tags={"Name": f"{target} from {source}"},
+                opts=self._child,
+            ),
+        ]
+
+    def _to_aws(self, role: str) -> list[pulumi.Resource]:
+        fleet, group = self._settings.fleet, self.groups[role]
+        return [
+            aws.vpc.SecurityGroupEgressRule(
+                f"{fleet}-{role}-to-s3",
+                security_group_id=group.id,
+                description="HTTPS to S3 through the gateway endpoint",
+                ip_protocol="tcp",
+                from_port=HTTPS_PORT,
+                to_port=HTTPS_PORT,
+                prefix_list_id=self._network.s3_endpoint.prefix_list_id,
+                opts=self._child,
+            ),
+            aws.vpc.SecurityGroupEgressRule(
+                f"{fleet}-{role}-to-endpoints",
+                security_group_id=group.id,
+                description="HTTPS to AWS API endpoints inside the network",
+                ip_protocol="tcp",
+                from_port=HTTPS_PORT,
+                to_port=HTTPS_PORT,
+                cidr_ipv4=self._settings.vpc_cidr,
+                opts=self._child,
+            ),
+        ]

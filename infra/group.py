@@ -1,0 +1,114 @@
+"""Instances of one role: a launch template with a pinned image, and the Auto Scaling group that keeps them alive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import naming, user_data
+from infra.plan import GP3_BASE_MIBPS, GP3_MIN_GIB, Disk
+from infra.storage import Storage
+from infra.user_data import Role
+
+ROOT_DEVICE = "/dev/xvda"  # Amazon Linux 2023
+GP3_BASE_IOPS = 3000
+CAPACITY_TIMEOUT = "10m"  # a zone without capacity is an error after this, not a hang
+TAGGED = ("instance", "volume", "network-interface")  # provider-wide default tags reach none of them
+
+
+@dataclass(frozen=True)
+class GroupArgs:
+    """What a group of instances is made from. `first_boot` is all that must exist before the first instance."""
+
+    role: Role
+    image: str
+    instance_type: str
+    subnets: Sequence[pulumi.Input[str]]
+    security_group: pulumi.Input[str]
+    profile_arn: pulumi.Input[str]
+    storage: Storage
+    size: int
+    first_boot: Sequence[pulumi.Resource]
+    disk: Disk = field(default_factory=lambda: Disk(GP3_MIN_GIB, GP3_BASE_MIBPS))
+    target_groups: Sequence[pulumi.Input[str]] = ()
+    health_check: str = "EC2"
+    grace_seconds: int = 300
+
+
+class InstanceGroup(pulumi.ComponentResource):
+    """A launch template and its Auto Scaling group of fixed size."""
+
+    def __init__(self, name: str, args: GroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("vectorfleet:infra:InstanceGroup", name, None, opts)
+        self._name, self._args = name, args
+        self.template = self._template()
+        self.group = self._group()
+        self.register_outputs({"group": self.group.name})
+
+    def _template(self) -> aws.ec2.LaunchTemplate:
+        args, tags = self._args, self._args.role.tags()
+        return aws.ec2.LaunchTemplate(
+            naming.fit(self._name, naming.LIMITS["launch_template"] - naming.AUTONAME_SUFFIX),
+            image_id=args.image,
+            instance_type=args.instance_type,
+            iam_instance_profile={"arn": args.profile_arn},
+            vpc_security_group_ids=[args.security_group],
+            user_data=self._user_data(),
+            block_device_mappings=[self._root_disk()],
+            metadata_options={
+                "http_endpoint": "enabled",
+                "http_tokens": "required",
+                "http_put_response_hop_limit": 1,
+            },
+            monitoring={"enabled": True},
+            tag_specifications=[{"resource_type": kind, "tags": tags} for kind in TAGGED],
+            update_default_version=True,
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _root_disk(self) -> aws.ec2.LaunchTemplateBlockDeviceMappingArgsDict:
+        return {
+            "device_name": ROOT_DEVICE,
+            "ebs": {
+                "volume_type": "gp3",
+                "volume_size": self._args.disk.size_gib,
+                "throughput": self._args.disk.throughput_mibps,
+                "iops": GP3_BASE_IOPS,
+                "encrypted": "true",
+                "delete_on_termination": "true",
+            },
+        }
+
+    def _user_data(self) -> pulumi.Output[str]:
+        role, artifact = self._args.role, self._args.storage.artifact
+        return self._args.storage.artifacts.bucket.id.apply(
+            lambda bucket: user_data.encode(role, bucket=bucket, key=artifact.key, sha256=artifact.sha256)
+        )
+
+    def _group(self) -> aws.autoscaling.Group:
+        args = self._args
+        return aws.autoscaling.Group(
+            naming.fit(self._name, naming.LIMITS["group"] - naming.AUTONAME_SUFFIX),
+            min_size=args.size,
+            max_size=args.size,
+            desired_capacity=args.size,
+            vpc_zone_identifiers=list(args.subnets),
+            # A number, never $Latest: a change is seen, and a rollback has something to go back to.
+            launch_template={
+                "id": self.template.id,
+                "version": self.template.latest_version.apply(lambda version: str(int(version))),
+            },
+            target_group_arns=list(args.target_groups) or None,
+            health_check_type=args.health_check,
+            health_check_grace_period=args.grace_seconds,
+            wait_for_capacity_timeout=CAPACITY_TIMEOUT,
+            tags=[
+                {"key": key, "value": value, "propagate_at_launch": True}
+                for key, value in args.role.tags().items()
+            ],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.first_boot)),
+        )

@@ -1,0 +1,51 @@
+"""The fleet's configuration as processes read it at boot: SSM parameters with JSON values, never a secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import naming
+from infra.config import Settings
+from infra.plan import Plan
+from infra.storage import Storage
+
+
+def values(settings: Settings, plan: Plan) -> dict[str, Mapping[str, object]]:
+    """What is known before anything is created, by parameter key; `storage` comes with the buckets."""
+    return {
+        "embedding": settings.embedding.model_dump(),
+        "chunking": settings.chunking.model_dump(),
+        "index": settings.index.model_dump(),
+        "fleet": {"shards": plan.shards, "replicas": plan.replicas},
+    }
+
+
+class Parameters(pulumi.ComponentResource):
+    """Parameters below /vectorfleet/<fleet>/. `all` must exist before an instance boots."""
+
+    def __init__(
+        self, settings: Settings, plan: Plan, storage: Storage, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("vectorfleet:infra:Parameters", settings.fleet, None, opts)
+        self._settings = settings
+        self.prefix = naming.parameters_prefix(settings.fleet)
+        self.storage = self._parameter("storage", pulumi.Output.json_dumps(storage.names))
+        plain = [self._parameter(key, json.dumps(value)) for key, value in values(settings, plan).items()]
+        self.all: list[pulumi.Resource] = [self.storage, *plain]
+        self.arn = self.storage.arn.apply(lambda arn: arn.removesuffix("/storage"))
+        self.register_outputs({"prefix": self.prefix})
+
+    def _parameter(self, key: str, value: pulumi.Input[str]) -> aws.ssm.Parameter:
+        fleet = self._settings.fleet
+        return aws.ssm.Parameter(
+            f"{fleet}-{key}",
+            name=naming.parameter(fleet, key),
+            type="String",
+            value=value,
+            tags={"vectorfleet:fleet": fleet},
+            opts=pulumi.ResourceOptions(parent=self),
+        )

@@ -1,0 +1,260 @@
+"""From a workload to shards, replicas and an instance type. Pure arithmetic: no Pulumi, no AWS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+
+from infra.catalog import GIB, MIB, InstanceType
+from infra.sizing import (
+    MAX_VECTORS_PER_SHARD,
+    Ram,
+    Term,
+    disagreement,
+    measured_terms,
+    ram,
+    total_bytes,
+)
+
+REPLICA_LETTERS = "abcdef"
+GP3_BASE_MIBPS = 125  # included in the price of every gp3 volume
+GP3_MAX_MIBPS = 1000
+GP3_MIN_GIB = 20
+RESTORE_SHARE = 0.5  # of the recovery-time objective; the rest is detection, boot, load and canaries
+
+
+class PlanError(ValueError):
+    """No plan fits; the message is a sentence that says what does not fit and what to change."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is asked for. `replica_queries_per_second` was measured on `replica_vcpus` vCPUs."""
+
+    vectors: int
+    dims: int
+    peak_queries_per_second: float
+    zones: tuple[str, ...]
+    recovery_time_seconds: int
+    m: int
+    chunk_bytes: int
+    replica_queries_per_second: float
+    replica_vcpus: int
+    minimum_shards: int = 1
+    minimum_replicas: int = 2
+    minimum_routers: int = 2
+    router_queries_per_second: float = 500.0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where one replica lives."""
+
+    shard: int
+    replica: str
+    zone: str
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The gp3 volume of one cell: a cache that must be filled within the recovery-time objective."""
+
+    size_gib: int
+    throughput_mibps: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sized fleet. Memory in `ram` and `terms` is for one copy of the whole collection, `shard_bytes` for one replica."""
+
+    workload: Workload
+    ram: Ram
+    terms: tuple[Term, ...]
+    note: str | None
+    shards: int
+    replicas: int
+    routers: int
+    instance_type: str
+    usable_bytes: int
+    shard_bytes: int
+    disk: Disk
+    placements: tuple[Placement, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data with the keys the stack output `plan` and `python -m infra plan --json` carry."""
+        return {
+            "vectors": self.workload.vectors,
+            "dims": self.workload.dims,
+            "peak_queries_per_second": self.workload.peak_queries_per_second,
+            "ram": asdict(self.ram),
+            "measured": {
+                "terms": [asdict(term) for term in self.terms],
+                "total_bytes": total_bytes(self.terms),
+            },
+            "note": self.note,
+            "shards": self.shards,
+            "replicas": self.replicas,
+            "routers": self.routers,
+            "instance_type": self.instance_type,
+            "usable_bytes": self.usable_bytes,
+            "shard_bytes": self.shard_bytes,
+            "disk": asdict(self.disk),
+            "placements": [asdict(placement) for placement in self.placements],
+        }
+
+
+@dataclass(frozen=True)
+class _Option:
+    machine: InstanceType
+    shards: int
+    replicas: int
+
+    @property
+    def usd_per_hour(self) -> float:
+        return self.shards * self.replicas * self.machine.usd_per_hour
+
+
+def make_plan(workload: Workload, machines: Sequence[InstanceType]) -> Plan:
+    """
+    The cheapest fleet of one instance type that holds the collection and its peak rate with one zone lost.
+
+    Raises PlanError when none of the machines does.
+    """
+    options = [option for machine in machines if (option := _option(workload, machine))]
+    if not options:
+        raise PlanError(_no_option(workload, machines))
+    best = min(options, key=lambda option: (option.usd_per_hour, option.shards, option.machine.name))
+    return _describe(workload, best)
+
+
+def shard_bytes(workload: Workload, shards: int) -> int:
+    """Memory one replica needs when the collection is cut in `shards`: the larger of formula and measured model."""
+    vectors = math.ceil(workload.vectors / shards)
+    formula = ram(vectors=vectors, dims=workload.dims).recommended_bytes
+    return max(formula, total_bytes(_terms(workload, vectors)))
+
+
+def replicas_needed(*, peak: float, capacity: float, minimum: int) -> int:
+    """
+    Replicas of each shard, one per zone, so that the peak still fits when one zone is lost.
+
+    >>> replicas_needed(peak=900, capacity=500, minimum=2)
+    3
+    """
+    return max(minimum, math.ceil(peak / capacity) + 1)
+
+
+def place(shards: int, replicas: int, zones: Sequence[str]) -> tuple[Placement, ...]:
+    """Every replica of a shard in its own zone; shards start at different zones, so that zones fill evenly."""
+    return tuple(
+        Placement(shard=shard, replica=REPLICA_LETTERS[i], zone=zones[(shard + i) % len(zones)])
+        for shard in range(shards)
+        for i in range(replicas)
+    )
+
+
+def routers_needed(*, peak: float, capacity: float, zones: int, minimum: int) -> int:
+    """
+    Routers over the zones, evenly spread, so that those outside the fullest zone carry the peak.
+
+    >>> routers_needed(peak=900, capacity=500, zones=3, minimum=2)
+    3
+    """
+    carriers = math.ceil(peak / capacity)
+    count = max(minimum, carriers + 1)
+    while count - math.ceil(count / zones) < carriers:
+        count += 1
+    return count
+
+
+def router_zones(count: int, zones: Sequence[str]) -> tuple[str, ...]:
+    """The zone of each router as the group spreads them."""
+    return tuple(islice(cycle(zones), count))
+
+
+def _terms(workload: Workload, vectors: int) -> tuple[Term, ...]:
+    return measured_terms(vectors=vectors, dims=workload.dims, m=workload.m, chunk_bytes=workload.chunk_bytes)
+
+
+def _option(workload: Workload, machine: InstanceType) -> _Option | None:
+    shards = _shards(workload, machine.usable_bytes)
+    capacity = workload.replica_queries_per_second * machine.vcpus / workload.replica_vcpus
+    replicas = replicas_needed(
+        peak=workload.peak_queries_per_second, capacity=capacity, minimum=workload.minimum_replicas
+    )
+    if shards is None or replicas > len(workload.zones):
+        return None
+    return _Option(machine, shards, replicas)
+
+
+def _shards(workload: Workload, usable_bytes: int) -> int | None:
+    """The smallest count whose shards fit; None when the parts that do not shrink with it are already too large."""
+    fixed = shard_bytes(workload, workload.vectors)
+    if fixed > usable_bytes:
+        return None
+    low = max(workload.minimum_shards, math.ceil(workload.vectors / MAX_VECTORS_PER_SHARD))
+    high = max(low, workload.vectors)
+    while low < high:
+        middle = (low + high) // 2
+        if shard_bytes(workload, middle) <= usable_bytes:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _no_option(workload: Workload, machines: Sequence[InstanceType]) -> str:
+    names = ", ".join(machine.name for machine in machines)
+    replicas = len(workload.zones)
+    return (
+        f"No instance type of [{names}] carries {workload.peak_queries_per_second:g} queries/s with one of "
+        f"{replicas} zones lost: at most {replicas} replicas fit, one per zone, and each was measured at "
+        f"{workload.replica_queries_per_second:g} queries/s on {workload.replica_vcpus} vCPUs. "
+        f"Allow larger types (instanceTypes), add a zone, or lower minimumReplicas or peakQueriesPerSecond."
+    )
+
+
+def _disk(need_bytes: int, recovery_time_seconds: int) -> Disk:
+    throughput = math.ceil(need_bytes / MIB / (recovery_time_seconds * RESTORE_SHARE))
+    if throughput > GP3_MAX_MIBPS:
+        raise PlanError(
+            f"Restoring {need_bytes / GIB:.0f} GiB per shard within half of recoveryTimeSeconds = "
+            f"{recovery_time_seconds} needs {throughput} MiB/s of disk; gp3 gives at most {GP3_MAX_MIBPS}. "
+            f"Raise minimumShards or objectives.recoveryTimeSeconds."
+        )
+    return Disk(
+        size_gib=max(GP3_MIN_GIB, math.ceil(2 * need_bytes / GIB) + 10),
+        throughput_mibps=max(GP3_BASE_MIBPS, throughput),
+    )
+
+
+def _describe(workload: Workload, option: _Option) -> Plan:
+    whole = ram(vectors=workload.vectors, dims=workload.dims)
+    terms = _terms(workload, workload.vectors)
+    need = shard_bytes(workload, option.shards)
+    return Plan(
+        workload=workload,
+        ram=whole,
+        terms=terms,
+        note=disagreement(
+            formula_bytes=whole.recommended_bytes,
+            measured_bytes=total_bytes(terms),
+            dims=workload.dims,
+            m=workload.m,
+        ),
+        shards=option.shards,
+        replicas=option.replicas,
+        routers=routers_needed(
+            peak=workload.peak_queries_per_second,
+            capacity=workload.router_queries_per_second,
+            zones=len(workload.zones),
+            minimum=workload.minimum_routers,
+        ),
+        instance_type=option.machine.name,
+        usable_bytes=option.machine.usable_bytes,
+        shard_bytes=need,
+        disk=_disk(need, workload.recovery_time_seconds),
+        placements=place(option.shards, option.replicas, workload.zones),
+    )

@@ -1,0 +1,65 @@
+"""The one table of targets and alerts; alarms, load gates, drills and docs read it. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NAMESPACE = "vectorfleet"
+DIMENSIONS = ("Fleet", "Slot")  # percentiles do not aggregate over dimensions, so these are exact
+
+Direction = Literal["below", "above"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """
+    One row: the value wanted and the value that alarms, in `unit`.
+
+    `direction` names the good side: latency is to stay below its target, relevance above it.
+    """
+
+    key: str
+    title: str
+    unit: str
+    direction: Direction
+    target: float
+    alert: float
+
+    def meets_target(self, value: float) -> bool:
+        """True when the value is strictly on the good side of the target."""
+        return value < self.target if self.direction == "below" else value > self.target
+
+    def alerts(self, value: float) -> bool:
+        """True when the value is strictly past the alert line."""
+        return value > self.alert if self.direction == "below" else value < self.alert
+
+
+TABLE: tuple[Objective, ...] = (
+    Objective("retrieval_p95_ms", "retrieval latency P95", "ms", "below", 200.0, 500.0),
+    Objective("end_to_end_p95_ms", "end-to-end latency P95", "ms", "below", 3000.0, 5000.0),
+    Objective("relevance", "retrieval relevance", "share", "above", 0.85, 0.75),
+    Objective("faithfulness", "faithfulness", "share", "above", 0.90, 0.80),
+    Objective("error_rate_percent", "error rate", "%", "below", 1.0, 5.0),
+    Objective("tokens_per_query", "tokens per query", "tokens", "below", 5000.0, 10000.0),
+)
+
+_BY_KEY = {objective.key: objective for objective in TABLE}
+
+
+def objective(key: str) -> Objective:
+    """The row of that key; a KeyError names the keys there are."""
+    try:
+        return _BY_KEY[key]
+    except KeyError:
+        raise KeyError(f"no objective {key!r}; there are {', '.join(_BY_KEY)}") from None
+
+
+def target(key: str) -> float:
+    """The value wanted."""
+    return objective(key).target
+
+
+def alert(key: str) -> float:
+    """The value that alarms."""
+    return objective(key).alert

@@ -1,0 +1,80 @@
+"""A plan as a person reads it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from infra import cost
+from infra.catalog import PRICES_AS_OF, PRICES_REGION
+from infra.plan import Plan
+from infra.sizing import Ram, total_bytes
+
+GB = 1e9
+
+
+def show_plan(plan: Plan, console: Console | None = None) -> None:
+    """Print formula, measured model, fleet and monthly cost."""
+    out = console or Console()
+    out.print(_formula(plan.ram))
+    out.print(_model(plan))
+    if plan.note:
+        out.print(plan.note, highlight=False)
+    out.print(_fleet(plan))
+    out.print(_cost(plan))
+
+
+def _gigabytes(size_bytes: int) -> str:
+    return f"{size_bytes / GB:,.1f} GB" if size_bytes >= GB / 10 else f"{size_bytes / 1e6:,.1f} MB"
+
+
+def _formula(ram: Ram) -> Table:
+    table = _table("Memory by the formula", "step", "bytes", "")
+    steps = (
+        ("floor: vectors × dims × 4 B", ram.floor_bytes),
+        ("index: × 2", ram.index_bytes),
+        ("recommended: × 1.5", ram.recommended_bytes),
+    )
+    for step, size_bytes in steps:
+        table.add_row(step, f"{size_bytes:,}", _gigabytes(size_bytes))
+    return table
+
+
+def _model(plan: Plan) -> Table:
+    table = _table("Memory by the measured model", "term", "bytes", "what it pays for")
+    for term in plan.terms:
+        table.add_row(term.name, f"{term.bytes:,}", term.meaning)
+    total = total_bytes(plan.terms)
+    table.add_row("total", f"{total:,}", _gigabytes(total), style="bold")
+    return table
+
+
+def _fleet(plan: Plan) -> Table:
+    table = _table("Fleet", "what", "how many", "why")
+    per_shard = f"{_gigabytes(plan.shard_bytes)} needed of {_gigabytes(plan.usable_bytes)} usable"
+    table.add_row("shards", str(plan.shards), per_shard)
+    table.add_row("replicas", str(plan.replicas), "one per zone; the peak fits with one zone lost")
+    table.add_row("cells", str(plan.shards * plan.replicas), plan.instance_type)
+    table.add_row("routers", str(plan.routers), f"over {len(plan.workload.zones)} zones")
+    throughput = f"restores within half of {plan.workload.recovery_time_seconds} s"
+    table.add_row("disk", f"{plan.disk.size_gib} GiB", f"{plan.disk.throughput_mibps} MiB/s: {throughput}")
+    return table
+
+
+def _cost(plan: Plan) -> Table:
+    bill = cost.lines(plan)
+    table = _table(
+        f"Monthly cost, list prices of {PRICES_AS_OF} in {PRICES_REGION}", "item", "USD", "quantity"
+    )
+    for line in bill:
+        table.add_row(line.item, f"{line.usd_per_month:,.2f}", line.quantity)
+    table.add_row("total", f"{cost.total(bill):,.2f}", "without traffic and requests", style="bold")
+    return table
+
+
+def _table(title: str, name: str, figure: str, text: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column(name)
+    table.add_column(figure, justify="right")
+    table.add_column(text)
+    return table

@@ -1,0 +1,96 @@
+"""What an instance is told at launch: cloud-config with the role manifest and a thin bootstrap, as JSON (which is YAML)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROLE_PATH = "/etc/vectorfleet/role.json"
+BOOTSTRAP_PATH = "/usr/local/sbin/vectorfleet-bootstrap"
+BOOTSTRAP_SOURCE = Path(__file__).with_name("bootstrap.sh")
+USER_DATA_LIMIT_BYTES = 16 * 1024  # EC2's limit, before base64
+PROCESS_PORT = 8080
+
+
+@dataclass(frozen=True)
+class Role:
+    """One process kind of one slot, and for nodes which replica of which shard."""
+
+    name: str
+    fleet: str
+    slot: str
+    region: str
+    parameters: str
+    shard: int | None = None
+    replica: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        """The environment the manifest carries, all values strings."""
+        environment = {
+            "VECTORFLEET_FLEET": self.fleet,
+            "VECTORFLEET_ROLE": self.name,
+            "VECTORFLEET_SLOT": self.slot,
+            "VECTORFLEET_PARAMETERS": self.parameters,
+            "VECTORFLEET_PORT": str(PROCESS_PORT),
+            "AWS_REGION": self.region,
+        }
+        if self.shard is not None and self.replica is not None:
+            environment |= {"VECTORFLEET_SHARD": str(self.shard), "VECTORFLEET_REPLICA": self.replica}
+        return environment
+
+    def tags(self) -> dict[str, str]:
+        """Tags of everything that belongs to the process; routers discover replicas by them."""
+        tags = {
+            "Name": self.title,
+            "vectorfleet:fleet": self.fleet,
+            "vectorfleet:role": self.name,
+            "vectorfleet:slot": self.slot,
+        }
+        if self.shard is not None and self.replica is not None:
+            tags |= {"vectorfleet:shard": str(self.shard), "vectorfleet:replica": self.replica}
+        return tags
+
+    @property
+    def title(self) -> str:
+        """`<fleet>-<slot>-node-0-a` or `<fleet>-<slot>-router`."""
+        place = "" if self.shard is None else f"-{self.shard}-{self.replica}"
+        return f"{self.fleet}-{self.slot}-{self.name}{place}"
+
+
+def manifest(role: Role, *, bucket: str, key: str, sha256: str) -> dict[str, object]:
+    """The role manifest: the artifact, what to run from it, and with which environment."""
+    return {
+        "artifact": {"bucket": bucket, "key": key, "sha256": sha256},
+        "argv": ["python", "-m", "service", role.name],
+        "environment": role.environment(),
+    }
+
+
+def render(role_manifest: Mapping[str, object], bootstrap: str) -> str:
+    """The user data in clear. Raises ValueError when EC2 would refuse its length."""
+    config = {
+        "write_files": [
+            {
+                "path": ROLE_PATH,
+                "permissions": "0644",
+                "content": json.dumps(role_manifest, indent=1, sort_keys=True) + "\n",
+            },
+            {"path": BOOTSTRAP_PATH, "permissions": "0755", "content": bootstrap},
+        ],
+        "runcmd": [[BOOTSTRAP_PATH]],
+    }
+    text = "#cloud-config\n" + json.dumps(config) + "\n"
+    if len(text.encode()) > USER_DATA_LIMIT_BYTES:
+        raise ValueError(
+            f"user data has {len(text.encode())} bytes; EC2 takes {USER_DATA_LIMIT_BYTES}: shorten bootstrap.sh"
+        )
+    return text
+
+
+def encode(role: Role, *, bucket: str, key: str, sha256: str) -> str:
+    """User data as a launch template takes it: base64 of `render`."""
+    text = render(manifest(role, bucket=bucket, key=key, sha256=sha256), BOOTSTRAP_SOURCE.read_text())
+    return base64.b64encode(text.encode()).decode()

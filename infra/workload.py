@@ -1,0 +1,44 @@
+"""What a stack's settings ask of the plan."""
+
+from __future__ import annotations
+
+from infra.catalog import BY_NAME, ROUTER_TYPES, InstanceType, candidates
+from infra.config import Settings
+from infra.plan import Plan, Workload, make_plan
+
+BYTES_PER_CHARACTER = 1.1  # English text in UTF-8 with the odd wider character
+
+
+def workload(settings: Settings) -> Workload:
+    """The settings' numbers, as the plan takes them."""
+    return Workload(
+        vectors=settings.vectors,
+        dims=settings.dims,
+        peak_queries_per_second=settings.peak_queries_per_second,
+        zones=settings.zones,
+        recovery_time_seconds=settings.objectives.recovery_time_seconds,
+        m=settings.index.m,
+        chunk_bytes=round(settings.chunking.size * BYTES_PER_CHARACTER),
+        replica_queries_per_second=settings.capacity_per_replica.queries_per_second,
+        replica_vcpus=settings.capacity_per_replica.vcpus,
+        minimum_shards=settings.minimum_shards,
+        minimum_replicas=settings.minimum_replicas,
+        minimum_routers=settings.minimum_routers,
+        router_queries_per_second=_router_capacity(settings, BY_NAME[router_type(settings)]),
+    )
+
+
+def plan_for(settings: Settings) -> Plan:
+    """The plan of a stack. Raises PlanError when no candidate type fits."""
+    return make_plan(workload(settings), candidates(settings.instance_types))
+
+
+def router_type(settings: Settings) -> str:
+    """The smallest router type at least as large as the one whose capacity was measured."""
+    fitting = [name for name in ROUTER_TYPES if BY_NAME[name].vcpus >= settings.capacity_per_router.vcpus]
+    return (fitting or ROUTER_TYPES[-1:])[0]
+
+
+def _router_capacity(settings: Settings, machine: InstanceType) -> float:
+    measured = settings.capacity_per_router
+    return measured.queries_per_second * machine.vcpus / measured.vcpus
