@@ -19,21 +19,20 @@ BOTOCORE_DATA = Path(str(botocore.__file__)).parent / "data"
 # Counted before the HTML is stripped; shorter ones say little more than the parameter's name.
 SHORTEST_PARAMETER_CHARS = 81
 
-_BLOCKS = frozenset("p li ul ol dl dt dd h1 h2 h3 h4 div pre br note important table tr td th".split())
+_BLOCK_TAGS = "p li ul ol dl dt dd h1 h2 h3 h4 div pre br table tr td th note important"
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
 _ENDS_A_SENTENCE = (".", "!", "?", ":", ";", ",")
 _VENDOR = re.compile(r"\b(Amazon|AWS)(?=[A-Z][a-z])")
-# Names with a case of their own, acronyms with a plural s (ACLs) or before a word (DB|Instances), words, digits.
+# Names with a case of their own, acronyms with a plural s (ACLs) or before a word (DB|Instances), words.
 _WORD = re.compile(
     r"IPv[46]|OAuth\d*|OTel|[A-Z]{2,}s(?![a-z])|[A-Z]+(?=[A-Z][a-z])|[A-Z]+\d*(?![a-z])|[A-Z]?[a-z]+\d*|\d+"
 )
 # AWS writes these as words (CreateVpc, PutBucketAcl); a person writes them as acronyms.
-_HIDDEN_ACRONYMS = {
-    acronym.lower(): acronym
-    for acronym in (
-        "ACL ACLs API APIs ARN CIDR DB DHCP DNS EBS HTTP IAM ID IDs IP IPs IPv4 IPv6 JSON KMS MFA NAT OIDC "
-        "SAML SMS SQL SSH SSL TLS URL URLs VPC VPCs VPN"
-    ).split()
-}
+_ACRONYMS = (
+    "ACL ACLs API APIs ARN CIDR DB DHCP DNS EBS HTTP IAM ID IDs IP IPs IPv4 IPv6 JSON KMS MFA NAT OIDC SAML "
+    "SMS SQL SSH SSL TLS URL URLs VPC VPCs VPN"
+)
+_HIDDEN_ACRONYMS = {acronym.lower(): acronym for acronym in _ACRONYMS.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Document:
     text: str
 
 
-class UnreadableCorpus(Exception):
+class CorpusError(Exception):
     """The reference cannot be read as asked; the message is a sentence for the user."""
 
 
@@ -92,8 +91,8 @@ def words(identifier: str) -> str:
 
 
 def _word(piece: str) -> str:
-    stays = piece[:2].isupper() and len(piece) > 1 or re.fullmatch(r"[A-Z]\d+", piece)
-    return piece if stays else _HIDDEN_ACRONYMS.get(piece.lower(), piece.lower())
+    acronym = re.match(r"[A-Z]{2}|[A-Z]\d", piece) or piece.startswith("OAuth") or piece == "OTel"
+    return piece if acronym else _HIDDEN_ACRONYMS.get(piece.lower(), piece.lower())
 
 
 def service_name(metadata: dict[str, Any]) -> str:
@@ -115,32 +114,31 @@ class Corpus:
         known = {path.parts[-3] for path in files}
         wanted = known if services is None else set(services)
         if not known:
-            raise UnreadableCorpus(f"No service files (*/*/service-2.json.gz) in {root}; install botocore.")
+            raise CorpusError(f"No service files (*/*/service-2.json.gz) in {root}; install botocore.")
         if unknown := sorted(wanted - known):
-            raise UnreadableCorpus(
+            raise CorpusError(
                 f"No AWS service is called {', '.join(unknown)}; names are botocore's, such as ec2 or s3."
             )
         self._files = [path for path in files if path.parts[-3] in wanted]
         self.skipped = 0
 
     def operations(self, limit: int | None = None) -> Iterator[Document]:
-        """One document per documented operation of every API version: "aws/<service>/<version>/<Operation>"."""
+        """One document per documented operation of all API versions: "aws/<service>/<version>/<Name>"."""
         return self._pass(_operations, limit)
 
     def parameters(self, limit: int | None = None) -> Iterator[Document]:
-        """One document per parameter documented in over 80 characters: "param/<service>/<version>/<Shape>.<member>".
+        """One document per well documented parameter: "param/<service>/<version>/<Shape>.<member>".
 
-        They are the documents that keep arriving while a load test runs.
+        They are the documents that keep arriving while a load test runs. Well means over 80 characters.
         """
         return self._pass(_parameters, limit)
 
     def operation_names(self) -> dict[str, set[str]]:
-        """Names of the documented operations of each service, over all its API versions."""
+        """Names of the documented operations of each service, over all its API versions; a pass of its own."""
         names: dict[str, set[str]] = {}
-        for path in self._files:
-            described = _read(path)["operations"]
-            documented = {name for name, entry in described.items() if entry.get("documentation")}
-            names.setdefault(path.parts[-3], set()).update(documented)
+        for document in self.operations():
+            _, service, _, operation = document.source_id.split("/")
+            names.setdefault(service, set()).add(operation)
         return names
 
     def _pass(self, read: _Reader, limit: int | None) -> Iterator[Document]:
@@ -165,7 +163,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         described: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UnreadableCorpus(f"{path} is not a service file of botocore: {error}.") from error
+        raise CorpusError(f"{path} is not a service file of botocore: {error}.") from error
     return described
 
 

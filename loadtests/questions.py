@@ -25,17 +25,15 @@ class Question:
     operations: frozenset[str]
 
 
-class InvalidGoldenSet(Exception):
+class GoldenSetError(Exception):
     """The file cannot be used; the message is a sentence that names the file and the line or the question."""
 
 
-def load(
-    path: Path = GOLDEN_FILE, known: Mapping[str, Collection[str]] | None = None
-) -> tuple[Question, ...]:
+def load(path: Path = GOLDEN_FILE, known: Mapping[str, Collection[str]] | None = None) -> tuple[Question, ...]:
     """Questions of a golden file, in its order.
 
     `known` (operations by service, as `Corpus.operation_names()` gives them) makes an operation that does not
-    exist an error. Raises InvalidGoldenSet.
+    exist an error. Raises GoldenSetError.
     """
     questions = tuple(_question(entry, path) for entry in _entries(path))
     _refuse_duplicates(questions, path)
@@ -62,7 +60,7 @@ def relevant(hits: Iterable[str], question: Question) -> bool:
 
 
 def relevance(answers: Iterable[tuple[Question, Sequence[str]]]) -> float:
-    """Share of questions with a relevant hit among their first ten, from 0 to 1; of no questions it is an error."""
+    """Share of questions with a relevant hit among their first ten, 0 to 1; ValueError without questions."""
     verdicts = [relevant(hits[:10], question) for question, hits in answers]
     if not verdicts:
         raise ValueError("Relevance needs at least one answered question.")
@@ -70,7 +68,7 @@ def relevance(answers: Iterable[tuple[Question, Sequence[str]]]) -> float:
 
 
 def recall(approximate: Collection[str], exact: Collection[str]) -> float:
-    """Share of the exact hits that the approximate search returned too, from 0 to 1; 1 when there are none."""
+    """Share of the exact hits that the approximate search found too, from 0 to 1; 1 when there are none."""
     wanted = set(exact)
     return len(wanted & set(approximate)) / len(wanted) if wanted else 1.0
 
@@ -79,39 +77,35 @@ def _entries(path: Path) -> list[Any]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidGoldenSet(f"{path} cannot be read as a golden set: {error}") from error
+        raise GoldenSetError(f"{path} cannot be read as a golden set: {error}") from error
     if not isinstance(entries, list) or not entries:
-        raise InvalidGoldenSet(f"{path} must be a list of questions, each with id, question and operations.")
+        raise GoldenSetError(f"{path} must be a list of questions, each with id, question and operations.")
     return entries
 
 
 def _question(entry: Any, path: Path) -> Question:
     if not isinstance(entry, dict) or set(entry) != _FIELDS:
-        raise InvalidGoldenSet(f"{path}: {_shown(entry)} must have exactly id, question and operations.")
+        raise GoldenSetError(f"{path}: {_shown(entry)} must have exactly id, question and operations.")
     name, text, operations = entry["id"], entry["question"], entry["operations"]
     for field, value in (("id", name), ("question", text)):
         if not isinstance(value, str) or not value.strip():
-            raise InvalidGoldenSet(
-                f"{path}: the {field} of {_shown(entry)} must be a text that is not empty."
-            )
+            raise GoldenSetError(f"{path}: the {field} of {_shown(entry)} must be a text that is not empty.")
     if not isinstance(operations, list) or not operations:
-        raise InvalidGoldenSet(f"{path}: question {name} must list at least one operation that answers it.")
+        raise GoldenSetError(f"{path}: question {name} must list at least one operation that answers it.")
     return Question(name, text, frozenset(_operation(item, name, path) for item in operations))
 
 
 def _operation(item: Any, name: str, path: Path) -> str:
     if isinstance(item, str) and _OPERATION.fullmatch(item):
         return item
-    raise InvalidGoldenSet(f"{path}: question {name} lists {item!r}; write it as service:Operation.")
+    raise GoldenSetError(f"{path}: question {name} lists {item!r}; write it as service:Operation.")
 
 
 def _refuse_duplicates(questions: Sequence[Question], path: Path) -> None:
     seen: set[str] = set()
     for question in questions:
         if question.id in seen:
-            raise InvalidGoldenSet(
-                f"{path}: the id {question.id} is used twice; every question needs its own."
-            )
+            raise GoldenSetError(f"{path}: the id {question.id} is used twice; every question needs its own.")
         seen.add(question.id)
 
 
@@ -120,7 +114,7 @@ def _refuse_unknown(
 ) -> None:
     service, name = operation.split(":")
     if known is not None and name not in known.get(service, ()):
-        raise InvalidGoldenSet(
+        raise GoldenSetError(
             f"{path}: question {question.id} lists {operation}, which is no documented operation of botocore."
         )
 
