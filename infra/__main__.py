@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def run_program() -> None:
-    """Import the package from the project's root, where `python -m infra` finds it too, and register the stack."""
+    """Import the package from the project's root, as `python -m infra` does, and register the stack."""
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from infra.program import deploy
 

@@ -16,8 +16,8 @@ RUNBOOKS = {
     "retrieval_p95": "runbooks/RB-02-a-shard-is-lost.md",
     "error_rate": "runbooks/RB-02-a-shard-is-lost.md",
 }
-# No requests means no data, and a silent night is neither slow nor failing. Missing processes are another alarm's
-# matter, and there missing data will breach.
+# No requests means no data, and a silent night is neither slow nor failing. Missing processes are the matter of
+# another alarm, one for which missing data breaches.
 SILENCE = "notBreaching"
 
 
@@ -49,8 +49,8 @@ class Alarms(pulumi.ComponentResource):
 
     def _description(self, key: str, objective: slo.Objective) -> str:
         return (
-            f"{objective.title} is above {objective.alert:g} {objective.unit} (target: below {objective.target:g}). "
-            f"Runbook: {RUNBOOKS[key]}"
+            f"{objective.title} is above {objective.alert:g} {objective.unit} "
+            f"(target: below {objective.target:g}). Runbook: {RUNBOOKS[key]}"
         )
 
     def _retrieval_p95(self) -> aws.cloudwatch.MetricAlarm:

@@ -44,9 +44,7 @@ class Balancer(pulumi.ComponentResource):
         self.target_groups = {slot: self._target_group(slot) for slot in SLOTS}
         self.listener = self._listener()
         scheme = "https" if settings.certificate_arn else "http"
-        self.endpoint = pulumi.Output.format(
-            "{0}://{1}:{2}", scheme, self.balancer.dns_name, settings.listener_port
-        )
+        self.endpoint = pulumi.Output.format("{0}://{1}:{2}", scheme, self.balancer.dns_name, settings.listener_port)
         self.register_outputs({"endpoint": self.endpoint})
 
     def _target_group(self, slot: str) -> aws.lb.TargetGroup:

@@ -14,13 +14,11 @@ class DataBucket(pulumi.ComponentResource):
     """
     A bucket and its guards.
 
-    `protected` puts protect and retain_on_delete on the bucket itself: Pulumi's children inherit the first, but not
-    the second. Without it the bucket empties itself when it is destroyed.
+    `protected` puts protect and retain_on_delete on the bucket itself: Pulumi's children inherit the first, but
+    not the second. Without it the bucket empties itself when it is destroyed.
     """
 
-    def __init__(
-        self, fleet: str, role: str, *, protected: bool, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, fleet: str, role: str, *, protected: bool, opts: pulumi.ResourceOptions | None = None) -> None:
         name = naming.logical("bucket", fleet, role)
         super().__init__("vectorfleet:infra:DataBucket", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)

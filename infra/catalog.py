@@ -18,7 +18,7 @@ KERNEL_SHARE = 0.03  # page tables and firmware take this part of the nominal me
 
 @dataclass(frozen=True)
 class InstanceType:
-    """One type: vCPUs, nominal memory in GiB, list price in US dollars per hour, and whether its family is a memory family."""
+    """One type with its vCPUs, nominal memory in GiB and list price in US dollars per hour."""
 
     name: str
     vcpus: int

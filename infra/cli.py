@@ -33,9 +33,7 @@ def cli() -> None:
 @click.option("--queries", help="Peak queries per second.")
 @click.option("--stack", help="Take the numbers of this stack; the other options override them.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of tables.")
-def plan(
-    vectors: str | None, dims: str | None, queries: str | None, stack: str | None, as_json: bool
-) -> None:
+def plan(vectors: str | None, dims: str | None, queries: str | None, stack: str | None, as_json: bool) -> None:
     """Shards, replicas, instance type, memory and monthly cost."""
     given = {"vectors": vectors, "dims": dims, "peakQueriesPerSecond": queries}
     made = _plan({key: value for key, value in given.items() if value is not None}, stack)
@@ -67,7 +65,7 @@ def _defaults(overrides: dict[str, str]) -> dict[str, str]:
 @cli.command()
 @click.option("--stack", required=True, help="The stack whose configuration to use.")
 def graph(stack: str) -> None:
-    """The resources that the program registers, as JSON: [{type, name, inputs}], inputs as the engine sees them."""
+    """Print the registered resources as JSON: [{type, name, inputs}], inputs as the engine sees them."""
     from infra.graph import graph as recorded
 
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -75,9 +73,7 @@ def graph(stack: str) -> None:
         resources = recorded(stack).resources
     except (ConfigError, PlanError) as error:
         raise Refusal(str(error)) from None
-    rows = [
-        {"type": item.type, "name": item.name, "inputs": item.inputs} for item in resources if item.custom
-    ]
+    rows = [{"type": item.type, "name": item.name, "inputs": item.inputs} for item in resources if item.custom]
     click.echo(json.dumps(rows, indent=1, sort_keys=True))
 
 

@@ -1,4 +1,4 @@
-"""The typed configuration of a stack: every key, what it allows, and the sentence that refuses anything else."""
+"""The typed configuration of a stack: every key, what it allows, and the sentence that refuses the rest."""
 
 from __future__ import annotations
 
@@ -32,59 +32,59 @@ class Objectives(_Section):
     """What the fleet promises."""
 
     retrieval_p95_ms: float = Field(
-        slo.target("retrieval_p95_ms"), gt=0, alias="retrievalP95Ms", description="milliseconds above 0"
+        default=slo.target("retrieval_p95_ms"), gt=0, alias="retrievalP95Ms", description="milliseconds above 0"
     )
     recovery_time_seconds: int = Field(
-        900, ge=10, le=86_400, description="a whole number of seconds from 10 to 86400"
+        default=900, ge=10, le=86_400, description="a whole number of seconds from 10 to 86400"
     )
 
 
 class Embedding(_Section):
     """The model that turns text into vectors; it is part of a build's identity."""
 
-    model: str = Field("wordllama", min_length=1, description="the name of an embedding model")
-    version: str = Field("0.4.0", min_length=1, description="that model's version")
-    dims: int = Field(256, ge=2, le=16_384, description="the same whole number as dims")
+    model: str = Field(default="wordllama", min_length=1, description="the name of an embedding model")
+    version: str = Field(default="0.4.0", min_length=1, description="that model's version")
+    dims: int = Field(default=256, ge=2, le=16_384, description="the same whole number as dims")
 
 
 class Chunking(_Section):
     """How documents are split, in characters."""
 
-    size: int = Field(300, ge=50, le=100_000, description="a whole number of characters from 50 to 100000")
-    overlap: int = Field(0, ge=0, description="a whole number of characters from 0, below size")
+    size: int = Field(default=300, ge=50, le=100_000, description="a whole number of characters from 50 to 100000")
+    overlap: int = Field(default=0, ge=0, description="a whole number of characters from 0, below size")
 
 
 class Index(_Section):
     """Parameters of the index type."""
 
-    type: Literal["hnsw"] = Field("hnsw", description="hnsw")
-    metric: Literal["cosine", "ip", "l2"] = Field("cosine", description="cosine, ip or l2")
-    m: int = Field(16, ge=4, le=64, description="a whole number from 4 to 64")
-    ef_construction: int = Field(200, ge=16, le=2000, description="a whole number from 16 to 2000")
-    ef_search: int = Field(100, ge=10, le=2000, description="a whole number from 10 to 2000")
+    type: Literal["hnsw"] = Field(default="hnsw", description="hnsw")
+    metric: Literal["cosine", "ip", "l2"] = Field(default="cosine", description="cosine, ip or l2")
+    m: int = Field(default=16, ge=4, le=64, description="a whole number from 4 to 64")
+    ef_construction: int = Field(default=200, ge=16, le=2000, description="a whole number from 16 to 2000")
+    ef_search: int = Field(default=100, ge=10, le=2000, description="a whole number from 10 to 2000")
 
 
 class Weights(_Section):
     """First shares of the two target groups; later ones belong to the runbook's verb."""
 
-    blue: int = Field(100, ge=0, le=999, description="a whole number from 0 to 999")
-    green: int = Field(0, ge=0, le=999, description="a whole number from 0 to 999")
+    blue: int = Field(default=100, ge=0, le=999, description="a whole number from 0 to 999")
+    green: int = Field(default=0, ge=0, le=999, description="a whole number from 0 to 999")
 
 
 class Capacity(_Section):
     """What one process was measured to carry at the latency objective, and on how many vCPUs."""
 
-    queries_per_second: float = Field(..., gt=0, description="queries per second above 0")
-    vcpus: Count = Field(2, description="a whole number of vCPUs from 1")
+    queries_per_second: float = Field(gt=0, description="queries per second above 0")
+    vcpus: Count = Field(default=2, description="a whole number of vCPUs from 1")
 
 
 class HealthCheck(_Section):
     """How the front load balancer probes routers."""
 
-    interval_seconds: int = Field(15, ge=5, le=300, description="a whole number of seconds from 5 to 300")
-    timeout_seconds: int = Field(5, ge=2, le=120, description="seconds from 2 to 120, below intervalSeconds")
-    healthy_threshold: int = Field(2, ge=2, le=10, description="a whole number from 2 to 10")
-    unhealthy_threshold: int = Field(2, ge=2, le=10, description="a whole number from 2 to 10")
+    interval_seconds: int = Field(default=15, ge=5, le=300, description="a whole number of seconds from 5 to 300")
+    timeout_seconds: int = Field(default=5, ge=2, le=120, description="seconds from 2 to 120, below intervalSeconds")
+    healthy_threshold: int = Field(default=2, ge=2, le=10, description="a whole number from 2 to 10")
+    unhealthy_threshold: int = Field(default=2, ge=2, le=10, description="a whole number from 2 to 10")
 
 
 class Settings(_Section):
@@ -98,25 +98,23 @@ class Settings(_Section):
     dims: int = Field(ge=2, le=16_384, description="a whole number from 2 to 16384")
     peak_queries_per_second: float = Field(gt=0, description="queries per second above 0")
     objectives: Objectives = Field(default_factory=Objectives, description="an object of objectives")
-    zones: tuple[str, ...] = Field(
-        min_length=2, max_length=6, description="2 to 6 different Availability Zones"
-    )
-    vpc_cidr: Cidr = Field("10.64.0.0/16", description="an IPv4 network from /16 to /24")
-    client_cidrs: tuple[Cidr, ...] = Field((), description="IPv4 networks; none means the VPC itself")
-    listener_port: int = Field(443, ge=1, le=65_535, description="a port from 1 to 65535")
+    zones: tuple[str, ...] = Field(min_length=2, max_length=6, description="2 to 6 different Availability Zones")
+    vpc_cidr: Cidr = Field(default="10.64.0.0/16", description="an IPv4 network from /16 to /24")
+    client_cidrs: tuple[Cidr, ...] = Field(default=(), description="IPv4 networks; none means the VPC itself")
+    listener_port: int = Field(default=443, ge=1, le=65_535, description="a port from 1 to 65535")
     certificate_arn: str | None = Field(
-        None, pattern=r"^arn:aws[\w-]*:acm:", description="the ARN of an ACM certificate"
+        default=None, pattern=r"^arn:aws[\w-]*:acm:", description="the ARN of an ACM certificate"
     )
-    internal: bool = Field(True, description="true or false")
+    internal: bool = Field(default=True, description="true or false")
     ami_id: str = Field(
         pattern=r"^ami-[0-9a-f]{8,17}$", description="the id of an Amazon Linux 2023 x86-64 image, ami-…"
     )
     instance_types: tuple[str, ...] | None = Field(
-        None, min_length=1, description="types of the catalog (infra/catalog.py)"
+        default=None, min_length=1, description="types of the catalog (infra/catalog.py)"
     )
-    minimum_shards: Count = Field(1, description="a whole number from 1")
-    minimum_replicas: int = Field(2, ge=2, le=6, description="a whole number from 2 to the number of zones")
-    minimum_routers: int = Field(2, ge=2, le=100, description="a whole number from 2 to 100")
+    minimum_shards: Count = Field(default=1, description="a whole number from 1")
+    minimum_replicas: int = Field(default=2, ge=2, le=6, description="a whole number from 2 to the number of zones")
+    minimum_routers: int = Field(default=2, ge=2, le=100, description="a whole number from 2 to 100")
     capacity_per_replica: Capacity = Field(
         default_factory=lambda: Capacity(queries_per_second=200), description="a measured capacity"
     )
@@ -126,13 +124,13 @@ class Settings(_Section):
     embedding: Embedding = Field(default_factory=Embedding, description="an object of the embedding model")
     chunking: Chunking = Field(default_factory=Chunking, description="an object of chunk parameters")
     index: Index = Field(default_factory=Index, description="an object of index parameters")
-    slot: Literal["blue", "green"] = Field("blue", description="blue or green")
+    slot: Literal["blue", "green"] = Field(default="blue", description="blue or green")
     weights: Weights = Field(default_factory=Weights, description="an object with blue and green")
     health_check: HealthCheck = Field(default_factory=HealthCheck, description="an object of probe settings")
-    drain_seconds: int = Field(30, ge=0, le=3600, description="a whole number of seconds from 0 to 3600")
-    data_protection: bool = Field(True, description="true or false")
+    drain_seconds: int = Field(default=30, ge=0, le=3600, description="a whole number of seconds from 0 to 3600")
+    data_protection: bool = Field(default=True, description="true or false")
     alarm_period_seconds: int = Field(
-        60, ge=10, le=3600, description="10, 30, or a multiple of 60 up to 3600 seconds"
+        default=60, ge=10, le=3600, description="10, 30, or a multiple of 60 up to 3600 seconds"
     )
 
     @model_validator(mode="after")
@@ -252,7 +250,8 @@ def _unknown_key(path: list[str]) -> str:
     close = difflib.get_close_matches(path[-1], known, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
     key = ".".join(path)
-    return f"Configuration key {NAMESPACE}:{key} is unknown. {hint} Rename it or `pulumi config rm --path {key}`."
+    remedy = f"Rename it, or remove it with `pulumi config rm --path {NAMESPACE}:{key}`."
+    return f"Configuration key {NAMESPACE}:{key} is unknown. {hint} {remedy}"
 
 
 def _fields(path: list[str]) -> dict[str, Any]:

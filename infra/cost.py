@@ -56,9 +56,7 @@ def _machines(item: str, count: int, name: str) -> Line:
 def _disks(plan: Plan, cells: int) -> Line:
     extra_mibps = plan.disk.throughput_mibps - GP3_BASE_MIBPS
     each = plan.disk.size_gib * GP3_USD_PER_GIB_MONTH + max(0, extra_mibps) * GP3_USD_PER_EXTRA_MIBPS_MONTH
-    return Line(
-        "cell disks", f"{cells} × {plan.disk.size_gib} GiB, {plan.disk.throughput_mibps} MiB/s", cells * each
-    )
+    return Line("cell disks", f"{cells} × {plan.disk.size_gib} GiB, {plan.disk.throughput_mibps} MiB/s", cells * each)
 
 
 def _endpoints(count: int, zones: int) -> Line:

@@ -20,9 +20,7 @@ DESCRIPTIONS = {
 class Firewall(pulumi.ComponentResource):
     """One security group per role. `rules` must exist before an instance boots."""
 
-    def __init__(
-        self, settings: Settings, network: Network, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, network: Network, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("vectorfleet:infra:Firewall", settings.fleet, None, opts)
         self._settings, self._network = settings, network
         self._child = pulumi.ResourceOptions(parent=self)

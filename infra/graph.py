@@ -21,7 +21,7 @@ def graph(stack: str, model: Model | None = None) -> Recording:
 
 
 def synthetic(type_: str, name: str, inputs: Outputs) -> Outputs:
-    """Made-up but well-formed outputs of a resource: the id always, and what the program reads of its type."""
+    """Made-up, well-formed outputs of a resource: the id always, and what the program reads of its type."""
     token = hashlib.sha256(f"{type_}::{name}".encode()).hexdigest()
     shape = SHAPES.get(type_)
     return {"id": f"{_prefix(type_)}-{token[:17]}", **(shape(f"{name}-{token[:7]}", inputs) if shape else {})}

@@ -1,15 +1,15 @@
-"""Instances of one role: a launch template with a pinned image, and the Auto Scaling group that keeps them alive."""
+"""Instances of one role: a launch template with a pinned image, and the group that keeps them alive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from infra import naming, user_data
-from infra.plan import GP3_BASE_MIBPS, GP3_MIN_GIB, Disk
+from infra.plan import SMALLEST_DISK, Disk
 from infra.storage import Storage
 from infra.user_data import Role
 
@@ -21,7 +21,7 @@ TAGGED = ("instance", "volume", "network-interface")  # provider-wide default ta
 
 @dataclass(frozen=True)
 class GroupArgs:
-    """What a group of instances is made from. `first_boot` is all that must exist before the first instance."""
+    """What a group of instances is made from; all of `first_boot` exists before the first instance."""
 
     role: Role
     image: str
@@ -32,7 +32,7 @@ class GroupArgs:
     storage: Storage
     size: int
     first_boot: Sequence[pulumi.Resource]
-    disk: Disk = field(default_factory=lambda: Disk(GP3_MIN_GIB, GP3_BASE_MIBPS))
+    disk: Disk = SMALLEST_DISK
     target_groups: Sequence[pulumi.Input[str]] = ()
     health_check: str = "EC2"
     grace_seconds: int = 300
@@ -106,9 +106,6 @@ class InstanceGroup(pulumi.ComponentResource):
             health_check_type=args.health_check,
             health_check_grace_period=args.grace_seconds,
             wait_for_capacity_timeout=CAPACITY_TIMEOUT,
-            tags=[
-                {"key": key, "value": value, "propagate_at_launch": True}
-                for key, value in args.role.tags().items()
-            ],
+            tags=[{"key": key, "value": value, "propagate_at_launch": True} for key, value in args.role.tags().items()],
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.first_boot)),
         )

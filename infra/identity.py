@@ -26,9 +26,7 @@ class Identity(pulumi.ComponentResource):
         super().__init__("vectorfleet:infra:Identity", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         tags = {"vectorfleet:fleet": fleet, "vectorfleet:role": role}
-        self.role = aws.iam.Role(
-            name, assume_role_policy=json.dumps(policies.assume_by_ec2()), tags=tags, opts=child
-        )
+        self.role = aws.iam.Role(name, assume_role_policy=json.dumps(policies.assume_by_ec2()), tags=tags, opts=child)
         self.policy = aws.iam.RolePolicy(
             name, role=self.role.name, policy=self._policy(role, storage, parameters_arn), opts=child
         )
@@ -43,6 +41,4 @@ class Identity(pulumi.ComponentResource):
             artifacts_arn=storage.artifacts.bucket.arn,
             parameters_arn=parameters_arn,
         )
-        return grounds.apply(
-            lambda arns: json.dumps(policies.for_role(role, policies.Grounds(**arns)))  # type: ignore[arg-type]
-        )
+        return grounds.apply(lambda arns: json.dumps(policies.for_role(role, policies.Grounds(**arns))))

@@ -15,7 +15,5 @@ class Indexer(pulumi.ComponentResource):
     def __init__(self, common: GroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         name = common.role.title
         super().__init__("vectorfleet:infra:Indexer", name, None, opts)
-        self.instances = InstanceGroup(
-            name, replace(common, size=1), opts=pulumi.ResourceOptions(parent=self)
-        )
+        self.instances = InstanceGroup(name, replace(common, size=1), opts=pulumi.ResourceOptions(parent=self))
         self.register_outputs({"group": self.instances.group.name})

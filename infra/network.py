@@ -1,4 +1,4 @@
-"""The VPC: private subnets in every zone, and the endpoints through which instances without internet reach AWS."""
+"""The VPC: private subnets in every zone, and the endpoints through which instances reach AWS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HTTPS_PORT = 443
 
 
 class Network(pulumi.ComponentResource):
-    """Subnets, routes and endpoints of one fleet. `routes` and `endpoints` must exist before an instance boots."""
+    """Subnets, routes and endpoints; `routes` and `endpoints` must exist before an instance boots."""
 
     def __init__(self, settings: Settings, region: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("vectorfleet:infra:Network", settings.fleet, None, opts)
@@ -78,12 +78,8 @@ class Network(pulumi.ComponentResource):
     def _public(self, cidrs: Sequence[str]) -> list[aws.ec2.Subnet]:
         """Only an internet-facing load balancer needs these; instances never stand in them."""
         fleet = self._settings.fleet
-        gateway = aws.ec2.InternetGateway(
-            fleet, vpc_id=self.vpc.id, tags=self._tags("internet"), opts=self._child
-        )
-        table = aws.ec2.RouteTable(
-            f"{fleet}-public", vpc_id=self.vpc.id, tags=self._tags("public"), opts=self._child
-        )
+        gateway = aws.ec2.InternetGateway(fleet, vpc_id=self.vpc.id, tags=self._tags("internet"), opts=self._child)
+        table = aws.ec2.RouteTable(f"{fleet}-public", vpc_id=self.vpc.id, tags=self._tags("public"), opts=self._child)
         aws.ec2.Route(
             f"{fleet}-internet",
             route_table_id=table.id,

@@ -65,9 +65,12 @@ class Disk:
     throughput_mibps: int
 
 
+SMALLEST_DISK = Disk(GP3_MIN_GIB, GP3_BASE_MIBPS)
+
+
 @dataclass(frozen=True)
 class Plan:
-    """The sized fleet. Memory in `ram` and `terms` is for one copy of the whole collection, `shard_bytes` for one replica."""
+    """The sized fleet: `ram` and `terms` are for one copy of the collection, `shard_bytes` for one replica."""
 
     workload: Workload
     ram: Ram
@@ -130,7 +133,7 @@ def make_plan(workload: Workload, machines: Sequence[InstanceType]) -> Plan:
 
 
 def shard_bytes(workload: Workload, shards: int) -> int:
-    """Memory one replica needs when the collection is cut in `shards`: the larger of formula and measured model."""
+    """Memory one replica needs with that many shards: the larger of formula and measured model."""
     vectors = math.ceil(workload.vectors / shards)
     formula = ram(vectors=vectors, dims=workload.dims).recommended_bytes
     return max(formula, total_bytes(_terms(workload, vectors)))
@@ -147,7 +150,7 @@ def replicas_needed(*, peak: float, capacity: float, minimum: int) -> int:
 
 
 def place(shards: int, replicas: int, zones: Sequence[str]) -> tuple[Placement, ...]:
-    """Every replica of a shard in its own zone; shards start at different zones, so that zones fill evenly."""
+    """Every replica of a shard in its own zone; shards start at different zones, so zones fill evenly."""
     return tuple(
         Placement(shard=shard, replica=REPLICA_LETTERS[i], zone=zones[(shard + i) % len(zones)])
         for shard in range(shards)
@@ -190,7 +193,7 @@ def _option(workload: Workload, machine: InstanceType) -> _Option | None:
 
 
 def _shards(workload: Workload, usable_bytes: int) -> int | None:
-    """The smallest count whose shards fit; None when the parts that do not shrink with it are already too large."""
+    """The smallest count whose shards fit; None when what does not shrink with it is already too large."""
     fixed = shard_bytes(workload, workload.vectors)
     if fixed > usable_bytes:
         return None

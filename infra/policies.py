@@ -15,7 +15,7 @@ ROLES = ("node", "router", "indexer")
 
 @dataclass(frozen=True)
 class Grounds:
-    """What a role's policy talks about: ARNs of the fleet's buckets, its parameters' ARN prefix, its partition."""
+    """What a role's policy talks about: ARNs of the fleet's buckets and the ARN prefix of its parameters."""
 
     documents_arn: str
     index_arn: str
@@ -69,7 +69,7 @@ def _boot(grounds: Grounds) -> list[Statement]:
 
 
 def node(grounds: Grounds) -> Policy:
-    """A node reads the index bucket's logs and reads and writes snapshots and claims, which lie in the same bucket."""
+    """A node reads the index bucket's logs, and reads and writes snapshots and claims beside them."""
     return document(
         *_boot(grounds),
         _list("ListIndex", grounds.index_arn),

@@ -19,7 +19,7 @@ from infra.identity import Identity
 from infra.indexer import Indexer
 from infra.network import Network
 from infra.parameters import Parameters
-from infra.plan import Plan
+from infra.plan import SMALLEST_DISK, Disk, Plan
 from infra.router import Routers
 from infra.shard import Shard
 from infra.storage import Storage
@@ -67,13 +67,11 @@ def configured() -> tuple[Settings, str]:
     )
     region = aws.config.region
     if not region:
-        raise ConfigError(
-            "Configuration key aws:region is missing. Set it with `pulumi config set aws:region …`."
-        )
+        raise ConfigError("Configuration key aws:region is missing. Set it with `pulumi config set aws:region …`.")
     strangers = [zone for zone in settings.zones if not zone.startswith(region)]
     if strangers:
         raise ConfigError(
-            f"Configuration key {NAMESPACE}:zones has {', '.join(strangers)}; allowed: zones of aws:region = {region}. "
+            f"Configuration key {NAMESPACE}:zones has {', '.join(strangers)}; allowed: zones of {region}. "
             f"Change it with `pulumi config set --path {NAMESPACE}:zones[0] …`."
         )
     return settings, region
@@ -109,17 +107,17 @@ def _slot(base: Foundation, plan: Plan) -> Slot:
 
 
 def _shards(base: Foundation, plan: Plan, subnets: dict[str, pulumi.Output[str]]) -> list[Shard]:
-    common = _group_args(base, "node", plan.instance_type, plan)
+    common = _group_args(base, "node", plan.instance_type, plan.disk)
     return [
         Shard(number, [place for place in plan.placements if place.shard == number], subnets, common)
         for number in range(plan.shards)
     ]
 
 
-def _group_args(base: Foundation, role: str, instance_type: str, plan: Plan | None = None) -> GroupArgs:
+def _group_args(base: Foundation, role: str, instance_type: str, disk: Disk = SMALLEST_DISK) -> GroupArgs:
     settings, network = base.settings, base.network
     identity = Identity(settings.fleet, role, base.storage, base.parameters.arn)
-    args = GroupArgs(
+    return GroupArgs(
         role=Role(
             name=role,
             fleet=settings.fleet,
@@ -136,9 +134,8 @@ def _group_args(base: Foundation, role: str, instance_type: str, plan: Plan | No
         size=1,
         first_boot=_first_boot(base, identity, role),
         grace_seconds=settings.objectives.recovery_time_seconds,
-        **({"disk": plan.disk} if plan else {}),
+        disk=disk,
     )
-    return args
 
 
 def _first_boot(base: Foundation, identity: Identity, role: str) -> list[pulumi.Resource]:

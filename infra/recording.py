@@ -1,8 +1,8 @@
 """
 The program's resources as the engine would see them: every request recorded, every output named.
 
-Outputs come from a model. One that the model does not know stays unknown, and a request that contains an unknown is
-refused: a mock that leaves an output out would let the key vanish without a word.
+Outputs come from a model. One that the model does not know stays unknown, and a request that contains an unknown
+is refused: a mock that leaves an output out would let the key vanish without a word.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Outputs = Mapping[str, object]
 Model = Callable[[str, str, Outputs], Outputs]
 
 
-class UnknownInput(ValueError):
+class UnknownInputError(ValueError):
     """A resource's input depends on an output that the model does not know."""
 
 
@@ -89,7 +89,7 @@ class _Monitor(MockMonitor):
         self._lock = threading.Lock()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        response = super().RegisterResource(request)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         inputs = _plain(rpc.deserialize_properties(request.object, keep_unknowns=True))
         resource = Registered(
             type=request.type,
@@ -113,7 +113,7 @@ class _Monitor(MockMonitor):
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         if request.urn.split("::")[2] == STACK_TYPE:
             self.exported = _plain(rpc.deserialize_properties(request.outputs, keep_unknowns=True))
-        return super().RegisterResourceOutputs(request)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
 def record(
@@ -122,26 +122,24 @@ def record(
     """
     Run `program` in this process against recorded requests and modelled outputs.
 
-    Raises UnknownInput for an input that no known output gives, and whatever the program raises.
+    Raises UnknownInputError for an input that no known output gives, and whatever the program raises.
     """
     monitor = _Monitor(_Model(model))
-    # A context of its own: configuration and root resource are context variables, and the next run must not see them.
+    # A context of its own: configuration and root resource are context variables that the next run must not see.
     contextvars.copy_context().run(_run, program, config, monitor, project, stack)
     recording = Recording(_ordered(monitor.registered), monitor.exported)
     _refuse_unknowns(recording)
     return recording
 
 
-def _run(
-    program: Callable[[], None], config: Mapping[str, str], monitor: _Monitor, project: str, stack: str
-) -> None:
+def _run(program: Callable[[], None], config: Mapping[str, str], monitor: _Monitor, project: str, stack: str) -> None:
     pulumi.runtime.set_all_config(dict(config))
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
     try:
         set_mocks(monitor.mocks, project=project, stack=stack, preview=False, monitor=monitor)
-        # set_mocks makes a root stack and finishes it at once; run_in_stack, as Pulumi's executor calls it, wants none
-        # and then registers the program's exports.
-        set_root_resource(None)
+        # set_mocks makes a root stack and finishes it at once; run_in_stack, as Pulumi's executor calls it, wants
+        # none and then registers the program's exports.
+        set_root_resource(None)  # type: ignore[arg-type]
         loop.run_until_complete(pulumi.runtime.run_in_stack(program))
     finally:
         loop.close()
@@ -164,8 +162,8 @@ def _ordered(registered: Mapping[str, Registered]) -> list[Registered]:
 
 def _plain(value: Any) -> Any:
     """
-    The value without what the wire adds: marks of secrecy (the SDK marks every parameter value, and none of ours is
-    a secret) and whole numbers that came as floats.
+    The value without what the wire adds: marks of secrecy (the SDK marks every parameter value, and none of ours
+    is a secret) and whole numbers that came as floats.
     """
     value = rpc.unwrap_rpc_secret(value)
     if isinstance(value, float) and value.is_integer():
@@ -180,11 +178,11 @@ def _plain(value: Any) -> Any:
 def _refuse_unknowns(recording: Recording) -> None:
     for resource in recording.resources:
         for path in _unknown_paths(resource.inputs, ""):
-            raise UnknownInput(
-                f"{resource.type} {resource.name}: input {path} depends on an output that the model does not know."
+            raise UnknownInputError(
+                f"{resource.type} {resource.name}: input {path} depends on an output the model does not know."
             )
     for path in _unknown_paths(recording.outputs, ""):
-        raise UnknownInput(f"stack output {path} depends on an output that the model does not know.")
+        raise UnknownInputError(f"stack output {path} depends on an output the model does not know.")
 
 
 def _unknown_paths(value: Any, path: str) -> list[str]:

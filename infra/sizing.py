@@ -1,10 +1,10 @@
-"""How much memory a number of vectors takes. Pure arithmetic: no Pulumi, no AWS, nothing but the standard library."""
+"""How much memory a number of vectors takes. Pure arithmetic on the standard library: no Pulumi, no AWS."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 FLOAT32_BYTES = 4
 INDEX_FACTOR = 2  # the contract's allowance for the index; in effect room for a second generation
@@ -54,7 +54,7 @@ def ram(*, vectors: int, dims: int) -> Ram:
 
 def links_bytes(m: int) -> float:
     """
-    Bytes of graph links per vector for hnswlib's parameter M: 2M at level 0, M at each level above, on average.
+    Mean bytes of graph links per vector for hnswlib's parameter M: 2M at level 0, M at each level above.
 
     >>> round(links_bytes(16), 1)
     137.6
@@ -76,8 +76,8 @@ def hnsw_row_bytes(*, dims: int, m: int) -> float:
 
 def measured_terms(*, vectors: int, dims: int, m: int, chunk_bytes: int) -> tuple[Term, ...]:
     """
-    The measured model of one node that holds `vectors` rows: terms that add up to what the process needs at its
-    worst moment, while the next generation is built beside the serving one.
+    The measured model of one node that holds `vectors` rows: terms that add up to what the process needs at
+    its worst moment, while the next generation is built beside the serving one.
     """
     per_copy = vectors * hnsw_row_bytes(dims=dims, m=m)
     steady = (
@@ -110,7 +110,8 @@ def contract_factor() -> float:
 
 def switch_factor(*, dims: int, m: int) -> float:
     """
-    Two generations of the index as a multiple of the raw vectors; above `contract_factor()` the formula is short.
+    Two generations of the index as a multiple of the raw vectors; above `contract_factor()` the formula is
+    short whatever else a node needs.
 
     >>> round(switch_factor(dims=96, m=16), 1)
     3.3
@@ -123,21 +124,17 @@ def disagreement(*, formula_bytes: int, measured_bytes: int, dims: int, m: int) 
     ratio = measured_bytes / formula_bytes
     if 0.9 <= ratio <= 1.1:
         return None
+    asks = f"The measured model asks for {ratio:.2f} × the formula"
     if ratio > 1.1:
-        cause = (
-            f"two generations alone take {switch_factor(dims=dims, m=m):.2f} × the raw vectors at {dims} dimensions"
-            if switch_factor(dims=dims, m=m) > contract_factor()
-            else "the formula counts no text and no process"
-        )
-        return (
-            f"The measured model asks for {ratio:.2f} × the formula ({cause}); the plan reserves the larger."
-        )
+        return f"{asks} ({_why_short(dims=dims, m=m)}); the plan reserves the larger."
     return (
-        f"The measured model asks for {ratio:.2f} × the formula: the ×{INDEX_FACTOR} is really room for a second "
-        f"generation, and what is left over is headroom; the plan reserves the formula."
+        f"{asks}: the × {INDEX_FACTOR} is really room for a second generation, and what is left over is "
+        f"headroom; the plan reserves the formula."
     )
 
 
-def as_dict(value: Ram | Term) -> dict[str, object]:
-    """A value as plain data."""
-    return asdict(value)
+def _why_short(*, dims: int, m: int) -> str:
+    factor = switch_factor(dims=dims, m=m)
+    if factor > contract_factor():
+        return f"two generations alone take {factor:.2f} × the raw vectors at {dims} dimensions"
+    return "the formula counts no text and no process"

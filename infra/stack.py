@@ -30,7 +30,8 @@ def stack_config(stack: str, root: Path = PROJECT_ROOT) -> dict[str, str]:
     path = root / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         raise ConfigError(
-            f"There is no stack {stack!r}; allowed: {', '.join(stack_names(root))}. Write {path.name} beside Pulumi.yaml."
+            f"There is no stack {stack!r}; allowed: {', '.join(stack_names(root))}. "
+            f"Write {path.name} beside Pulumi.yaml."
         )
     content = yaml.safe_load(path.read_text()) or {}
     return {_qualified(key): _text(key, value) for key, value in (content.get("config") or {}).items()}

@@ -15,9 +15,7 @@ from infra.config import Settings
 class Storage(pulumi.ComponentResource):
     """Buckets `documents` (raw text for ever), `index` (logs and snapshots), `artifacts` (code)."""
 
-    def __init__(
-        self, settings: Settings, artifact: Artifact, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, artifact: Artifact, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("vectorfleet:infra:Storage", settings.fleet, None, opts)
         self._settings = settings
         self.documents = self._bucket("documents")
@@ -45,14 +43,14 @@ class Storage(pulumi.ComponentResource):
         )
 
     def _upload(self, artifact: Artifact) -> aws.s3.BucketObjectv2:
-        """Content, not a file asset: some bridges of the provider do not understand assets, and the zip is small."""
+        """Content, not a file asset: not every bridge to the provider knows assets, and the zip is small."""
         return aws.s3.BucketObjectv2(
             f"{self._settings.fleet}-service",
             bucket=self.artifacts.bucket.id,
             key=artifact.key,
             content_base64=base64.b64encode(artifact.content).decode(),
             content_type="application/zip",
-            # A new artifact has a new key and so replaces this object; older launch template versions still name it.
+            # A new artifact has a new key and so replaces this object; older launch templates still name it.
             opts=pulumi.ResourceOptions(
                 parent=self,
                 retain_on_delete=self._settings.data_protection,

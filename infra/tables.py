@@ -63,9 +63,7 @@ def _fleet(plan: Plan) -> Table:
 
 def _cost(plan: Plan) -> Table:
     bill = cost.lines(plan)
-    table = _table(
-        f"Monthly cost, list prices of {PRICES_AS_OF} in {PRICES_REGION}", "item", "USD", "quantity"
-    )
+    table = _table(f"Monthly cost, list prices of {PRICES_AS_OF} in {PRICES_REGION}", "item", "USD", "quantity")
     for line in bill:
         table.add_row(line.item, f"{line.usd_per_month:,.2f}", line.quantity)
     table.add_row("total", f"{cost.total(bill):,.2f}", "without traffic and requests", style="bold")

@@ -1,4 +1,4 @@
-"""What an instance is told at launch: cloud-config with the role manifest and a thin bootstrap, as JSON (which is YAML)."""
+"""What an instance is told at launch: cloud-config with the role manifest and a thin bootstrap."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def render(role_manifest: Mapping[str, object], bootstrap: str) -> str:
     text = "#cloud-config\n" + json.dumps(config) + "\n"
     if len(text.encode()) > USER_DATA_LIMIT_BYTES:
         raise ValueError(
-            f"user data has {len(text.encode())} bytes; EC2 takes {USER_DATA_LIMIT_BYTES}: shorten bootstrap.sh"
+            f"user data has {len(text.encode())} bytes, EC2 takes {USER_DATA_LIMIT_BYTES}: shorten bootstrap.sh"
         )
     return text
 
