@@ -13,9 +13,7 @@ def parse_seconds(text: str) -> float:
     """Seconds of a duration. Raises ValueError with a sentence when the text is none."""
     found = _DURATION.fullmatch(text.strip())
     if not text.strip() or found is None:
-        raise ValueError(
-            f"`{text}` is not a duration: write hours, minutes and seconds as in 90s, 10m or 1h30m"
-        )
+        raise ValueError(f"`{text}` is not a duration: write hours, minutes and seconds as in 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(found[unit] or 0) for unit in "hms")
     return hours * 3600 + minutes * 60 + seconds
 

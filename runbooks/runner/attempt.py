@@ -39,9 +39,7 @@ def _over_budget(step: Step) -> str:
 
 def _first_unmet(step: Step, ran: Ran, shell: Shell, deadline: float) -> str:
     for expectation in step.expects:
-        reason = (
-            _unmet(expectation, ran) if expectation.command is None else _look(expectation, shell, deadline)
-        )
+        reason = _unmet(expectation, ran) if expectation.command is None else _look(expectation, shell, deadline)
         if reason:
             return reason
     return ""

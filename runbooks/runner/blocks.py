@@ -113,7 +113,5 @@ def _name(line: int, attributes: str | None) -> str | None:
         raise PageError(line, f"`{attributes}` is not JSON: {error}") from None
     name = found.get("name")
     if set(found) != {"name"} or not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise PageError(
-            line, f'`{attributes}`: the one attribute is "name", in lower case letters, digits and -'
-        )
+        raise PageError(line, f'`{attributes}`: the one attribute is "name", in lower case letters, digits and -')
     return name

@@ -130,9 +130,7 @@ def _arguments_problem(called: str, command: click.Command, words: list[str]) ->
     return None
 
 
-def _value_problem(
-    called: str, context: click.Context, parameter: click.Parameter, value: object
-) -> str | None:
+def _value_problem(called: str, context: click.Context, parameter: click.Parameter, value: object) -> str | None:
     given = isinstance(value, str | list | tuple) and bool(value)
     if not given:
         missing = parameter.required and not parameter.envvar and not isinstance(value, bool | int)

@@ -40,9 +40,7 @@ class Journal:
         self._lines = Appender(path)
 
     def start(self, page: Page, mode: str) -> None:
-        self._write(
-            "start", page=page.identity, digest=page.digest, mode=mode, pid=os.getpid(), wall=time.time()
-        )
+        self._write("start", page=page.identity, digest=page.digest, mode=mode, pid=os.getpid(), wall=time.time())
 
     def resume(self) -> None:
         self._write("resume", pid=os.getpid(), wall=time.time())

@@ -160,9 +160,7 @@ def _bullets(found: Sequence[Block], allowed: tuple[str, ...], where: str) -> di
         if not isinstance(block, Bullet):
             raise PageError(block.line, f"only bullets may stand {where}: {', '.join(allowed)}")
         if block.key not in allowed:
-            raise PageError(
-                block.line, f"`{block.key}` is no bullet that may stand {where}: {', '.join(allowed)}"
-            )
+            raise PageError(block.line, f"`{block.key}` is no bullet that may stand {where}: {', '.join(allowed)}")
         if block.key in bullets:
             raise PageError(block.line, f"a second `{block.key}` {where}; one is allowed")
         bullets[block.key] = block
@@ -185,9 +183,7 @@ def _steps(found: list[Block], starts: list[int]) -> Iterator[Step]:
         assert isinstance(heading, Heading)
         match = _STEP.fullmatch(heading.text)
         if match is None or int(match[1]) != expected:
-            raise PageError(
-                heading.line, f"`## {heading.text}`: the heading `## {expected}. Title` belongs here"
-            )
+            raise PageError(heading.line, f"`## {heading.text}`: the heading `## {expected}. Title` belongs here")
         yield _step(heading.line, expected, match[2], found[start + 1 : stop])
 
 
