@@ -1,0 +1,181 @@
+"""`python -m rehearsal.balancer`: the load balancers of the emulated AWS as one process.
+
+Reads elbv2 about once a second, listens on every (balancer address, listener port), checks targets as their
+groups say, forwards by weight and health, and publishes what it measured for DescribeTargetHealth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+import aiohttp
+import boto3
+import click
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rehearsal.forwarding import Client, Pool
+from rehearsal.listeners import Listener, View, read
+from rehearsal.probes import Prober, http_probe
+from rehearsal.routing import Router, eligible
+
+_log = logging.getLogger("rehearsal.balancer")
+
+
+class Balancer:
+    """Open listeners, their routers and the health of all targets."""
+
+    def __init__(self, elb: Any, ec2: Any, endpoint: str, session: aiohttp.ClientSession) -> None:
+        self._elb = elb
+        self._ec2 = ec2
+        self._endpoint = endpoint
+        self._session = session
+        self._prober = Prober(http_probe(session), self._health_changed)
+        self._publish_now = asyncio.Event()
+        self._pool = Pool()
+        self._view = View(groups={})
+        self._servers: dict[tuple[str, int], asyncio.Server] = {}
+        self._routers: dict[tuple[str, int], Router] = {}
+
+    def _health_changed(self) -> None:
+        self._route()
+        self._publish_now.set()
+
+    def _state_of(self, group: str, target: Any) -> str:
+        return self._prober.health(group, target).state
+
+    def _route(self) -> None:
+        """Give every router the targets that may get requests now."""
+        targets = {arn: eligible(group, self._state_of) for arn, group in self._view.groups.items()}
+        for listener in self._view.listeners:
+            router = self._routers.get((listener.address, listener.port))
+            if router:
+                router.update(listener, targets)
+
+    async def _open(self, listener: Listener) -> None:
+        place = listener.address, listener.port
+        router = Router(listener)
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(
+                lambda: Client(router.next, self._pool, lambda: router.listener.idle_timeout_seconds),
+                *place,
+                backlog=1024,
+            )
+        except OSError as problem:
+            _log.error("can't listen on %s:%d: %s; trying again", *place, problem.strerror)
+            return
+        _log.info("listening on %s:%d", *place)
+        self._servers[place], self._routers[place] = server, router
+
+    async def apply(self, view: View) -> None:
+        """Open and close listeners, follow targets, route."""
+        self._view = view
+        used = {arn for listener in view.listeners for arn, _ in listener.weights}
+        self._prober.follow({arn: group for arn, group in view.groups.items() if arn in used})
+        wanted = {(listener.address, listener.port): listener for listener in view.listeners}
+        for place in set(self._servers) - set(wanted):
+            _log.info("closing %s:%d", *place)
+            self._servers.pop(place).close()
+            del self._routers[place]
+        for place in set(wanted) - set(self._servers):
+            await self._open(wanted[place])
+        self._route()
+
+    def _results(self) -> list[dict[str, Any]]:
+        results = []
+        for arn, group in self._view.groups.items():
+            for target in group.targets:
+                health = self._prober.health(arn, target)
+                entry: dict[str, Any] = {"target_group": arn, "id": target.id, "state": health.state}
+                results.append(entry | {"reason": health.reason, "description": health.description})
+        return results
+
+    async def publish(self) -> None:
+        """Tell the emulator the health of all targets."""
+        async with self._session.post(
+            f"{self._endpoint}/_vectorfleet/target-health", json={"targets": self._results()}
+        ) as reply:
+            if reply.status != 200:
+                _log.error("the emulator refused the target health: %s", await reply.text())
+
+    async def _publish_forever(self) -> None:
+        while True:
+            try:
+                await self.publish()
+            except (aiohttp.ClientError, OSError) as problem:
+                _log.warning("target health can't be published (%s); trying again", problem)
+            self._publish_now.clear()
+            with_timeout = asyncio.wait_for(self._publish_now.wait(), 1.0)
+            await asyncio.gather(with_timeout, return_exceptions=True)
+
+    async def _poll_forever(self, every_seconds: float) -> None:
+        while True:
+            try:
+                await self.apply(await asyncio.to_thread(read, self._elb, self._ec2))
+            except (BotoCoreError, ClientError) as problem:
+                _log.warning("elbv2 can't be read (%s); the last view stays in force", problem)
+            self._pool.prune()
+            await asyncio.sleep(every_seconds)
+
+    async def run(self, every_seconds: float) -> None:
+        """Poll and publish until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._poll_forever(every_seconds))
+            tasks.create_task(self._publish_forever())
+
+    async def close(self) -> None:
+        """Close listeners and end checks."""
+        for server in self._servers.values():
+            server.close()
+        await self._prober.close()
+
+
+def _clients(endpoint: str) -> tuple[Any, Any]:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+    return (
+        session.client("elbv2", endpoint_url=endpoint, config=config),
+        session.client("ec2", endpoint_url=endpoint, config=config),
+    )
+
+
+async def _run(endpoint: str, every_seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    # Each check on a connection of its own: a pooled one would not notice that a process was replaced.
+    connector = aiohttp.TCPConnector(force_close=True, limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        balancer = Balancer(*_clients(endpoint), endpoint, session)
+        work = asyncio.create_task(balancer.run(every_seconds))
+        waiter = asyncio.create_task(ended.wait())
+        await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await balancer.close()
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--endpoint", default="http://127.0.0.1:4566", show_default=True, help="The emulated AWS.")
+@click.option(
+    "--poll-seconds",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.05),
+    help="How often elbv2 is read.",
+)
+def main(endpoint: str, poll_seconds: float) -> None:
+    """Be the load balancers of the emulated AWS until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_run(endpoint.rstrip("/"), poll_seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The AWS API of a rehearsal: moto's server with what it leaves out, one concept per module."""

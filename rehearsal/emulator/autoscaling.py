@@ -1,0 +1,307 @@
+"""Auto Scaling groups that keep their desired instances in their zones and target groups.
+
+Corrects in moto 5.2.5: all instances land in the first subnet, from the template's default version; a
+replacement does not join the target groups; dead targets stay in them; stopped or unhealthy instances are
+not replaced; capacity outside the group's limits is accepted; a group with instances is deleted without
+force; the activity list is always empty. Every change of a group goes through `reconcile`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from moto.autoscaling import models
+from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
+from moto.core.utils import utcnow
+from moto.ec2.models import EC2Backend
+
+from rehearsal.emulator import activities
+from rehearsal.emulator.health import published_state
+
+# moto's groups, instances and target groups are shared between request threads without any lock.
+LOCK = threading.RLock()
+_GONE = frozenset({"shutting-down", "terminated"})
+
+
+def _suspended(group: Any, process: str) -> bool:
+    return any(entry["ProcessName"] == process for entry in group.suspended_processes)
+
+
+def _slots(group: Any) -> list[tuple[str | None, str]]:
+    """Where instances may start, as (subnet id or None, zone)."""
+    if not group.vpc_zone_identifier:
+        return [(None, zone) for zone in group.availability_zones]
+    subnets = [group.ec2_backend.get_subnet(name) for name in group.vpc_zone_identifier.split(",")]
+    return [(subnet.id, subnet.availability_zone) for subnet in subnets]
+
+
+def _emptiest(group: Any) -> tuple[str | None, str]:
+    slots = _slots(group)
+    used = Counter(state.instance.subnet_id for state in group.instance_states)
+    zones = Counter(state.availability_zone for state in group.instance_states)
+    return min(slots, key=lambda slot: (used[slot[0]], zones[slot[1]], slots.index(slot)))
+
+
+def _template(group: Any) -> dict[str, str] | None:
+    if group.ec2_launch_template is None:
+        return None
+    version = group.ec2_launch_template.get_version(group.launch_template_version)
+    return {"LaunchTemplateId": group.ec2_launch_template.id, "Version": str(version.number)}
+
+
+def _launch(group: Any) -> None:
+    subnet, zone = _emptiest(group)
+    reservation = group.ec2_backend.run_instances(
+        group.image_id,
+        1,
+        group.user_data,
+        group.security_groups,
+        instance_type=group.instance_type,
+        is_instance_type_default=False,
+        tags={"instance": {**group.get_propagated_tags(), models.ASG_NAME_TAG: group.name}},
+        placement=zone,
+        subnet_id=subnet,
+        launch_config=group.launch_config,
+        launch_template=_template(group),
+        associate_public_ip=group.launch_config.associate_public_ip_address if group.launch_config else None,
+    )
+    instance = reservation.instances[0]
+    instance.autoscaling_group = group
+    protected = group.new_instances_protected_from_scale_in
+    group.instance_states.append(InstanceState(instance, protected_from_scale_in=protected))
+    activities.record(group, f"Launching a new EC2 instance: {instance.id}", zone, subnet)
+
+
+def _retire(group: Any, state: Any, cause: str) -> Any:
+    """Take an instance out of its group and end it if it still exists."""
+    group.instance_states = [other for other in group.instance_states if other is not state]
+    if state.instance.state not in _GONE:
+        # Not through terminate_instances(): its API termination protection does not bind the group.
+        state.instance.terminate()
+    state.lifecycle_state = "Terminated"
+    what = f"Terminating EC2 instance: {state.instance_id}"
+    return activities.record(group, what, state.availability_zone, state.instance.subnet_id, cause)
+
+
+def _dead(group: Any) -> Iterator[tuple[Any, str]]:
+    for state in list(group.instance_states):
+        status = state.instance.state
+        if status in _GONE:
+            yield state, "was terminated outside of the group"
+        elif state.lifecycle_state == "Standby" or _suspended(group, "ReplaceUnhealthy"):
+            continue
+        elif status in ("stopping", "stopped"):
+            yield state, f"failed its EC2 health check: it is {status}"
+        elif state.health_status == "Unhealthy":
+            yield state, "was marked Unhealthy"
+
+
+def _surplus(group: Any, count: int) -> list[Any]:
+    """Who leaves when a group shrinks: from the fullest zone, oldest first, never a protected one."""
+    chosen: list[Any] = []
+    newest = "NewestInstance" in group.termination_policies
+    for _ in range(count):
+        rest = [s for s in group.active_instances() if s not in chosen and not s.protected_from_scale_in]
+        if not rest:
+            break
+        zones = Counter(state.availability_zone for state in rest)
+        order = reversed(rest) if newest else iter(rest)
+        chosen.append(max(order, key=lambda state: zones[state.availability_zone]))
+    return chosen
+
+
+def _fill(group: Any, missing: int) -> None:
+    if _suspended(group, "Launch"):
+        return
+    for _ in range(missing):
+        try:
+            _launch(group)
+        except Exception as problem:
+            activities.record_failure(group, "Launching a new EC2 instance", str(problem))
+            return
+
+
+def _sync_targets(group: Any) -> None:
+    """Make each target group hold exactly this group's running instances, and none that left it."""
+    present = {s.instance_id for s in group.active_instances() if s.instance.state == "running"}
+    known: set[str] = group.__dict__.setdefault("registered", set())
+    for arn in group.target_group_arns:
+        target_group = group.autoscaling_backend.elbv2_backend.target_groups.get(arn)
+        if target_group is None or _suspended(group, "AddToLoadBalancer"):
+            continue
+        leaving = [{"Id": name} for name in known - present if name in target_group.targets]
+        joining = [
+            {"Id": name, "Port": target_group.port} for name in sorted(present - set(target_group.targets))
+        ]
+        if leaving:
+            target_group.deregister(leaving)
+        if joining:
+            target_group.register(joining)
+    group.registered = present
+
+
+def reconcile(group: Any) -> None:
+    """Bury the dead, then launch or end instances until the desired capacity runs, then sync targets."""
+    with LOCK:
+        for state, cause in _dead(group):
+            _retire(group, state, cause)
+        missing = (group.desired_capacity or 0) - len(group.active_instances())
+        for state in _surplus(group, -missing):
+            _retire(group, state, "was taken out because the group shrank")
+        _fill(group, missing)
+        _sync_targets(group)
+
+
+def reconcile_all(backend: Any) -> None:
+    """Apply load balancer health and reconcile every group; the emulator calls this each second."""
+    with LOCK:
+        for group in list(backend.autoscaling_groups.values()):
+            _apply_balancer_health(group)
+            reconcile(group)
+
+
+def _apply_balancer_health(group: Any) -> None:
+    if "ELB" not in group.health_check_type or _suspended(group, "HealthCheck"):
+        return
+    for state in group.active_instances():
+        states = {published_state(arn, state.instance_id) for arn in group.target_group_arns}
+        if "unhealthy" in states and not _in_grace(group, state):
+            state.health_status = "Unhealthy"
+
+
+def _in_grace(group: Any, state: Any) -> bool:
+    grace = timedelta(seconds=int(group.health_check_grace_period or 0))
+    return bool(utcnow() < state.instance.launch_time + grace)
+
+
+def _find(backend: Any, instance_id: str) -> Any:
+    for group in backend.autoscaling_groups.values():
+        for state in group.instance_states:
+            if state.instance_id == instance_id:
+                return state
+    raise ValidationError(f"Instance Id not found - No managed instance found for instance ID: {instance_id}")
+
+
+def _set_group_capacity(self: Any, wanted: int | None) -> None:
+    self.desired_capacity = self.min_size if wanted is None else wanted
+    reconcile(self)
+
+
+def _set_desired_capacity(self: Any, group_name: str, wanted: int) -> None:
+    group = self.autoscaling_groups.get(group_name)
+    if group is None:
+        raise ValidationError("AutoScalingGroup name not found - null")
+    if wanted > group.max_size or wanted < group.min_size:
+        side, limit = (
+            ("above max", group.max_size) if wanted > group.max_size else ("below min", group.min_size)
+        )
+        raise ValidationError(
+            f"New SetDesiredCapacity value {wanted} is {side} value {limit} for the AutoScalingGroup."
+        )
+    group.set_desired_capacity(wanted)
+
+
+def _terminate_instance(self: Any, instance_id: str, should_decrement: bool) -> Any:
+    with LOCK:
+        state = _find(self, instance_id)
+        group = state.auto_scaling_group
+        if should_decrement:
+            if group.desired_capacity <= group.min_size:
+                raise ValidationError(
+                    f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without "
+                    "replacement will violate group's min size constraint."
+                )
+            group.desired_capacity -= 1
+        activity = _retire(group, state, "was taken out of service in response to a user request")
+        reconcile(group)
+        return activity
+
+
+def _set_instance_health(self: Any, instance_id: str, health: str, respect_grace: bool = True) -> None:
+    with LOCK:
+        state = _find(self, instance_id)
+        if health == "Unhealthy" and respect_grace and _in_grace(state.auto_scaling_group, state):
+            return
+        state.health_status = health
+        reconcile(state.auto_scaling_group)
+
+
+def _delete(self: Any, group_name: str, force: bool = False) -> None:
+    with LOCK:
+        group = self.autoscaling_groups.get(group_name)
+        if group is None:
+            raise ValidationError(
+                f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found"
+            )
+        if group.instance_states and not force:
+            raise AutoscalingClientError(
+                "ResourceInUse",
+                "You cannot delete an AutoScalingGroup while there are instances still in the group.",
+            )
+        for state in group.instance_states:
+            state.protected_from_scale_in = False
+        group.min_size = group.desired_capacity = 0
+        reconcile(group)
+        del self.autoscaling_groups[group_name]
+
+
+def _notify_terminated(self: Any, instance_ids: list[str]) -> None:
+    reconcile_all(self)
+
+
+def _update_targets(self: Any, group_name: str) -> None:
+    reconcile(self.autoscaling_groups[group_name])
+
+
+def _locked(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with LOCK:
+            return plain(self, *args, **kwargs)
+
+    return locked
+
+
+def _stop_instances(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def stop_instances(self: Any, instance_ids: list[str]) -> Any:
+        with LOCK:
+            result = plain(self, instance_ids)
+            reconcile_all(models.autoscaling_backends[self.account_id][self.region_name])
+            return result
+
+    return stop_instances
+
+
+def _launched_from(self: Any) -> dict[str, str] | None:
+    """The template version an instance really came from, from the tags AWS itself puts on it."""
+    tags = {tag["key"]: tag["value"] for tag in self.instance.get_tags()}
+    template = self.auto_scaling_group.ec2_launch_template
+    if template is None:
+        return None
+    version = tags.get("aws:ec2launchtemplate:version", str(template.default_version_number))
+    return {"LaunchTemplateId": template.id, "LaunchTemplateName": template.name, "Version": version}
+
+
+def install() -> None:
+    """Put the corrections on moto's classes."""
+    FakeAutoScalingGroup.set_desired_capacity = _set_group_capacity
+    InstanceState.launch_template = property(_launched_from)
+    for name in (
+        "create_auto_scaling_group",
+        "update_auto_scaling_group",
+        "attach_instances",
+        "detach_instances",
+    ):
+        setattr(AutoScalingBackend, name, _locked(getattr(AutoScalingBackend, name)))
+    AutoScalingBackend.set_desired_capacity = _set_desired_capacity
+    AutoScalingBackend.terminate_instance = _terminate_instance
+    AutoScalingBackend.set_instance_health = _set_instance_health
+    AutoScalingBackend.delete_auto_scaling_group = _delete
+    AutoScalingBackend.notify_terminate_instances = _notify_terminated
+    AutoScalingBackend.update_attached_target_groups = _update_targets
+    EC2Backend.stop_instances = _stop_instances(EC2Backend.stop_instances)
+    EC2Backend.terminate_instances = _locked(EC2Backend.terminate_instances)

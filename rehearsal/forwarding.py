@@ -1,0 +1,350 @@
+"""The request path of the balancer: HTTP/1.1 parsed just far enough to know where messages end.
+
+It sits on every timed query, so responses pass through as the bytes they are and connections to targets are
+pooled. Answers of its own are those of an Application Load Balancer: 503 without a target, 502 when a target
+breaks off, 504 when it stays silent for the idle timeout. A request body is held until it is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import httptools
+
+from rehearsal.listeners import Target
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+# Shorter than the keep-alive of the servers behind (5 s), so that a pooled connection is never half-closed.
+POOL_IDLE_SECONDS = 2.0
+BODY_LIMIT_BYTES = 64 * 2**20
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect content-length "
+    b"x-forwarded-for x-forwarded-proto x-forwarded-port".split()
+)
+_REASONS = {400: "Bad Request", 413: "Content Too Large", 502: "Bad Gateway", 503: "Service Unavailable"}
+_REASONS[504] = "Gateway Timeout"
+
+Choose = Callable[[], Target | None]
+
+
+def own_answer(status: int, *, close: bool) -> bytes:
+    """A complete response of the balancer itself."""
+    body = f"{status} {_REASONS[status]}\n".encode()
+    head = f"HTTP/1.1 {status} {_REASONS[status]}\r\nServer: balancer\r\nContent-Type: text/plain\r\n"
+    end = "Connection: close\r\n\r\n" if close else "\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n{end}".encode() + body
+
+
+class Request:
+    """One request of a client, complete."""
+
+    __slots__ = ("body", "forwarded_for", "headers", "keep_alive", "method", "size", "url")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.url = b""
+        self.headers: list[bytes] = []
+        self.forwarded_for = b""
+        self.body: list[bytes] = []
+        self.size = 0
+        self.keep_alive = True
+
+    def encoded(self, client: bytes, port: int) -> bytes:
+        """The request as it goes to a target."""
+        chain = self.forwarded_for + b", " + client if self.forwarded_for else client
+        lines = [
+            b"%b %b HTTP/1.1" % (self.method, self.url),
+            *self.headers,
+            b"X-Forwarded-For: " + chain,
+            b"X-Forwarded-Proto: http",
+            b"X-Forwarded-Port: %d" % port,
+        ]
+        if self.size or self.method not in (b"GET", b"HEAD"):
+            lines.append(b"Content-Length: %d" % self.size)
+        return b"\r\n".join(lines) + b"\r\n\r\n" + b"".join(self.body)
+
+
+class Upstream(asyncio.Protocol):
+    """A connection to a target; serves one request at a time, then rests in the pool."""
+
+    def __init__(self, pool: Pool, target: Target) -> None:
+        self.pool = pool
+        self.target = target
+        self.transport: asyncio.Transport | None = None
+        self.client: Client | None = None
+        self.idle_since = 0.0
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_only = False
+        self.started = False
+        self._complete = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def send(self, client: Client, data: bytes, *, head_only: bool) -> None:
+        """Send a request; its response goes to `client`."""
+        assert self.transport is not None
+        self.client = client
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_only = head_only
+        self.started = self._complete = False
+        self.transport.write(data)
+
+    def on_headers_complete(self) -> None:
+        self._complete |= self._head_only
+
+    def on_message_complete(self) -> None:
+        # An interim answer (1xx) is followed by the real one.
+        self._complete |= self._parser.get_status_code() >= 200
+
+    def data_received(self, data: bytes) -> None:
+        client = self.client
+        if client is None:
+            self.close()
+            return
+        self.started = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._fail()
+            return
+        client.relay(data)
+        if self._complete:
+            self._finish()
+
+    def _finish(self) -> None:
+        client, self.client = self.client, None
+        reusable = self._parser.should_keep_alive() and not self._head_only
+        if reusable:
+            self.pool.put(self)
+        else:
+            self.close()
+        if client:
+            client.answered(close=not reusable)
+
+    def _fail(self) -> None:
+        client, self.client = self.client, None
+        self.close()
+        if client:
+            client.broken(self.started)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.pool.drop(self)
+        if self.client:
+            self._fail()
+
+    def close(self) -> None:
+        """Close the connection; the client, if any, is not told."""
+        self.client = None
+        if self.transport:
+            self.transport.close()
+
+
+class Pool:
+    """Idle connections per target."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Target, list[Upstream]] = {}
+
+    def take(self, target: Target) -> Upstream | None:
+        """A usable idle connection, the most recently used first."""
+        idle = self._idle.get(target, [])
+        now = asyncio.get_running_loop().time()
+        while idle:
+            upstream = idle.pop()
+            fresh = now - upstream.idle_since < POOL_IDLE_SECONDS
+            if fresh and upstream.transport and not upstream.transport.is_closing():
+                return upstream
+            upstream.close()
+        return None
+
+    def put(self, upstream: Upstream) -> None:
+        """Keep a connection for later."""
+        upstream.idle_since = asyncio.get_running_loop().time()
+        self._idle.setdefault(upstream.target, []).append(upstream)
+
+    def drop(self, upstream: Upstream) -> None:
+        """Forget a connection that ended."""
+        idle = self._idle.get(upstream.target, [])
+        if upstream in idle:
+            idle.remove(upstream)
+
+    async def connect(self, target: Target) -> Upstream:
+        """A new connection. Raises OSError, or TimeoutError after CONNECT_TIMEOUT_SECONDS."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            _, upstream = await loop.create_connection(
+                lambda: Upstream(self, target), target.address, target.port
+            )
+        return upstream
+
+    def prune(self) -> None:
+        """Close connections that idle too long; called now and then."""
+        now = asyncio.get_running_loop().time()
+        for idle in self._idle.values():
+            for upstream in [u for u in idle if now - u.idle_since >= POOL_IDLE_SECONDS]:
+                idle.remove(upstream)
+                upstream.close()
+
+
+class Client(asyncio.Protocol):
+    """A client's connection to a listener."""
+
+    def __init__(self, choose: Choose, pool: Pool, timeout_seconds: Callable[[], float]) -> None:
+        self._choose = choose
+        self._pool = pool
+        self._timeout_seconds = timeout_seconds
+        self._parser = httptools.HttpRequestParser(self)
+        self._request = Request()
+        self._waiting: deque[Request] = deque()
+        self._current: Request | None = None
+        self._upstream: Upstream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._last_byte = 0.0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self._loop = asyncio.get_running_loop()
+        self._address = transport.get_extra_info("peername")[0].encode()
+        self._port = transport.get_extra_info("sockname")[1]
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._end(400)
+
+    def on_url(self, url: bytes) -> None:
+        self._request.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        lower = name.lower()
+        if lower == b"x-forwarded-for":
+            self._request.forwarded_for = value
+        elif lower == b"expect" and self._transport:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif lower not in _HOP_BY_HOP:
+            self._request.headers.append(b"%b: %b" % (name, value))
+
+    def on_body(self, body: bytes) -> None:
+        self._request.size += len(body)
+        if self._request.size > BODY_LIMIT_BYTES:
+            self._end(413)
+        else:
+            self._request.body.append(body)
+
+    def on_message_complete(self) -> None:
+        request, self._request = self._request, Request()
+        request.method = self._parser.get_method()
+        request.keep_alive = self._parser.should_keep_alive()
+        self._waiting.append(request)
+        if self._current is None:
+            self._next()
+
+    def _next(self) -> None:
+        if not self._waiting or self._transport is None or self._transport.is_closing():
+            return
+        request = self._current = self._waiting.popleft()
+        target = self._choose()
+        if target is None:
+            self._own(503)
+            return
+        self._touch()
+        upstream = self._pool.take(target)
+        if upstream:
+            self._forward(upstream, request)
+        else:
+            self._task = self._loop.create_task(self._connect(target, request))
+
+    async def _connect(self, target: Target, request: Request) -> None:
+        try:
+            upstream = await self._pool.connect(target)
+        except TimeoutError:
+            self._own(504)
+        except OSError:
+            self._own(502)
+        else:
+            self._forward(upstream, request)
+
+    def _forward(self, upstream: Upstream, request: Request) -> None:
+        if self._transport is None or self._transport.is_closing() or self._current is not request:
+            self._pool.put(upstream)
+            return
+        self._upstream = upstream
+        upstream.send(self, request.encoded(self._address, self._port), head_only=request.method == b"HEAD")
+
+    def _touch(self) -> None:
+        self._last_byte = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout_seconds(), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._current is None:
+            return
+        left = self._last_byte + self._timeout_seconds() - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._on_timer)
+            return
+        upstream, self._upstream = self._upstream, None
+        started = upstream is not None and upstream.started
+        if upstream:
+            upstream.close()
+        if started and self._transport:
+            self._transport.close()
+        else:
+            self._end(504)
+
+    def relay(self, data: bytes) -> None:
+        """Bytes of the response, as they came."""
+        self._last_byte = self._loop.time()
+        if self._transport:
+            self._transport.write(data)
+
+    def answered(self, *, close: bool) -> None:
+        """The response is complete."""
+        request, self._current, self._upstream = self._current, None, None
+        if (close or (request and not request.keep_alive)) and self._transport:
+            self._transport.close()
+        else:
+            self._next()
+
+    def broken(self, started: bool) -> None:
+        """The target broke off: 502, or a cut connection when part of its answer is already out."""
+        self._upstream = None
+        if started and self._transport:
+            self._transport.close()
+        else:
+            self._own(502)
+
+    def _own(self, status: int) -> None:
+        keep = self._current is not None and self._current.keep_alive
+        if self._transport:
+            self._transport.write(own_answer(status, close=not keep))
+        self.answered(close=not keep)
+
+    def _end(self, status: int) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(own_answer(status, close=True))
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        if self._upstream and self._upstream.transport:
+            self._upstream.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._upstream and self._upstream.transport:
+            self._upstream.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+        upstream, self._upstream = self._upstream, None
+        self._current = None
+        self._transport = None
+        if upstream:
+            upstream.close()

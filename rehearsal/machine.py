@@ -1,0 +1,197 @@
+"""One EC2 instance as a process group: booted from its user data, supervised as systemd would.
+
+Restart=always with RestartSec=1 and at most five starts in a minute; after that the machine powers itself
+off, and its Auto Scaling group replaces a stopped instance.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rehearsal import artifacts, processes
+from rehearsal.userdata import Manifest
+
+RESTART_SECONDS = 1.0
+START_LIMIT = 5
+START_WINDOW_SECONDS = 60.0
+_PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all machines share: the state folder, the API's address and its credentials."""
+
+    root: Path
+    endpoint: str
+    access_key: str = "test"
+    secret_key: str = "test"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What machine, network and metadata service tell an instance about itself."""
+
+    instance: str
+    address: str
+    zone: str
+
+
+def environment(site: Site, facts: Facts, manifest: Manifest) -> dict[str, str]:
+    """The manifest's environment plus what the machine itself gives on AWS, and nothing else."""
+    home = site.root / "instances" / facts.instance
+    return {
+        **manifest.environment,
+        "AWS_ENDPOINT_URL": site.endpoint,
+        "AWS_ACCESS_KEY_ID": site.access_key,
+        "AWS_SECRET_ACCESS_KEY": site.secret_key,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "VECTORFLEET_HOST": facts.address,
+        "VECTORFLEET_INSTANCE": facts.instance,
+        "VECTORFLEET_ZONE": facts.zone,
+        "VECTORFLEET_DATA": str(home / "disk"),
+        "PATH": _PATH,
+        "PYTHONPATH": str(home / "artifact"),
+        "PYTHONUNBUFFERED": "1",
+        "HOME": str(home / "disk"),
+        "LANG": "C.UTF-8",
+    }
+
+
+@dataclass
+class Machine:
+    """A booted instance. `state`: starting, running, restarting, stopping, stopped, exhausted or failed."""
+
+    site: Site
+    facts: Facts
+    manifest: Manifest | None
+    state: str = "starting"
+    restarts: int = 0
+    child: subprocess.Popen[bytes] | None = None
+    process: processes.Process | None = None
+    wake_at: float = 0.0
+    kill_at: float = 0.0
+    starts: deque[float] = field(default_factory=lambda: deque(maxlen=START_LIMIT))
+
+    @property
+    def home(self) -> Path:
+        """The instance's own folder: disk, and a link to the artifact."""
+        return self.site.root / "instances" / self.facts.instance
+
+    @property
+    def log_path(self) -> Path:
+        """Where everything the instance prints goes."""
+        label = self.manifest.label if self.manifest else "unknown"
+        return self.site.root / "logs" / f"{label}-{self.facts.instance}.log"
+
+    @property
+    def pid_path(self) -> Path:
+        """The record that lets a later run find a left-over process."""
+        return self.site.root / "pids" / f"{self.facts.instance}.pid"
+
+    def say(self, message: str) -> None:
+        """A line of the machine itself in its log, as the journal would have it."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        with self.log_path.open("a") as log:
+            log.write(f"[compute {stamp}] {message}\n")
+
+    def start(self, store: artifacts.ObjectStore) -> None:
+        """One start attempt; a failed one counts towards the start limit like a crash."""
+        now = time.monotonic()
+        if len(self.starts) == START_LIMIT and now - self.starts[0] < START_WINDOW_SECONDS:
+            self.state = "exhausted"
+            self.say(f"{START_LIMIT} starts in {START_WINDOW_SECONDS:g} s: the machine powers itself off")
+            return
+        self.starts.append(now)
+        try:
+            self._spawn(store)
+            self.state = "running"
+        except (artifacts.ArtifactRejectedError, OSError) as problem:
+            self.say(f"start failed: {problem}")
+            self._restart_later()
+
+    def _spawn(self, store: artifacts.ObjectStore) -> None:
+        assert self.manifest is not None
+        folder = artifacts.unpacked(store, self.manifest.artifact, self.site.root / "cache")
+        disk = self.home / "disk"
+        disk.mkdir(parents=True, exist_ok=True)
+        link = self.home / "artifact"
+        if not link.exists():
+            link.symlink_to(os.path.relpath(folder, self.home))
+        self.say(f"starting {' '.join(self.manifest.argv)}")
+        with self.log_path.open("ab") as log:
+            variables: Mapping[str, str] = environment(self.site, self.facts, self.manifest)
+            self.child = processes.spawn(self.manifest.argv, environment=variables, directory=disk, log=log)
+        self.process = processes.identify(self.child.pid, self.manifest.label)
+        if self.process:
+            processes.write_pid_file(self.pid_path, self.process)
+
+    def _restart_later(self) -> None:
+        self.state = "restarting"
+        self.wake_at = time.monotonic() + RESTART_SECONDS
+
+    def _bury(self) -> None:
+        """Forget an ended process and whatever it left in its session."""
+        if self.process:
+            processes.kill_session(self.process)
+        self.child = self.process = None
+        self.pid_path.unlink(missing_ok=True)
+
+    def stop(self, grace_seconds: float) -> None:
+        """Begin to end: SIGTERM now, SIGKILL after the grace (see `step`)."""
+        if self.state in ("stopping", "stopped"):
+            return
+        self.state = "stopping"
+        self.kill_at = time.monotonic() + grace_seconds
+        if self.process:
+            processes.signal_group(self.process, signal.SIGTERM)
+
+    def step(self, store: artifacts.ObjectStore) -> None:
+        """Notice an exit, restart or kill when it is time. Never blocks on the process."""
+        code = self.child.poll() if self.child else None
+        now = time.monotonic()
+        if self.state == "running" and code is not None:
+            self._bury()
+            self.restarts += 1
+            self.say(f"the process ended with {_meaning(code)}; next start in {RESTART_SECONDS:g} s")
+            self._restart_later()
+        elif self.state == "restarting" and now >= self.wake_at:
+            self.start(store)
+        elif self.state == "stopping" and (self.child is None or code is not None or now >= self.kill_at):
+            self._bury()
+            self.state = "stopped"
+
+    def erase(self) -> None:
+        """Delete disk and artifact link: the instance is terminated."""
+        artifacts.discard(self.home)
+
+    def row(self) -> dict[str, Any]:
+        """The machine's line in compute.json."""
+        variables = self.manifest.environment if self.manifest else {}
+        return {
+            "instance": self.facts.instance,
+            "role": self.manifest.role if self.manifest else None,
+            "slot": variables.get("VECTORFLEET_SLOT"),
+            "shard": variables.get("VECTORFLEET_SHARD"),
+            "replica": variables.get("VECTORFLEET_REPLICA"),
+            "address": self.facts.address,
+            "zone": self.facts.zone,
+            "state": self.state,
+            "pid": self.process.pid if self.process else None,
+            "restarts": self.restarts,
+            "log": str(self.log_path),
+        }
+
+
+def _meaning(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,104 @@
+"""A small network, launch template and groups for tests of the emulated AWS."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+IMAGE = "ami-0123456789abcdef0"
+_numbers = itertools.count(1)
+
+
+def unique(prefix: str) -> str:
+    """A name no other test of this run uses."""
+    return f"{prefix}-{next(_numbers)}"
+
+
+def eventually(condition: Callable[[], object], *, seconds: float = 15.0) -> Any:
+    """Poll until the condition is truthy and return it; fail after the deadline with its last value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds:g} s; last value: {value!r}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Fleet:
+    """Clients, one VPC in the loopback net, and three subnets in three zones."""
+
+    connect: Callable[[str], Any]
+    vpc: str
+    subnets: list[str]
+
+    def template(self, user_data: str = "hello", **data: Any) -> str:
+        """A launch template's id."""
+        encoded = base64.b64encode(user_data.encode()).decode()
+        answer = self.connect("ec2").create_launch_template(
+            LaunchTemplateName=unique("template"),
+            LaunchTemplateData={
+                "ImageId": IMAGE,
+                "InstanceType": "m7i.large",
+                "UserData": encoded,
+                **data,
+            },
+        )
+        return str(answer["LaunchTemplate"]["LaunchTemplateId"])
+
+    @contextmanager
+    def group(self, template: str, size: int, *, version: str = "$Latest", **more: Any) -> Iterator[str]:
+        """An Auto Scaling group that is deleted by force afterwards."""
+        name = unique("group")
+        settings = {"MinSize": 0, "MaxSize": 9, "VPCZoneIdentifier": ",".join(self.subnets), **more}
+        autoscaling = self.connect("autoscaling")
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            DesiredCapacity=size,
+            LaunchTemplate={"LaunchTemplateId": template, "Version": version},
+            **settings,
+        )
+        try:
+            yield name
+        finally:
+            autoscaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+
+    def instances(self, group: str) -> list[dict[str, Any]]:
+        """Living EC2 instances of a group."""
+        filters = [
+            {"Name": "tag:aws:autoscaling:groupName", "Values": [group]},
+            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        ]
+        pages = self.connect("ec2").get_paginator("describe_instances").paginate(Filters=filters)
+        return [i for page in pages for r in page["Reservations"] for i in r["Instances"]]
+
+    def target_group(self, **settings: Any) -> str:
+        """A target group's ARN; HTTP on 8080."""
+        answer = self.connect("elbv2").create_target_group(
+            Name=unique("targets"), Protocol="HTTP", Port=8080, VpcId=self.vpc, **settings
+        )
+        return str(answer["TargetGroups"][0]["TargetGroupArn"])
+
+    def targets(self, target_group: str) -> dict[str, str]:
+        """Registered instances and their state."""
+        answer = self.connect("elbv2").describe_target_health(TargetGroupArn=target_group)
+        return {e["Target"]["Id"]: e["TargetHealth"]["State"] for e in answer["TargetHealthDescriptions"]}
+
+
+def build(connect: Callable[[str], Any], *, block: int) -> Fleet:
+    """A VPC 127.<block>.0.0/16 with a /20 subnet in each of three zones."""
+    ec2 = connect("ec2")
+    vpc = ec2.create_vpc(CidrBlock=f"127.{block}.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"127.{block}.{16 * index}.0/20", AvailabilityZone=f"us-east-1{zone}"
+        )["Subnet"]["SubnetId"]
+        for index, zone in enumerate("abc")
+    ]
+    return Fleet(connect, vpc, subnets)
