@@ -5,6 +5,7 @@ A rule hits the next `count` matching requests and is then spent. Rules are trie
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -115,6 +116,8 @@ def _suffer(
     if rule.fault == "lost_reply":
         answer = inner(environ, lambda *_: lambda _data: None)
         b"".join(answer)
+        # Without this the server would wait on the kept-alive connection, and so would the client.
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionResetError("the reply to this request is lost on purpose")
     status, code, message = _ANSWERS[rule.fault]
     body = _XML.format(code=code, message=message).encode()
