@@ -1,0 +1,99 @@
+"""Ask the golden set: how many questions find an operation that answers them, and how much the graph misses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.questions import Question, recall, relevant
+from service.client import Client
+
+FIRST = 10
+# Documents that arrived since (load, canaries) may stand among the first; the corpus is judged without them.
+ASKED = 30
+CORPUS_PREFIX = "aws/"
+
+
+class BaselineError(Exception):
+    """A baseline file can't be used."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """
+    The golden set's answers: `relevance` is the share of questions with an accepted operation among the first
+    ten, `recall` the share of the exact first ten that the approximate search returned. `found` lists the
+    questions with a right answer, `answers` everybody's first ten.
+    """
+
+    questions: int
+    relevance: float
+    recall: float
+    found: list[str]
+    answers: dict[str, list[str]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    def differences(self, baseline: Golden) -> list[str]:
+        """What is not as it was: a sentence each; none when recovery gave back the relevance from before."""
+        told = []
+        if self.questions != baseline.questions:
+            told.append(f"{self.questions} questions were asked, {baseline.questions} before")
+        for verb, ids in (
+            ("no longer", sorted(set(baseline.found) - set(self.found))),
+            ("newly", sorted(set(self.found) - set(baseline.found))),
+        ):
+            if ids:
+                told.append(f"{verb} answered: {', '.join(ids)}")
+        return told
+
+
+def ask(
+    client: Client,
+    questions: Sequence[Question],
+    *,
+    min_position: int | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Golden:
+    """Ask every question twice, approximately and exactly."""
+    answers: dict[str, list[str]] = {}
+    recalls: list[float] = []
+    for question in questions:
+        approximate = _first(client, question.question, exact=False, min_position=min_position)
+        exact = _first(client, question.question, exact=True, min_position=min_position)
+        answers[question.id] = approximate
+        recalls.append(recall(approximate, exact))
+        progress(1)
+    found = [question.id for question in questions if relevant(answers[question.id], question)]
+    return Golden(
+        questions=len(questions),
+        relevance=len(found) / len(questions),
+        recall=sum(recalls) / len(recalls),
+        found=found,
+        answers=answers,
+    )
+
+
+def _first(client: Client, text: str, *, exact: bool, min_position: int | None) -> list[str]:
+    hits = client.search(text=text, k=ASKED, exact=exact, min_position=min_position)["hits"]
+    return [hit["source_id"] for hit in hits if hit["source_id"].startswith(CORPUS_PREFIX)][:FIRST]
+
+
+def save(golden: Golden, path: Path) -> None:
+    """Write a baseline."""
+    path.write_text(json.dumps(golden.to_json(), indent=1))
+
+
+def load(path: Path) -> Golden:
+    """Read a baseline; raises BaselineError."""
+    try:
+        return Golden(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise BaselineError(
+            f"{path} is no golden baseline ({error}); make one with `python -m loadtests golden --save {path}`"
+        ) from error

@@ -1,0 +1,116 @@
+"""Bring documents into a fleet through its own API, so that doing it twice writes nothing new."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+from loadtests.corpus import Document
+from service.client import Client, ServiceError, Unanswered
+
+BATCH_DOCUMENTS = 250
+ATTEMPTS = 8
+PAUSE_SECONDS = 0.5
+POLL_SECONDS = 0.2
+
+Progress = Callable[[int], None]
+
+
+class IngestError(Exception):
+    """Documents could not be written or did not become searchable; the message says how far it came."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingest did; `position` is the newest position that holds any of its documents, 0 when none."""
+
+    written: int
+    unchanged: int
+    position: int
+    seconds: float
+
+
+def ingest(client: Client, documents: Iterable[Document], progress: Progress) -> Ingested:
+    """
+    Write the documents that the fleet lacks or holds with another content.
+
+    `progress` gets the number of documents done after each batch. Sent again after a failure, a batch keeps its
+    request ids, so whatever had arrived counts once.
+    """
+    started = time.monotonic()
+    head = int(_patiently(client.status)["head"])
+    written = unchanged = position = 0
+    for batch in _batches(documents):
+        missing = _missing(client, batch, head) if head else batch
+        if missing:
+            position = int(_write(client, missing)["position"])
+        written += len(missing)
+        unchanged += len(batch) - len(missing)
+        progress(len(batch))
+    return Ingested(written, unchanged, position, time.monotonic() - started)
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    source = iter(documents)
+    while batch := list(islice(source, BATCH_DOCUMENTS)):
+        yield batch
+
+
+def _missing(client: Client, batch: Sequence[Document], head: int) -> list[Document]:
+    answer = _patiently(lambda: client.lookup([document.source_id for document in batch], head))
+    held = answer["documents"]
+    return [
+        document
+        for document in batch
+        if held[document.source_id] is None or held[document.source_id]["content_hash"] != content_hash(document)
+    ]
+
+
+def content_hash(document: Document) -> str:
+    """The hash under which the service knows a document's content: sha256 of title, a zero byte, and text."""
+    return hashlib.sha256(document.title.encode() + b"\0" + document.text.encode()).hexdigest()
+
+
+def _write(client: Client, documents: Sequence[Document]) -> dict[str, Any]:
+    body = [{"source_id": d.source_id, "title": d.title, "text": d.text, "request_id": uuid4().hex} for d in documents]
+    return _patiently(lambda: client.write(body))
+
+
+def _patiently(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The call's answer, asked again while the fleet is busy or starting."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return call()
+        except (ServiceError, Unanswered) as error:
+            final = isinstance(error, ServiceError) and error.status not in (429, 502, 503, 504)
+            if final or attempt == ATTEMPTS:
+                raise IngestError(f"{error} (attempt {attempt} of {ATTEMPTS})") from error
+            time.sleep(PAUSE_SECONDS * attempt)
+    raise AssertionError("the loop returns or raises")
+
+
+def wait_until_searchable(client: Client, position: int, *, timeout_seconds: float, progress: Progress) -> None:
+    """Wait until every replica of every shard has applied `position`; `progress` gets the slowest replica's."""
+    until = time.monotonic() + timeout_seconds
+    while (slowest := _slowest(_patiently(client.status))) < position:
+        progress(slowest)
+        if time.monotonic() > until:
+            raise IngestError(
+                f"after {timeout_seconds:g} s the slowest replica is at position {slowest} of {position}; "
+                "see the indexer's log"
+            )
+        time.sleep(POLL_SECONDS)
+    progress(slowest)
+
+
+def _slowest(status: dict[str, Any]) -> int:
+    """The smallest position of any replica; 0 while a shard has none that is ready."""
+    shards = [[r for r in shard["replicas"] if r["ready"]] for shard in status["shards"]]
+    if not all(shards):
+        return 0
+    return int(min(replica["position"] for replicas in shards for replica in replicas))
