@@ -58,7 +58,7 @@ class Index(_Section):
     """Parameters of the index type."""
 
     type: Literal["hnsw"] = Field(default="hnsw", description="hnsw")
-    metric: Literal["cosine", "ip", "l2"] = Field(default="cosine", description="cosine, ip or l2")
+    metric: Literal["cosine"] = Field(default="cosine", description="cosine")
     m: int = Field(default=16, ge=4, le=64, description="a whole number from 4 to 64")
     ef_construction: int = Field(default=200, ge=16, le=2000, description="a whole number from 16 to 2000")
     ef_search: int = Field(default=100, ge=10, le=2000, description="a whole number from 10 to 2000")

@@ -1,4 +1,9 @@
-"""Security groups by role, and the few rules between them."""
+"""
+Security groups by role, and the few rules between them.
+
+Rules that name a group or a prefix list say what they are for in their tag `Name`: their descriptions are not kept by
+every API this program is applied to, and would differ for ever.
+"""
 
 from __future__ import annotations
 
@@ -91,11 +96,11 @@ class Firewall(pulumi.ComponentResource):
             aws.vpc.SecurityGroupEgressRule(
                 f"{fleet}-{role}-to-s3",
                 security_group_id=group.id,
-                description="HTTPS to S3 through the gateway endpoint",
                 ip_protocol="tcp",
                 from_port=HTTPS_PORT,
                 to_port=HTTPS_PORT,
                 prefix_list_id=self._network.s3_endpoint.prefix_list_id,
+                tags={"Name": f"{role} to S3 by HTTPS through the gateway endpoint"},
                 opts=self._child,
             ),
             aws.vpc.SecurityGroupEgressRule(

@@ -100,7 +100,7 @@ class InstanceGroup(pulumi.ComponentResource):
             # A number, never $Latest: a change is seen, and a rollback has something to go back to.
             launch_template={
                 "id": self.template.id,
-                "version": self.template.latest_version.apply(lambda version: str(int(version))),
+                "version": self.template.latest_version.apply(str),
             },
             target_group_arns=list(args.target_groups) or None,
             health_check_type=args.health_check,

@@ -50,9 +50,9 @@ def _allow(sid: str, actions: Sequence[str], *resources: str, **condition: objec
     return {**statement, **({"Condition": condition} if condition else {})}
 
 
-def _list(sid: str, bucket_arn: str, *prefixes: str) -> Statement:
-    condition = {"StringLike": {"s3:prefix": list(prefixes)}} if prefixes else {}
-    return _allow(sid, ["s3:ListBucket"], bucket_arn, **condition)
+def _list(sid: str, bucket_arn: str) -> Statement:
+    """No condition on the prefix: it is this permission that makes a missing key a 404 instead of a 403."""
+    return _allow(sid, ["s3:ListBucket"], bucket_arn)
 
 
 def _boot(grounds: Grounds) -> list[Statement]:
@@ -99,11 +99,14 @@ def indexer(grounds: Grounds) -> Policy:
 
 
 def router(grounds: Grounds) -> Policy:
-    """A router appends documents, finds replicas by tag, and publishes the metrics that alarms read."""
+    """A router appends documents, reads the slot's pointer, finds replicas by tag and publishes metrics."""
     return document(
         *_boot(grounds),
         _list("ListDocuments", grounds.documents_arn),
         _allow("AppendDocuments", ["s3:GetObject", "s3:PutObject"], f"{grounds.documents_arn}/*"),
+        _allow("CleanUpConformance", ["s3:DeleteObject"], f"{grounds.documents_arn}/conformance/*"),
+        _list("ListIndex", grounds.index_arn),
+        _allow("ReadSlots", ["s3:GetObject"], f"{grounds.index_arn}/slots/*"),
         # ec2:Describe* takes no resource and no useful condition: AWS offers nothing narrower.
         _allow("FindReplicas", ["ec2:DescribeInstances"], "*"),
         _allow(
@@ -121,23 +124,17 @@ def for_role(role: str, grounds: Grounds) -> Policy:
 
 
 def tls_only(bucket_arn: str) -> Policy:
-    """Refuses plain HTTP and anything below TLS 1.2, for everyone."""
-    resources = [bucket_arn, f"{bucket_arn}/*"]
+    """Refuses plain HTTP for everyone; AWS's own endpoints refuse TLS below 1.2."""
     return document(
-        _deny("RefusePlainHttp", resources, {"Bool": {"aws:SecureTransport": "false"}}),
-        _deny("RefuseOldTls", resources, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}),
+        {
+            "Sid": "RefusePlainHttp",
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "s3:*",
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
     )
-
-
-def _deny(sid: str, resources: Sequence[str], condition: dict[str, object]) -> Statement:
-    return {
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": {"AWS": "*"},
-        "Action": "s3:*",
-        "Resource": list(resources),
-        "Condition": condition,
-    }
 
 
 def alarms_may_publish(topic_arn: str) -> Policy:
