@@ -61,7 +61,7 @@ def _machine(run: Tally, limits: Limits) -> Iterator[str]:
         spins = sorted((worker.spin_before_ms, worker.spin_after_ms))
         if spins[1] > limits.spin_change * spins[0]:
             yield (
-                f"the machine's speed changed: the same work took {worker.spin_before_ms:.2f} ms of CPU before"
+                f"the machine's speed changed: the same took {worker.spin_before_ms:.2f} ms of CPU before"
                 f" and {worker.spin_after_ms:.2f} ms after (at most a factor of {limits.spin_change:g})"
             )
 

@@ -102,9 +102,7 @@ def read_run(path: Path) -> RunEvidence:
         arrivals=tuple(_records(path / "arrivals.jsonl", Arrival)),
         probes=tuple(_records(path / "floor.jsonl", Probe)),
         writes=tuple(_records(path / "writes.jsonl", WriteBatch)),
-        generators=tuple(Generator(**entry) for entry in _read_json(generators))
-        if generators.exists()
-        else (),
+        generators=tuple(Generator(**entry) for entry in _read_json(generators)) if generators.exists() else (),
     )
 
 
@@ -128,9 +126,7 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise EvidenceError(
-            f"{path.parent} holds no {path.name}, so it is not the evidence of a run."
-        ) from error
+        raise EvidenceError(f"{path.parent} holds no {path.name}, so it is not the evidence of a run.") from error
     except json.JSONDecodeError as error:
         raise EvidenceError(f"{path} is not JSON: {error}.") from error
 

@@ -100,9 +100,7 @@ def _verdict(conditions: Sequence[Condition], certain: Sequence[Condition], void
     return Verdict.UNDECIDED
 
 
-def latency(
-    runs: Sequence[Tally], targets: Targets, alpha: float, count: Callable[[Tally], int]
-) -> Condition:
+def latency(runs: Sequence[Tally], targets: Targets, alpha: float, count: Callable[[Tally], int]) -> Condition:
     """Slow searches: pooled count by the binomial, and agreement of the runs."""
     slow, total, limit = sum(map(count, runs)), sum(run.arrivals for run in runs), targets.slow_share
     under = sum(run.arrivals > 0 and count(run) / run.arrivals < limit for run in runs)
@@ -110,7 +108,7 @@ def latency(
     sentence = (
         f"{slow:,} of {total:,} searches took {targets.p95_target_ms:g} ms or more or were not answered "
         f"({_percent(slow, total)}; {_allowed(allowed)} P{100 * (1 - limit):g} below the target with "
-        f"{100 * (1 - alpha):g} % confidence), and {under} of {_runs(len(runs))} stayed under {100 * limit:g} %."
+        f"{100 * (1 - alpha):g} % confidence); {under} of {_runs(len(runs))} stayed under {100 * limit:g} %."
     )
     enough = binomial.runs_required(len(runs), targets.alpha)
     if total and slow <= allowed and under >= enough:
@@ -142,9 +140,7 @@ def recall(runs: Sequence[Tally], targets: Targets) -> tuple[Condition, ...]:
     if not judged:
         return (Condition("recall", "open", "No timed answer could be compared with its truth."),)
     mean = math.fsum(run.recall_sum for run in runs) / judged
-    sentence = (
-        f"Mean recall of {judged:,} timed answers is {mean:.3f}; the floor is {targets.recall_floor:g}."
-    )
+    sentence = f"Mean recall of {judged:,} timed answers is {mean:.3f}; the floor is {targets.recall_floor:g}."
     return (Condition("recall", "holds" if mean >= targets.recall_floor else "broken", sentence),)
 
 

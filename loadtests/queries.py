@@ -125,11 +125,7 @@ def _checked(path: str, queries: QuerySet, truth_k: int) -> QuerySet:
         raise SettingsError(
             f"{path} has questions with and without truth; an empty truth would judge nothing in silence."
         )
-    strangers = [
-        id_ for query in queries.queries for id_ in query.truth if not id_.startswith(queries.prefix)
-    ]
+    strangers = [id_ for query in queries.queries for id_ in query.truth if not id_.startswith(queries.prefix)]
     if strangers:
-        raise SettingsError(
-            f"{path} names {strangers[0]!r} as truth, which does not begin with {queries.prefix!r}."
-        )
+        raise SettingsError(f"{path} names {strangers[0]!r} as truth, which does not begin with {queries.prefix!r}.")
     return queries

@@ -1,0 +1,124 @@
+"""One request and what became of it: a search, a write, or a probe of the null endpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.arrivals import Arrival, Due, Outcome, Probe
+from loadtests.evidence import WriteBatch
+from loadtests.queries import QuerySet
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply as far as the gate needs it; ``problem`` is empty when it is a proper answer."""
+
+    outcome: Outcome
+    source_ids: tuple[str, ...] = ()
+    partial: bool = False
+    problem: str = ""
+
+
+def read_answer(status: int, body: bytes | None, error: BaseException | None) -> Answer:
+    """Understand the reply to a search; anything but 200 with a list of hits is a failure."""
+    if error is not None and isinstance(error, TimeoutError):
+        return Answer("timeout", problem="no answer in time")
+    if status == 0:
+        return Answer("failed", problem=f"no answer: {type(error).__name__}")
+    if status != 200:
+        return Answer("failed", problem=f"status {status}")
+    try:
+        reply = json.loads(body or b"")
+        hits = tuple(str(hit["source_id"]) for hit in reply["hits"])
+    except (ValueError, KeyError, TypeError):
+        return Answer("failed", problem="not an answer to a search")
+    return Answer("answered", hits, bool(reply.get("partial")))
+
+
+class Asker:
+    """Sends requests through one Locust session and times them from their planned instant."""
+
+    def __init__(self, session: Any, epoch_seconds: float, queries: QuerySet, timeout_seconds: float) -> None:
+        self._session = session
+        self._epoch_seconds = epoch_seconds
+        self._queries = queries
+        self._timeout_seconds = timeout_seconds
+
+    def search(self, due: Due, keep: Callable[[Arrival], None]) -> None:
+        """Ask, and keep exactly one record whatever happens, also when this greenlet is killed while it waits."""
+        record = Arrival(due.number, due.offset_seconds, self._queries.pick(due.draw), "timeout")
+        try:
+            record = self._search(due)
+        finally:
+            keep(record)
+
+    def unsent(self, due: Due) -> Arrival:
+        """The record of a search for which there was no room; Locust's own table shows it as a failure."""
+        self._session.request_event.fire(
+            request_type="POST",
+            name="search",
+            response_time=None,
+            response_length=0,
+            exception=RuntimeError("unsent: too many in flight"),
+            context={},
+        )
+        return Arrival(due.number, due.offset_seconds, self._queries.pick(due.draw), "unsent")
+
+    def probe(self, due: Due, url: str) -> Probe:
+        """Ask the null endpoint."""
+        with self._session.get(url, name="null endpoint", catch_response=True) as reply:
+            took_ms = self._since_ms(due)
+            reply.request_meta["response_time"] = took_ms
+            return Probe(due.number, due.offset_seconds, took_ms if reply.status_code == 200 else None)
+
+    def write(self, due: Due, documents: list[dict[str, Any]], first: int) -> WriteBatch:
+        """Write a batch of documents."""
+        body = {"documents": documents}
+        sent = time.perf_counter()
+        with self._session.post("/v1/documents", json=body, name="write", catch_response=True) as reply:
+            seconds = time.perf_counter() - sent
+            status = reply.status_code or 0
+            if status != 200:
+                reply.failure(f"status {status}")
+            position = _position(reply.content) if status == 200 else None
+            return WriteBatch(first, due.offset_seconds, len(documents), status, seconds, position)
+
+    def _search(self, due: Due) -> Arrival:
+        index = self._queries.pick(due.draw)
+        body = {"text": self._queries.queries[index].text, "k": self._queries.k}
+        lag_ms, sent = self._since_ms(due), time.perf_counter()
+        with self._session.post("/v1/search", json=body, name="search", catch_response=True) as reply:
+            service_ms, response_ms = (time.perf_counter() - sent) * 1000, self._since_ms(due)
+            reply.request_meta["response_time"] = response_ms
+            answer = read_answer(reply.status_code or 0, reply.content, getattr(reply, "error", None))
+            if answer.outcome == "answered" and service_ms > self._timeout_seconds * 1000:
+                answer = Answer("timeout", problem="no answer in time")
+            if answer.problem:
+                reply.failure(answer.problem)
+        judged = answer.outcome == "answered"
+        return Arrival(
+            number=due.number,
+            offset_seconds=due.offset_seconds,
+            query=index,
+            outcome=answer.outcome,
+            status=reply.status_code or 0,
+            lag_ms=lag_ms,
+            response_ms=response_ms,
+            service_ms=service_ms,
+            recall=self._queries.recall(index, list(answer.source_ids)) if judged else None,
+            partial=answer.partial,
+        )
+
+    def _since_ms(self, due: Due) -> float:
+        return (time.perf_counter() - self._epoch_seconds - due.offset_seconds) * 1000
+
+
+def _position(body: bytes | None) -> int | None:
+    try:
+        return int(json.loads(body or b"")["position"])
+    except (ValueError, KeyError, TypeError):
+        return None

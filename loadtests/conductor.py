@@ -1,0 +1,120 @@
+"""The side of a run that stands above its workers: registers, hands out shares, collects, judges."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from loadtests.doubts import void_reasons
+from loadtests.evidence import EvidenceFolder, Registration, read_run, write_json
+from loadtests.gate import Judgement, judge
+from loadtests.generator import ORDERS_OPTION, RECORDS_MESSAGE
+from loadtests.machine import Generator
+from loadtests.queries import load_queries
+from loadtests.settings import Settings, SettingsError
+from loadtests.tally import Tally, tally
+from loadtests.writer import load_documents
+
+_STARTUP_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+
+
+class Conductor:
+    """Conducts one run after another (the web interface may start several) and keeps the last judgement."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._runner = environment.runner
+        self._folder: EvidenceFolder | None = None
+        self._ended: list[Generator] = []
+        self._shares = 0
+        self.judgement: Judgement | None = None
+        self.tally: Tally | None = None
+        self._runner.register_message(RECORDS_MESSAGE, self._collect)
+
+    def begin(self) -> None:
+        """Register the run, then hand out its shares. Raises SettingsError or EvidenceError before any request."""
+        settings = Settings.from_values(vars(self._environment.parsed_options))
+        queries = load_queries(settings.load.queries, settings.load.k)
+        load_documents(settings.load.documents, settings.load.seed)
+        workers = self._workers()
+        self._ended, self._shares = [], len(workers)
+        folder = EvidenceFolder(_evidence_path(self._environment, settings))
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        host = str(self._environment.host)
+        folder.register(Registration(host, settings, self._shares, queries.has_truth, started_at))
+        self._folder = folder
+        shares = {worker: share for share, worker in enumerate(workers)}
+        setattr(self._environment.parsed_options, ORDERS_OPTION, {"run": str(folder.path), "shares": shares})
+        gevent.spawn(self._watch, settings)
+
+    def conclude(self) -> bool:
+        """Judge the run that is going on, if any; True when there was one."""
+        if self._folder is None:
+            return False
+        folder, self._folder = self._folder, None
+        folder.close(self._ended)
+        run = read_run(folder.path)
+        settings, self.tally = run.registration.settings, tally(run)
+        doubts = void_reasons([self.tally], settings.targets, settings.limits)
+        self.judgement = judge([self.tally], settings.targets, doubts)
+        write_json(folder.path / "verdict.json", self.judgement.as_json())
+        return True
+
+    def _workers(self) -> list[str]:
+        clients = getattr(self._runner, "clients", None)
+        if clients is None:
+            return [self._runner.client_id]
+        return [client.id for client in clients.all if client not in clients.missing]
+
+    def _collect(self, environment: Environment, msg: Any) -> None:
+        if self._folder is None or msg.data["run"] != str(self._folder.path):
+            return
+        for name, records in msg.data["records"].items():
+            self._folder.add(name, records)
+        if msg.data["ended"]:
+            self._ended.append(Generator(**msg.data["ended"]))
+
+    def _watch(self, settings: Settings) -> None:
+        folder = self._folder
+        longest_seconds = settings.run_seconds + 3 * settings.load.timeout_seconds + _STARTUP_SECONDS
+        deadline_seconds = time.perf_counter() + longest_seconds
+        while self._folder is folder and self._waiting() and time.perf_counter() < deadline_seconds:
+            gevent.sleep(_LOOK_SECONDS)
+        if self._folder is folder:
+            self.stop()
+
+    def _waiting(self) -> bool:
+        clients = getattr(self._runner, "clients", None)
+        missing = len(clients.missing) if clients is not None else 0
+        return len(self._ended) < self._shares - missing
+
+    def stop(self) -> None:
+        """End the test as Locust would, without waiting for the shape's next tick."""
+        if self._environment.parsed_options.headless and self._runner.shape_greenlet:
+            self._runner.shape_greenlet.kill(block=False)
+        else:
+            self._runner.stop()
+
+
+def refusal(environment: Environment) -> str:
+    """Why this run cannot start, as a sentence; empty when it can."""
+    try:
+        settings = Settings.from_values(vars(environment.parsed_options))
+        load_queries(settings.load.queries, settings.load.k)
+        load_documents(settings.load.documents, settings.load.seed)
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+def _evidence_path(environment: Environment, settings: Settings) -> Path:
+    if environment.parsed_options.evidence:
+        return Path(environment.parsed_options.evidence)
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return Path(".rehearsal") / "load" / f"{stamp}-seed{settings.load.seed}"

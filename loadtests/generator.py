@@ -1,0 +1,165 @@
+"""The worker's side of a run: its share of the schedule, what it sends, and the records it hands in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import gevent
+from locust import FastHttpUser
+from locust.env import Environment
+from locust.exception import StopUser
+
+from loadtests.arrivals import Arrival, Due, Probe, poisson, share_of, steady
+from loadtests.asking import Asker
+from loadtests.evidence import WriteBatch
+from loadtests.machine import Generator, Watch
+from loadtests.null_endpoint import NullEndpoint
+from loadtests.open_loop import OpenLoop
+from loadtests.queries import load_queries
+from loadtests.settings import Settings
+from loadtests.writer import load_documents
+
+ORDERS_OPTION = "vectorfleet_orders"
+RECORDS_MESSAGE = "vectorfleet-records"
+REPORT_SECONDS = 0.5
+_WRITES_IN_FLIGHT = 8
+_LEAD_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a process was told to offer: share number ``share`` of ``shares`` in the run of that name."""
+
+    run: str
+    share: int
+    shares: int
+
+
+@dataclass
+class Outbox:
+    """Records not yet handed in."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    floor: list[Probe] = field(default_factory=list)
+    writes: list[WriteBatch] = field(default_factory=list)
+
+    def empty(self) -> dict[str, list[dict[str, Any]]]:
+        """Take everything out, as plain values."""
+        taken = {name: [asdict(record) for record in records] for name, records in vars(self).items()}
+        for records in vars(self).values():
+            records.clear()
+        return taken
+
+
+class SearchUser(FastHttpUser):  # type: ignore[misc]  # locust is outside the types
+    """One scheduler, not one client: it offers this process's whole share of the arrivals and then is done."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        load = Settings.from_values(vars(environment.parsed_options)).load
+        # The session's own default of ten connections would be a queue in front of the service.
+        self.concurrency = load.flight_cap + _WRITES_IN_FLIGHT
+        self.connection_timeout = self.network_timeout = load.timeout_seconds
+        super().__init__(environment)
+
+    def offer(self) -> None:
+        """Offer the share; ends the user."""
+        order = take_order(self.environment)
+        if order:
+            Offering(self, order).work()
+        raise StopUser
+
+
+def take_order(environment: Environment) -> Order | None:
+    """This process's part in the run that starts; None when a user took it before, so load is never doubled.
+
+    Orders travel inside Locust's options, because those reach a worker together with the command to spawn.
+    """
+    given: Any = getattr(environment.parsed_options, ORDERS_OPTION, None)
+    share = given["shares"].get(environment.runner.client_id) if given else None
+    if share is None or getattr(environment, "vectorfleet_taken", None) == given["run"]:
+        return None
+    environment.vectorfleet_taken = given["run"]
+    return Order(given["run"], share, len(given["shares"]))
+
+
+class Offering:
+    """One share being offered: searches, probes of the null endpoint, and, on the first share, writes."""
+
+    def __init__(self, user: SearchUser, order: Order) -> None:
+        self._order, self._runner = order, user.environment.runner
+        self._settings = Settings.from_values(vars(user.environment.parsed_options))
+        load = self._settings.load
+        self._outbox = Outbox()
+        self._documents = load_documents(load.documents, load.seed)
+        queries = load_queries(load.queries, load.k)
+        self._null = NullEndpoint() if load.null_rate else None
+        self._watch = Watch(order.share)
+        self._epoch_seconds = time.perf_counter() + _LEAD_SECONDS
+        self._ask = Asker(user.client, self._epoch_seconds, queries, load.timeout_seconds)
+
+    def work(self) -> None:
+        """Offer everything, wait for the last answer, hand in the rest."""
+        reporter = gevent.spawn(self._report)
+        sides = [gevent.spawn(self._probe), gevent.spawn(self._write)]
+        try:
+            self._search()
+            gevent.joinall(sides)
+            self._hand_in(self._watch.finish())
+        finally:
+            gevent.killall([reporter, *sides])
+            if self._null:
+                self._null.close()
+
+    def _search(self) -> None:
+        load, keep = self._settings.load, self._outbox.arrivals.append
+        planned = poisson(load.rate, self._settings.run_seconds, load.seed)
+        loop = OpenLoop(load.flight_cap, self._epoch_seconds)
+        loop.offer(
+            share_of(planned, self._order.share, self._order.shares),
+            send=lambda due: self._ask.search(due, keep),
+            unsent=lambda due: keep(self._ask.unsent(due)),
+        )
+        loop.drain(2 * load.timeout_seconds)
+
+    def _probe(self) -> None:
+        load, null = self._settings.load, self._null
+        if not null:
+            return
+        rate, stream = load.null_rate / self._order.shares, f"null-{self._order.share}"
+        planned = poisson(rate, self._settings.run_seconds, load.seed, stream)
+        loop = OpenLoop(load.flight_cap, self._epoch_seconds)
+        keep = self._outbox.floor.append
+        loop.offer((due for due, _ in planned), lambda due: keep(self._ask.probe(due, null.url)), lambda due: None)
+        loop.drain(load.timeout_seconds)
+
+    def _write(self) -> None:
+        load = self._settings.load
+        if self._order.share or not load.writes_per_second:
+            return
+        size, keep = load.write_batch, self._outbox.writes.append
+        loop = OpenLoop(_WRITES_IN_FLIGHT, self._epoch_seconds)
+
+        def send(due: Due) -> None:
+            keep(self._ask.write(due, self._documents.batch(due.number * size, size), due.number * size))
+
+        loop.offer(
+            steady(load.writes_per_second / size, self._settings.run_seconds),
+            send,
+            unsent=lambda due: keep(WriteBatch(due.number * size, due.offset_seconds, size, 0, None)),
+        )
+        loop.drain(2 * load.timeout_seconds)
+
+    def _report(self) -> None:
+        while True:
+            gevent.sleep(REPORT_SECONDS)
+            self._hand_in()
+
+    def _hand_in(self, worker: Generator | None = None) -> None:
+        """Send the records to whoever conducts the run; ``worker`` marks the end."""
+        ended = asdict(worker) if worker else None
+        records = self._outbox.empty()
+        self._runner.send_message(RECORDS_MESSAGE, {"run": self._order.run, "records": records, "ended": ended})

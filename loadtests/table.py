@@ -1,0 +1,59 @@
+"""Runs and verdicts as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.gate import Judgement, Verdict
+from loadtests.tally import Tally
+
+_COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNDECIDED: "yellow", Verdict.VOID: "magenta"}
+
+
+def show_run(run: Tally, judgement: Judgement) -> None:
+    """Print one run to standard output."""
+    show_runs([run], judgement, Console())
+
+
+def show_runs(runs: Sequence[Tally], judgement: Judgement, console: Console) -> None:
+    """Print a row per run and the verdict with its sentences. Percentiles are information, counts decide."""
+    console.print(runs_table(runs))
+    colour = _COLOURS[judgement.verdict]
+    console.print(f"[bold {colour}]{judgement.verdict.name}[/] (exit code {int(judgement.verdict)})")
+    for sentence in judgement.sentences:
+        console.print(f"  {sentence}", markup=False, highlight=False)
+
+
+def runs_table(runs: Sequence[Tally]) -> Table:
+    """A column per run, a row per figure."""
+    table = Table("run", *(str(number) for number in range(1, len(runs) + 1)))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, figure in _FIGURES.items():
+        table.add_row(name, *(figure(run) for run in runs))
+    return table
+
+
+def _time(time_ms: float | None) -> str:
+    return "none" if time_ms is None else f"{time_ms:.1f} ms"
+
+
+_FIGURES: dict[str, Callable[[Tally], str]] = {
+    "seed": lambda run: str(run.seed),
+    "searches in the window": lambda run: f"{run.arrivals:,}",
+    "slow": lambda run: f"{run.slow:,}",
+    "over the alert level": lambda run: f"{run.over_alert:,}",
+    "failed, timed out, unsent": lambda run: f"{run.failed:,} {run.timeouts:,} {run.unsent:,}",
+    "partial answers": lambda run: f"{run.partial:,}",
+    "sent late": lambda run: f"{run.late:,}",
+    "P50 (information)": lambda run: _time(run.p50_ms),
+    "P95 (information)": lambda run: _time(run.p95_ms),
+    "P99 (information)": lambda run: _time(run.p99_ms),
+    "P95 of the null endpoint": lambda run: _time(run.floor_p95_ms),
+    "recall of timed answers": lambda run: "unknown" if run.recall is None else f"{run.recall:.3f}",
+    "documents written": lambda run: f"{run.documents_written:,}",
+    "writes failed": lambda run: f"{run.write_errors:,}",
+}
