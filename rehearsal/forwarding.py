@@ -79,6 +79,7 @@ class Upstream(asyncio.Protocol):
         self._head_only = False
         self.started = False
         self._complete = False
+        self._keep_alive = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -93,6 +94,8 @@ class Upstream(asyncio.Protocol):
         self.transport.write(data)
 
     def on_headers_complete(self) -> None:
+        # Only during the message does the parser know; a HEAD's answer ends here, whatever length it names.
+        self._keep_alive = self._parser.should_keep_alive()
         self._complete |= self._head_only
 
     def on_message_complete(self) -> None:
@@ -116,13 +119,12 @@ class Upstream(asyncio.Protocol):
 
     def _finish(self) -> None:
         client, self.client = self.client, None
-        reusable = self._parser.should_keep_alive() and not self._head_only
-        if reusable:
+        if self._keep_alive and not self._head_only:
             self.pool.put(self)
         else:
             self.close()
         if client:
-            client.answered(close=not reusable)
+            client.answered(close=not self._keep_alive)
 
     def _fail(self) -> None:
         client, self.client = self.client, None
