@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import click
 
 PACKAGES = ("infra", "service", "loadtests", "runbooks", "rehearsal")
 BINARIES = ("aws", "curl", "pulumi")
+ENTRIES = ("main", "cli")  # what a part calls its group
 
 _SEPARATORS = {"&&", "||", ";", "|"}
 _PUNCTUATION = set("();<>|&")
@@ -103,16 +105,15 @@ def _module_problem(package: str, words: list[str]) -> str | None:
 
 
 def group_of(package: str) -> click.Group:
-    """The click group that `python -m package` calls. Raises LookupError when there is none."""
-    try:
-        module = importlib.import_module(f"{package}.__main__")
-    except ModuleNotFoundError as error:
-        raise LookupError(f"`python -m {package}` can't be called: {error}") from error
-    groups = [value for value in vars(module).values() if isinstance(value, click.Group)]
-    own = [group for group in groups if getattr(module, "main", None) is group] or groups
-    if not own:
+    """The click group that `python -m package` calls, from its `__main__` or `cli`. Raises LookupError."""
+    groups: list[click.Group] = []
+    for name in ("__main__", "cli"):
+        if importlib.util.find_spec(f"{package}.{name}"):
+            module = importlib.import_module(f"{package}.{name}")
+            groups += [value for key in ENTRIES if isinstance(value := getattr(module, key, None), click.Group)]
+    if not groups:
         raise LookupError(f"`python -m {package}` has no click group, so its verbs can't be checked")
-    return own[0]
+    return groups[0]
 
 
 def _arguments_problem(called: str, command: click.Command, words: list[str]) -> str | None:

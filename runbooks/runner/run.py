@@ -71,7 +71,8 @@ class Runner:
     def run(self, resume: bool = False) -> Run:
         """Run to the end. With `resume`, go on where the journal's runner died.
 
-        Raises CannotResumeError. A run that a person ends, also by Ctrl-C, is ABORTED and recorded as such.
+        Raises CannotResumeError. A run that a person ends is ABORTED and recorded as such; Ctrl-C also goes on
+        to the caller.
         """
         start = self._recover(read_progress(self.journal_path, self.page)) if resume else 1
         self._journal = Journal(self.journal_path)
@@ -82,6 +83,9 @@ class Runner:
                 self._journal.start(self.page, "walk" if self.ask else "drill")
             verdict, sentence = self._guarded(start)
             self._journal.end(verdict, sentence)
+        except KeyboardInterrupt:
+            self._journal.end(Verdict.ABORTED, "interrupted")
+            raise
         finally:
             self._journal.close()
         visited = {visit.step for visit in self._visits}
@@ -107,7 +111,7 @@ class Runner:
     def _guarded(self, start: int | None) -> tuple[Verdict, str]:
         try:
             return self._walk(start)
-        except (AbortedError, KeyboardInterrupt):
+        except AbortedError:
             return Verdict.ABORTED, "a person ended the run"
 
     def _walk(self, number: int | None) -> tuple[Verdict, str]:

@@ -1,0 +1,25 @@
+"""`python -m runbooks`: pages, what they call, and drills."""
+
+from __future__ import annotations
+
+import click
+
+from runbooks.cli.drills import drill, observe
+from runbooks.cli.fleet import fleet, groups, launch_verb, probe, wait
+from runbooks.cli.pages import check_verb, show, walk
+from runbooks.cli.refusal import VerdictGroup
+
+
+@click.group(cls=VerdictGroup)
+def main() -> None:
+    """Runbooks that a person reads and a runner executes, and the drills that prove them.
+
+    Exit codes: 0 PASS, 1 FAIL, 3 VOID (nothing was measured), 4 aborted, 64 a mistake in the call.
+    """
+
+
+for verb in (check_verb, show, walk, drill, observe, fleet, groups, launch_verb, wait, probe):
+    main.add_command(verb)
+
+if __name__ == "__main__":
+    main(prog_name="python -m runbooks")

@@ -1,0 +1,170 @@
+"""Verbs that a page calls: how the fleet is, whether it heals, and the push when it does not."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from runbooks.cli.refusal import json_option, outputs_option, says_errors
+from runbooks.drills.measure import Window, Yardstick
+from runbooks.durations import DURATION, spoken
+from runbooks.fleet import FIELDS, FleetView, connect, see, wait_ready
+from runbooks.groups import CellView, launch, see_cells, unreplaced
+from runbooks.observer import ObserverError
+from runbooks.probe import probe as probe_service
+from runbooks.stack import read_stack
+from runbooks.verdict import Verdict
+
+GROUP_FIELDS = ("unreplaced",)
+
+shard_option = click.option("--shard", type=click.IntRange(min=0), multiple=True, help="Only this shard; repeatable.")
+
+
+@click.command()
+@outputs_option
+@click.option("--field", type=click.Choice(FIELDS), help="Print this one value and nothing else.")
+@json_option
+@says_errors
+def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
+    """Shards and replicas as the routers see them."""
+    stack = read_stack(outputs)
+    found = see(connect(stack.endpoint), stack.shards)
+    if field:
+        click.echo(found.field(field))
+    elif as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        Console().print(_fleet_table(found))
+        click.echo(f"Shards without a ready replica: {found.field('shards_missing')}")
+
+
+def _fleet_table(found: FleetView) -> Table:
+    table = Table("shard", "replica", "instance", "zone", "ready", "position", "rows", "restored from")
+    for replica in found.replicas:
+        ready = "[green]yes[/]" if replica.ready else "[red]no[/]"
+        figures = (str(replica.position), str(replica.rows), replica.restored_from or "-")
+        table.add_row(str(replica.shard), replica.replica, replica.instance, replica.zone, ready, *figures)
+    return table
+
+
+@click.command()
+@outputs_option
+@shard_option
+@click.option("--field", type=click.Choice(GROUP_FIELDS), help="Print this one value and nothing else.")
+@json_option
+@says_errors
+def groups(outputs: Path, shard: tuple[int, ...], field: str | None, as_json: bool) -> None:
+    """The Auto Scaling group of every replica: what runs in it, and why a launch failed."""
+    cells = see_cells(read_stack(outputs), list(shard) or None)
+    if field:
+        click.echo(" ".join(unreplaced(cells)) or "none")
+    elif as_json:
+        click.echo(json.dumps([cell.to_json() for cell in cells], indent=2))
+    else:
+        Console().print(_groups_table(cells))
+
+
+def _groups_table(cells: list[CellView]) -> Table:
+    table = Table("shard", "replica", "group", "desired", "instances", "last failure")
+    for view in cells:
+        running = ", ".join(f"{instance.identity} {instance.state}" for instance in view.instances) or "[red]none[/]"
+        cell = view.cell
+        table.add_row(str(cell.shard), cell.replica, cell.group, str(view.desired), running, view.last_failure)
+    return table
+
+
+@click.command(name="launch")
+@outputs_option
+@shard_option
+@says_errors
+def launch_verb(outputs: Path, shard: tuple[int, ...]) -> None:
+    """Make every group in which nothing runs launch an instance."""
+    stack = read_stack(outputs)
+    asked = launch(stack, see_cells(stack, list(shard) or None))
+    click.echo(f"Asked to launch: {' '.join(asked)}" if asked else "Every group has an instance; nothing was asked.")
+
+
+@click.command()
+@outputs_option
+@click.option("--shard-ready", is_flag=True, required=True, help="Wait until every shard has ready replicas.")
+@click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="Ready replicas per shard.")
+@click.option("--within", "within_seconds", type=DURATION, default="10m", show_default=True, help="Give up after this.")
+@says_errors
+def wait(outputs: Path, shard_ready: bool, replicas: int, within_seconds: float) -> None:
+    """Wait, and say each change as it is seen."""
+    assert shard_ready
+    stack = read_stack(outputs)
+    news = _News()
+    if wait_ready(connect(stack.endpoint), stack.shards, replicas, within_seconds, news.hear):
+        click.echo(f"Every shard has {replicas} ready.")
+        return
+    click.echo(f"Still not after {spoken(within_seconds)}: {news.last}", err=True)
+    sys.exit(Verdict.FAIL.exit_code)
+
+
+class _News:
+    """Prints a line only when something changed."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        self._began = time.monotonic()
+
+    def hear(self, found: FleetView | None) -> None:
+        line = "the fleet does not answer" if found is None else self._line(found)
+        if line != self.last:
+            self.last = line
+            click.echo(f"{time.monotonic() - self._began:6.1f} s  {line}")
+
+    @staticmethod
+    def _line(found: FleetView) -> str:
+        ready = [f"{r.shard}{r.replica} from {r.restored_from or 'unknown'}" for r in found.replicas if r.ready]
+        return f"missing: {found.field('shards_missing')}; ready: {', '.join(ready) or 'none'}"
+
+
+@click.command()
+@outputs_option
+@click.option("--window", "window_seconds", type=DURATION, default="60s", show_default=True, help="How long to look.")
+@click.option("--interval", "interval_seconds", type=DURATION, default="0.25s", show_default=True)
+@click.option(
+    "--within", "plant_seconds", type=DURATION, default="30s", show_default=True, help="For the first answer."
+)
+@json_option
+@says_errors
+def probe(outputs: Path, window_seconds: float, interval_seconds: float, plant_seconds: float, as_json: bool) -> None:
+    """Search and write for a window: PASS when answers are complete, right and fast and writes are taken.
+
+    Writes a few documents named vectorfleet/canary/probe-… and deletes them again.
+    """
+    stack = read_stack(outputs)
+    yardstick = Yardstick(window_seconds, interval_seconds)
+    try:
+        window = probe_service(stack.endpoint, yardstick, timeout_seconds=3.0, plant_seconds=plant_seconds)
+    except ObserverError as error:
+        _say_probe(None, str(error), as_json)
+        sys.exit(Verdict.FAIL.exit_code)
+    _say_probe(window, window.reason, as_json)
+    sys.exit(Verdict.FAIL.exit_code if window.reason else 0)
+
+
+def _say_probe(window: Window | None, reason: str, as_json: bool) -> None:
+    verdict = Verdict.FAIL if reason else Verdict.PASS
+    counts = {
+        "searches": window.searches if window else 0,
+        "writes": window.writes if window else 0,
+        "errors": window.errors if window else 0,
+        "partial": window.partial if window else 0,
+        "slow": window.slow if window else 0,
+    }
+    if as_json:
+        click.echo(json.dumps({"verdict": verdict.value, "reason": reason, **counts}))
+        return
+    click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+    if reason:
+        click.echo(reason)
+    click.echo(verdict.value)

@@ -1,0 +1,141 @@
+"""Which shards answer, as the fleet itself says at /v1/status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from service.client import Client, ServiceError, Unanswered
+
+STATUS_TIMEOUT_SECONDS = 5.0
+POLL_SECONDS = 0.5
+
+State = Literal["complete", "shard-missing"]
+
+
+class FleetError(Exception):
+    """The fleet does not say how it is."""
+
+
+@dataclass(frozen=True)
+class ReplicaView:
+    """One replica. `restored_from` says what it was restored from, as far as it got."""
+
+    shard: int
+    replica: str
+    instance: str
+    zone: str
+    ready: bool
+    position: int
+    generation: int
+    rows: int
+    restored_from: str
+    stale: str
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """All replicas that the routers know, of `shards` shards."""
+
+    head: int
+    shards: int
+    replicas: tuple[ReplicaView, ...]
+
+    @property
+    def missing(self) -> list[int]:
+        """Shards without one ready replica."""
+        ready = {replica.shard for replica in self.replicas if replica.ready}
+        return [shard for shard in range(self.shards) if shard not in ready]
+
+    @property
+    def state(self) -> State:
+        return "shard-missing" if self.missing else "complete"
+
+    def ready_of(self, shard: int) -> list[ReplicaView]:
+        return [replica for replica in self.replicas if replica.shard == shard and replica.ready]
+
+    def field(self, name: str) -> str:
+        """One value as a page compares it: `state`, `shards_missing` (numbers or `none`), `ready`, `head`."""
+        values: dict[str, object] = {
+            "state": self.state,
+            "shards_missing": " ".join(map(str, self.missing)) or "none",
+            "ready": sum(replica.ready for replica in self.replicas),
+            "head": self.head,
+        }
+        return str(values[name])
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"missing": self.missing, "state": self.state}
+
+
+FIELDS = ("state", "shards_missing", "ready", "head")
+
+
+class HasStatus(Protocol):
+    """What is needed of a client."""
+
+    def status(self) -> Mapping[str, Any]: ...
+
+
+def view(status: Mapping[str, Any], shards: int) -> FleetView:
+    """The view of a /v1/status answer. `shards` is how many there should be, by the stack's outputs."""
+    replicas = tuple(_replica(entry["shard"], found) for entry in status["shards"] for found in entry["replicas"])
+    return FleetView(int(status.get("head") or 0), shards, replicas)
+
+
+def _replica(shard: int, found: Mapping[str, Any]) -> ReplicaView:
+    return ReplicaView(
+        shard=shard,
+        replica=str(found.get("replica") or ""),
+        instance=str(found.get("instance") or ""),
+        zone=str(found.get("zone") or ""),
+        ready=bool(found.get("ready")),
+        position=int(found.get("position") or 0),
+        generation=int(found.get("generation") or 0),
+        rows=int(found.get("rows") or 0),
+        restored_from=str(found.get("restored_from") or ""),
+        stale=str(found.get("stale") or ""),
+    )
+
+
+def connect(endpoint: str) -> Client:
+    """A client that gives up soon: a status that takes long is no status."""
+    return Client(endpoint, timeout_seconds=STATUS_TIMEOUT_SECONDS)
+
+
+def see(client: HasStatus, shards: int) -> FleetView:
+    """Ask the fleet. Raises FleetError with what came back instead of an answer."""
+    try:
+        return view(client.status(), shards)
+    except (ServiceError, Unanswered) as error:
+        raise FleetError(f"the fleet does not answer /v1/status: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise FleetError(f"the fleet's /v1/status can't be understood: {error!r}") from error
+
+
+def wait_ready(
+    client: HasStatus, shards: int, replicas: int, within_seconds: float, say: Callable[[FleetView | None], None]
+) -> bool:
+    """Wait until every shard has at least `replicas` ready replicas; False when time is up.
+
+    `say` hears every view, None while the fleet does not answer.
+    """
+    deadline = time.monotonic() + within_seconds
+    while True:
+        found = _see_or_none(client, shards)
+        say(found)
+        if found and all(len(found.ready_of(shard)) >= replicas for shard in range(shards)):
+            return True
+        pause_seconds = min(POLL_SECONDS, deadline - time.monotonic())
+        if pause_seconds <= 0:
+            return False
+        time.sleep(pause_seconds)
+
+
+def _see_or_none(client: HasStatus, shards: int) -> FleetView | None:
+    try:
+        return see(client, shards)
+    except FleetError:
+        return None
