@@ -1,0 +1,148 @@
+"""The emulated AWS as one provider configuration sees it: clients, default tags, and a count of the calls made."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from rehearsal.deploy.errors import DeployError, RefusedError, UnsupportedError
+from rehearsal.deploy.stackfile import check_loopback, setting
+from rehearsal.deploy.state import Properties
+
+READS = ("Describe", "Get", "List", "Head")
+# The AWS provider's names for services whose client has another name.
+ALIASES = {"elbv2": ("elbv2", "elasticloadbalancingv2", "elb", "lb")}
+
+
+@dataclass
+class Calls:
+    """How many API calls were made, by whether they can change anything."""
+
+    reads: int = 0
+    writes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, operation: str) -> None:
+        """Note one call."""
+        with self.lock:
+            if operation.startswith(READS):
+                self.reads += 1
+            else:
+                self.writes += 1
+
+
+class Cloud:
+    """Clients for one region of one provider configuration; safe to use from several threads."""
+
+    def __init__(self, settings: Mapping[str, str], region: str, calls: Calls) -> None:
+        self.region = region
+        self.calls = calls
+        self.account = ""
+        self.default_tags: dict[str, str] = (setting(settings, "defaultTags") or {}).get("tags") or {}
+        self._settings = settings
+        self._endpoints = {k: v for group in setting(settings, "endpoints") or [] for k, v in group.items()}
+        self._session = boto3.Session(
+            settings.get("accessKey", "test"), settings.get("secretKey", "test"), region_name=region
+        )
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service; RefusedError when the configuration names no endpoint for it."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._connect(service)
+            return self._clients[service]
+
+    def identify(self) -> None:
+        """Ask which account answers; RefusedError when the configuration does not allow it."""
+        self.account = self.client("sts").get_caller_identity()["Account"]
+        allowed = setting(self._settings, "allowedAccountIds")
+        if allowed and self.account not in [str(account) for account in allowed]:
+            raise RefusedError(f"account {self.account} answers, the stack allows {', '.join(map(str, allowed))} only")
+
+    def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
+        """The ARN of something in this account; services without regions leave theirs empty."""
+        return f"arn:aws:{service}:{self.region if regional else ''}:{self.account}:{resource}"
+
+    def _connect(self, service: str) -> Any:
+        names = ALIASES.get(service, (service,))
+        endpoint = next((self._endpoints[name] for name in names if name in self._endpoints), None)
+        if endpoint is None:
+            raise RefusedError(
+                f"aws:endpoints names none for {names[0]}, so the CLI would call the real service; add it to the stack"
+            )
+        check_loopback(endpoint)
+        config = Config(
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            max_pool_connections=32,
+            s3={"addressing_style": "path"},
+            connect_timeout=5,
+            read_timeout=60,
+        )
+        client = self._session.client(service, endpoint_url=endpoint, config=config)
+        client.meta.events.register("before-call", self._counted)
+        return client
+
+    def _counted(self, model: Any, **_: object) -> None:
+        self.calls.count(model.name)
+
+
+class Clouds:
+    """One `Cloud` per provider and region, made when first asked for."""
+
+    def __init__(self, default: Mapping[str, str]) -> None:
+        self.calls = Calls()
+        self._providers: dict[str, Mapping[str, str]] = {"": default}
+        self._clouds: dict[tuple[str, str], Cloud] = {}
+        self._lock = threading.Lock()
+
+    def add_provider(self, urn: str, settings: Properties) -> None:
+        """Take an explicit provider of the program."""
+        self._providers[urn] = settings
+
+    def get(self, provider: str = "", region: str = "") -> Cloud:
+        """The cloud of a provider (its URN, empty for the default one) in a region (empty for its own)."""
+        settings = self._providers.get(provider)
+        if settings is None:
+            raise UnsupportedError(f"the provider {provider} was not registered by this program")
+        region = region or settings["region"]
+        with self._lock:
+            if (provider, region) not in self._clouds:
+                cloud = Cloud(settings, region, self.calls)
+                self._clouds[provider, region] = cloud
+                cloud.identify()
+            return self._clouds[provider, region]
+
+
+def provider_settings(config: Mapping[str, str]) -> dict[str, str]:
+    """The default provider's settings: the stack's `aws:` configuration without its prefix."""
+    return {key.removeprefix("aws:"): value for key, value in config.items() if key.startswith("aws:")}
+
+
+def check_answers(endpoint: str) -> None:
+    """DeployError unless something accepts connections at the endpoint."""
+    parts = urlsplit(endpoint)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
+    except OSError:
+        raise DeployError(
+            f"nothing answers at {endpoint}; start the emulated AWS with `python -m rehearsal emulate` and try again"
+        ) from None
+
+
+def missing(error: ClientError) -> bool:
+    """Whether a refusal means that the thing does not exist (any more)."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    # ELB: LoadBalancerNotFound; EC2: InvalidVpcID.NotFound; IAM: NoSuchEntity; S3: NoSuchBucketPolicy, 404.
+    if code in ("404", "ResourceNotFound", "ResourceNotFoundException"):
+        return True
+    return code.startswith("NoSuch") or "NotFound" in code

@@ -1,0 +1,144 @@
+"""A stack's configuration, read as the Pulumi CLI reads it, with every endpoint pointed at the emulated AWS."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from rehearsal.deploy.errors import DeployError, RefusedError, UnsupportedError
+
+PROVIDER_SETTINGS = frozenset(
+    {
+        "accessKey",
+        "allowedAccountIds",
+        "defaultTags",
+        "endpoints",
+        "maxRetries",
+        "region",
+        "s3UsePathStyle",
+        "secretKey",
+        "skipCredentialsValidation",
+        "skipMetadataApiCheck",
+        "skipRegionValidation",
+        "skipRequestingAccountId",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack: its names, its flat configuration (text values, structured ones as JSON) and where it runs."""
+
+    project: str
+    name: str
+    folder: Path
+    config: Mapping[str, str]
+
+
+def read_stack(folder: Path, name: str, endpoint: str) -> Stack:
+    """Pulumi.yaml and Pulumi.<name>.yaml of a project folder; DeployError or RefusedError with the reason."""
+    project = _mapping(folder / "Pulumi.yaml")
+    project_name = str(project.get("name") or "")
+    if not project_name:
+        raise DeployError(f"{folder / 'Pulumi.yaml'} gives the project no name; add `name:`")
+    stack_file = folder / f"Pulumi.{name}.yaml"
+    if not stack_file.exists():
+        known = sorted(p.name.split(".")[1] for p in folder.glob("Pulumi.*.yaml"))
+        raise DeployError(f"there is no stack {name!r} in {folder}; the stacks are: {', '.join(known) or 'none'}")
+    config = {**_defaults(project, project_name), **_config(_mapping(stack_file), project_name)}
+    return Stack(project_name, name, folder, redirected(config, endpoint))
+
+
+def check_loopback(endpoint: str) -> None:
+    """RefusedError unless the endpoint is a plain HTTP address of this machine."""
+    parts = urlsplit(endpoint)
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if parts.hostname == "localhost" else parts.hostname or "")
+        port = parts.port
+    except ValueError:
+        address, port = ipaddress.ip_address("0.0.0.0"), None
+    if parts.scheme != "http" or port is None or not address.is_loopback:
+        raise RefusedError(
+            f"the endpoint {endpoint!r} is not on this machine; the embedded deployer only talks to an emulated AWS "
+            "such as http://127.0.0.1:4566 (real accounts are deployed by `pulumi up`)"
+        )
+
+
+def setting(config: Mapping[str, Any], key: str) -> Any:
+    """A structured value of the configuration (JSON text, or already read), or None when it is not set."""
+    value = config.get(key)
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise DeployError(f"{path} cannot be read ({error.strerror}); name the folder that holds Pulumi.yaml") from None
+    except yaml.YAMLError as error:
+        raise DeployError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise DeployError(f"{path} must hold keys and values, it holds {type(content).__name__}")
+    return content
+
+
+def _defaults(project: Mapping[str, Any], namespace: str) -> dict[str, str]:
+    """Values that Pulumi.yaml gives every stack: `key: value`, `key: {value: …}` or `key: {default: …}`."""
+    values = {}
+    for key, declared in (project.get("config") or {}).items():
+        if isinstance(declared, dict):
+            declared = declared.get("value", declared.get("default"))
+        if declared is not None:
+            values[_qualified(key, namespace)] = _text(declared)
+    return values
+
+
+def _config(stack: Mapping[str, Any], namespace: str) -> dict[str, str]:
+    values = {}
+    for key, value in (stack.get("config") or {}).items():
+        if isinstance(value, dict) and set(value) == {"secure"}:
+            raise UnsupportedError(
+                f"the configuration {key!r} is encrypted, which takes the Pulumi CLI and its passphrase to read; "
+                "a rehearsal's configuration holds no secrets"
+            )
+        values[_qualified(key, namespace)] = _text(value)
+    return values
+
+
+def _qualified(key: str, namespace: str) -> str:
+    return key if ":" in key else f"{namespace}:{key}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def redirected(config: Mapping[str, str], endpoint: str) -> dict[str, str]:
+    """The configuration with each service's endpoint on the given address, after all of them proved harmless."""
+    check_loopback(endpoint)
+    unknown = {k.removeprefix("aws:") for k in config if k.startswith("aws:")} - PROVIDER_SETTINGS
+    if unknown:
+        raise UnsupportedError(
+            f"the configuration aws:{min(unknown)} is not one the embedded deployer knows; "
+            f"it knows {', '.join(sorted(PROVIDER_SETTINGS))}"
+        )
+    endpoints = setting(config, "aws:endpoints")
+    if not endpoints or not config.get("aws:region"):
+        raise RefusedError(
+            "this stack sets no aws:endpoints or no aws:region, so its program would reach a real account; "
+            "rehearse a stack whose endpoints are on this machine"
+        )
+    redirected = [{service: _moved(url, endpoint) for service, url in group.items()} for group in endpoints]
+    return {**config, "aws:endpoints": json.dumps(redirected, separators=(",", ":"), sort_keys=True)}
+
+
+def _moved(url: str, endpoint: str) -> str:
+    check_loopback(url)
+    return endpoint
