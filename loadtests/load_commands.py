@@ -1,0 +1,129 @@
+"""The verbs around load: truth, gate, judge."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from loadtests import questions as question_set
+from loadtests.commands import UserError, endpoint_of, endpoint_options, progress_bar
+from loadtests.evidence import EvidenceError
+from loadtests.queries import save_queries
+from loadtests.run import RUNS, GateResult, Plan, gate_runs, rejudge
+from loadtests.run import Progress as GateProgress
+from loadtests.settings import Settings, SettingsError, option_fields
+from loadtests.table import show_runs
+from loadtests.truth import TruthError, ask_truth
+from service.client import Client, ServiceError, Unanswered
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (SettingsError, EvidenceError, TruthError, ServiceError, Unanswered, question_set.GoldenSetError) as error:
+        raise UserError(str(error)) from None
+
+
+def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Every setting as an option, spelt as in the locustfile."""
+    for item in reversed(list(option_fields())):
+        name = f"--{item.name.replace('_', '-')}"
+        kind, text = type(item.default), item.metadata["help"]
+        command = click.option(name, type=kind, default=item.default, show_default=bool(item.default), help=text)(
+            command
+        )
+    return command
+
+
+@click.command()
+@endpoint_options
+@click.option("--questions", type=click.Path(path_type=Path), default=question_set.GOLDEN_FILE, help="Golden set.")
+@click.option("--prefix", default="aws/", show_default=True, help="Documents that are there before the load.")
+@click.option("--k", type=click.IntRange(1, 100), default=10, show_default=True, help="Answers per question.")
+@click.argument("file", type=click.Path(path_type=Path))
+def truth_command(endpoint: str | None, outputs: Path, questions: Path, prefix: str, k: int, file: Path) -> None:
+    """Ask the questions exactly and write FILE, with which a gate can judge recall."""
+    with _told():
+        texts = [question.question for question in question_set.load(questions)]
+        client = Client(endpoint_of(endpoint, outputs))
+        with progress_bar() as bar:
+            task = bar.add_task("truth", total=len(texts))
+            truth = ask_truth(client, texts, k, prefix, progress=lambda count: bar.advance(task, count))
+        save_queries(file, truth)
+
+
+@click.command()
+@endpoint_options
+@click.option("--runs", type=click.IntRange(min=1), default=RUNS, show_default=True, help="Fresh runs.")
+@click.option("--extension", type=click.IntRange(min=0), default=0, help="More runs, once, if UNDECIDED.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Generator processes that share the load.")
+@click.option("--evidence", type=click.Path(path_type=Path), help="New folder for the evidence.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@setting_options
+def gate_command(
+    endpoint: str | None,
+    outputs: Path,
+    runs: int,
+    extension: int,
+    workers: int,
+    evidence: Path | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Judge the service under open load; exit code PASS 0, FAIL 1, UNDECIDED 2, VOID 3."""
+    with _told():
+        plan = Plan(endpoint_of(endpoint, outputs), Settings.from_values(values), runs, extension, workers)
+        with gate_bar(plan) as report:
+            result = gate_runs(plan, evidence or _fresh_folder(), report)
+    _tell(result, as_json)
+
+
+@click.command()
+@click.argument("evidence", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def judge_command(evidence: Path, as_json: bool) -> None:
+    """Derive the verdict of a gate again from its folder EVIDENCE; nothing is sent."""
+    with _told():
+        result = rejudge(evidence)
+    _tell(result, as_json)
+
+
+@contextmanager
+def gate_bar(plan: Plan) -> Iterator[Callable[[GateProgress], None]]:
+    """A bar on standard error that follows a gate."""
+    seconds = plan.settings.run_seconds
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("load", total=plan.runs * seconds, note="")
+
+        def report(now: GateProgress) -> None:
+            done = (now.run - 1) * seconds + min(now.elapsed_seconds, seconds)
+            note = f"{now.searches} searches, {now.slow} slow"
+            bar.update(task, description=f"load {now.run}/{now.runs}", completed=done, note=note)
+
+        yield report
+        bar.update(task, completed=plan.runs * seconds)
+
+
+def _fresh_folder() -> Path:
+    return Path(".rehearsal") / "load" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-gate")
+
+
+def _tell(result: GateResult, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result.as_json()))
+    else:
+        console = Console()
+        show_runs(result.runs, result.judgement, console)
+        console.print(f"Evidence: {result.evidence}", highlight=False)
+    sys.exit(int(result.judgement.verdict))
