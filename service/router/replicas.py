@@ -32,6 +32,7 @@ class Report(msgspec.Struct, frozen=True):
     generation: int = 0
     rows: int = 0
     documents: int = 0
+    delta_rows: int = 0
     digest: str = ""
     restored_from: str = ""
     stale: str = ""

@@ -10,6 +10,7 @@ Failures::
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -74,7 +75,8 @@ def aws_client(service: str, *, attempts: int = READ_ATTEMPTS) -> Any:
         max_pool_connections=POOL_CONNECTIONS,
         retries={"total_max_attempts": attempts, "mode": "standard"},
     )
-    return boto3.client(service, config=config)
+    # boto3 alone among AWS's tools reads only AWS_DEFAULT_REGION.
+    return boto3.client(service, config=config, region_name=os.environ.get("AWS_REGION"))
 
 
 class ObjectStore:

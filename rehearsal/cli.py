@@ -1,0 +1,147 @@
+"""The verbs of `python -m rehearsal`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+DEFAULT_PORT = 4566
+USAGE_EXIT_CODE = 64
+
+
+class Refusal(click.ClickException):
+    """A sentence for the user; its exit code is none of the verdicts'."""
+
+    exit_code = USAGE_EXIT_CODE
+
+
+def _root(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path),
+        default=Path(".rehearsal"),
+        show_default=True,
+        help="State folder: logs, disks, outputs, report.",
+    )(command)
+
+
+def _port(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--port",
+        type=click.IntRange(1024, 65535),
+        default=DEFAULT_PORT,
+        show_default=True,
+        envvar="VECTORFLEET_PORT_OF_AWS",
+        help="Port of the emulated AWS on 127.0.0.1.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Deploy, load, break and recover a real fleet on one machine, on an emulated AWS."""
+
+
+@main.command()
+@_root
+@_port
+def emulate(root: Path, port: int) -> None:
+    """Run the emulated AWS alone, until Ctrl-C: API, machines, load balancers.
+
+    Against it `pulumi up -s rehearsal` deploys the fleet with the real CLI.
+    """
+    from rehearsal.supervisor import Supervisor, SupervisorError
+
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        Supervisor(root, port).run(
+            lambda endpoint: click.echo(f"the emulated AWS answers on {endpoint}; Ctrl-C ends it")
+        )
+    except SupervisorError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@_root
+@_port
+def up(root: Path, port: int) -> None:
+    """Start the emulated AWS in the background and deploy the stack `rehearsal` on it; again: apply changes."""
+    from rehearsal.standing import StandingError, raise_fleet
+
+    try:
+        raise_fleet(root, port)
+    except StandingError as error:
+        raise Refusal(str(error)) from None
+
+
+@main.command()
+@_root
+def down(root: Path) -> None:
+    """Destroy the deployed stack and end the emulated AWS."""
+    from rehearsal.standing import StandingError, take_down
+
+    try:
+        take_down(root)
+    except StandingError as error:
+        raise Refusal(str(error)) from None
+
+
+@main.command()
+@_root
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(root: Path, as_json: bool) -> None:
+    """What runs: processes, instances, shards and their replicas."""
+    from rehearsal.session import SessionError
+    from rehearsal.standing import show, state
+
+    try:
+        found = state(root)
+    except SessionError as error:
+        raise Refusal(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        show(found)
+
+
+@main.command()
+@_root
+@click.argument("name", required=False)
+@click.option("--lines", "-n", type=click.IntRange(min=1), default=40, show_default=True, help="Lines from the end.")
+def logs(root: Path, name: str | None, lines: int) -> None:
+    """List the log files, one per process, or show the end of those whose name contains NAME."""
+    folder = root / "logs"
+    found = sorted(folder.glob("*.log"))
+    if not found:
+        raise Refusal(f"there are no logs in {folder}; start with `python -m rehearsal up` or `run`")
+    if name is None:
+        for path in found:
+            click.echo(f"{path.stat().st_size:>10,}  {path}")
+        return
+    chosen = [path for path in found if name in path.name]
+    if not chosen:
+        raise Refusal(f"no log's name contains {name!r}; there are {', '.join(path.stem for path in found)}")
+    for path in chosen:
+        click.secho(str(path), bold=True)
+        click.echo("\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
+
+
+@main.command()
+@_root
+@_port
+@click.option(
+    "--profile",
+    type=click.Choice(["full", "short"]),
+    default="full",
+    show_default=True,
+    help="Short: less text, shorter load.",
+)
+def run(root: Path, port: int, profile: str) -> None:
+    """The main job: plan, deploy, ingest, search, load, break and recover, report; then tear everything down."""
+    from rehearsal.job import rehearse
+
+    sys.exit(rehearse(root, port, profile))

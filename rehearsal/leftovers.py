@@ -1,0 +1,29 @@
+"""Whether anything of a rehearsal still runs: asked of the kernel, not of our own records."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+
+
+def leftovers(root: Path) -> list[str]:
+    """Living processes of this user, other than this one's line of parents, that name `root` in their command or data folder."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    return [
+        f"{process.pid} {' '.join(process.cmdline())[:120]}"
+        for process in psutil.process_iter()
+        if process.pid not in own and _belongs(process, str(root.resolve()))
+    ]
+
+
+def _belongs(process: psutil.Process, root: str) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        environment = process.environ()
+        named = any(root in argument for argument in process.cmdline())
+        return named or environment.get("VECTORFLEET_DATA", "").startswith(root + "/")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False

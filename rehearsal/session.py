@@ -1,0 +1,142 @@
+"""An emulated AWS to work on, from outside: started, found again, and ended with nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal import processes
+from rehearsal.emulator.launch import PROJECT
+from rehearsal.supervisor import facts_file, pid_file
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.05
+# What a run leaves in the state folder for people stays; the rest belongs to an AWS that is gone.
+KEPT = ("report",)
+
+
+class SessionError(Exception):
+    """There is no emulated AWS, or it could not be started; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A running emulated AWS."""
+
+    root: Path
+    endpoint: str
+
+    @property
+    def outputs(self) -> Path:
+        """The stack outputs of what is deployed on it."""
+        return self.root / "outputs.json"
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs to reach it as if it were AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "VECTORFLEET_OUTPUTS": str(self.outputs),
+        }
+
+
+def begin(root: Path, port: int, *, detached: bool) -> Session:
+    """
+    Start an emulated AWS in a cleaned state folder and wait until it is up.
+
+    Detached it outlives the caller; otherwise the kernel ends it with the caller. Raises SessionError.
+    """
+    _refuse_taken_port(port, root)
+    _clean(root)
+    (root / "logs").mkdir(parents=True, exist_ok=True)
+    log_path = root / "logs" / "supervisor.log"
+    argv = [sys.executable, "-m", "rehearsal", "emulate", "--port", str(port), "--root", str(root)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+    with log_path.open("ab") as log:
+        if detached:
+            child = subprocess.Popen(
+                argv,
+                env=environment,
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        else:
+            child = processes.spawn(argv, environment=environment, directory=PROJECT, log=log)
+    return _await_facts(root, child, log_path)
+
+
+def _refuse_taken_port(port: int, root: Path) -> None:
+    try:
+        find(root)
+    except SessionError:
+        pass
+    else:
+        raise SessionError(f"a rehearsal already runs on {root}; `python -m rehearsal down` ends it")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise SessionError(
+                f"port {port} on 127.0.0.1 is in use; end what listens there, or choose another: "
+                "--port N (make rehearse PORT=N)"
+            ) from None
+
+
+def _clean(root: Path) -> None:
+    if not root.is_dir():
+        return
+    for path in root.iterdir():
+        if path.name in KEPT:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _await_facts(root: Path, child: subprocess.Popen[bytes], log_path: Path) -> Session:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and child.poll() is None:
+        if facts_file(root).exists():
+            return find(root)
+        time.sleep(POLL_SECONDS)
+    if child.poll() is None:
+        child.terminate()
+        child.wait(STOP_SECONDS)
+    raise SessionError(f"the emulated AWS did not start: {_last_line(log_path)} (log: {log_path})")
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("Error: ") if lines else "it said nothing"
+
+
+def find(root: Path) -> Session:
+    """The emulated AWS that runs on a state folder; raises SessionError when there is none."""
+    process = processes.read_pid_file(pid_file(root))
+    if process is None or not processes.alive(process) or not facts_file(root).exists():
+        raise SessionError(f"no rehearsal runs on {root}; `python -m rehearsal up` starts one")
+    return Session(root.resolve(), json.loads(facts_file(root).read_text())["endpoint"])
+
+
+def end(root: Path) -> list[str]:
+    """End the emulated AWS of a state folder; returns the processes that would not go, which should be none."""
+    process = processes.read_pid_file(pid_file(root))
+    if process is not None and processes.alive(process):
+        processes.stop(process, grace_seconds=STOP_SECONDS)
+    return [f"{left.name} ({left.pid})" for left in processes.living(root)]
