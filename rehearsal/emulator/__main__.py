@@ -14,9 +14,7 @@ def _leave(_signal: int, _frame: object) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--port", default=4566, show_default=True, type=click.IntRange(1, 65535), help="Port on 127.0.0.1."
-)
+@click.option("--port", default=4566, show_default=True, type=click.IntRange(1, 65535), help="Port on 127.0.0.1.")
 def main(port: int) -> None:
     """Serve the emulated AWS until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -43,9 +43,7 @@ def record_failure(group: Any, description: str, problem: str) -> None:
     if getattr(log[-1], "status_message", None) == problem:
         return
     stamp = utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
-    activity = Activity(
-        description, f"At {stamp} a launch was tried and failed.", group, status_code="Failed"
-    )
+    activity = Activity(description, f"At {stamp} a launch was tried and failed.", group, status_code="Failed")
     activity.status_message = problem
     activity.progress = 100
     _append(group, activity)

@@ -135,9 +135,7 @@ def _sync_targets(group: Any) -> None:
         if target_group is None or _suspended(group, "AddToLoadBalancer"):
             continue
         leaving = [{"Id": name} for name in known - present if name in target_group.targets]
-        joining = [
-            {"Id": name, "Port": target_group.port} for name in sorted(present - set(target_group.targets))
-        ]
+        joining = [{"Id": name, "Port": target_group.port} for name in sorted(present - set(target_group.targets))]
         if leaving:
             target_group.deregister(leaving)
         if joining:
@@ -197,9 +195,7 @@ def _set_desired_capacity(self: Any, group_name: str, wanted: int) -> None:
     if group is None:
         raise ValidationError("AutoScalingGroup name not found - null")
     if wanted > group.max_size or wanted < group.min_size:
-        side, limit = (
-            ("above max", group.max_size) if wanted > group.max_size else ("below min", group.min_size)
-        )
+        side, limit = ("above max", group.max_size) if wanted > group.max_size else ("below min", group.min_size)
         raise ValidationError(
             f"New SetDesiredCapacity value {wanted} is {side} value {limit} for the AutoScalingGroup."
         )
@@ -235,9 +231,7 @@ def _delete(self: Any, group_name: str, force: bool = False) -> None:
     with LOCK:
         group = self.autoscaling_groups.get(group_name)
         if group is None:
-            raise ValidationError(
-                f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found"
-            )
+            raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found")
         if group.instance_states and not force:
             raise AutoscalingClientError(
                 "ResourceInUse",

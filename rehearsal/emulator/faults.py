@@ -16,9 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-_XML = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
-)
+_XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
 _ANSWERS = {
     "conflict": (
         "409 Conflict",
@@ -75,11 +73,7 @@ class Faults:
         """The rule that hits this request; its count goes down by one."""
         with self._lock:
             for rule in self._rules:
-                if (
-                    rule.method in (None, method)
-                    and rule.bucket in (None, bucket)
-                    and key.startswith(rule.key_prefix)
-                ):
+                if rule.method in (None, method) and rule.bucket in (None, bucket) and key.startswith(rule.key_prefix):
                     rule.count -= 1
                     self._rules = [other for other in self._rules if other.count > 0]
                     return rule
@@ -100,16 +94,12 @@ def with_faults(inner: Wsgi, faults: Faults) -> Wsgi:
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         place = object_of(environ) if faults._rules else None
         rule = faults.take(environ["REQUEST_METHOD"], *place) if place else None
-        return (
-            inner(environ, start_response) if rule is None else _suffer(rule, inner, environ, start_response)
-        )
+        return inner(environ, start_response) if rule is None else _suffer(rule, inner, environ, start_response)
 
     return application
 
 
-def _suffer(
-    rule: Rule, inner: Wsgi, environ: dict[str, Any], start_response: Callable[..., Any]
-) -> Iterable[bytes]:
+def _suffer(rule: Rule, inner: Wsgi, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     if rule.fault == "delay":
         time.sleep(rule.seconds)
         return inner(environ, start_response)

@@ -60,7 +60,5 @@ def start(
     code = child.poll()
     child.kill()
     child.wait()
-    outcome = (
-        f"ended with exit code {code}" if code is not None else f"did not answer in {timeout_seconds:g} s"
-    )
+    outcome = f"ended with exit code {code}" if code is not None else f"did not answer in {timeout_seconds:g} s"
     raise EmulatorFailedError(f"The emulator on port {port} {outcome}. End of {path}:\n{_tail(path)}")

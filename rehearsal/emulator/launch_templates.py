@@ -78,9 +78,7 @@ def _finish(backend: Any, instance: Instance, template: Data, tags: Data) -> Non
 
 
 def _run_instances(plain: Callable[..., Any]) -> Callable[..., Any]:
-    def run_instances(
-        self: Any, image_id: Any, count: int, user_data: Any, groups: Any, **asked: Any
-    ) -> Any:
+    def run_instances(self: Any, image_id: Any, count: int, user_data: Any, groups: Any, **asked: Any) -> Any:
         if not asked.get("launch_template"):
             return plain(self, image_id, count, user_data, groups, **asked)
         template = self._get_template_from_args(asked["launch_template"]).data

@@ -47,9 +47,7 @@ def _health_for(plain: Callable[..., Any]) -> Callable[..., Any]:
         status = plain(self, target, ec2_backend)
         if status.status != "healthy":
             return status
-        found = health.published(self.arn, target["Id"]) or (
-            _UNPROBED if self.load_balancer_arns else _UNUSED
-        )
+        found = health.published(self.arn, target["Id"]) or (_UNPROBED if self.load_balancer_arns else _UNUSED)
         return FakeHealthStatus(
             status.instance_id, status.port, str(status.port), found.state, found.reason, found.description
         )

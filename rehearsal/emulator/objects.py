@@ -49,8 +49,7 @@ def _judged(policy: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         statement
         for statement in statements
-        if not _only_about_tls(statement)
-        and not (statement.get("Effect") == "Allow" and statement.get("Condition"))
+        if not _only_about_tls(statement) and not (statement.get("Effect") == "Allow" and statement.get("Condition"))
     ]
 
 
@@ -58,9 +57,7 @@ def _get_permission(self: Any, action: str, resource: str) -> Any:
     if self.policy is None:
         return PermissionResult.NEUTRAL
     policy = json.loads(self.policy.decode())
-    return IAMPolicy(json.dumps({**policy, "Statement": _judged(policy)})).is_action_permitted(
-        action, resource
-    )
+    return IAMPolicy(json.dumps({**policy, "Statement": _judged(policy)})).is_action_permitted(action, resource)
 
 
 def install() -> None:

@@ -18,14 +18,17 @@ os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 
 from moto.autoscaling.models import autoscaling_backends
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from rehearsal.emulator import (
     activities,
+    alarming,
     autoscaling,
     launch_templates,
     loadbalancing,
+    monitoring,
     networking,
     objects,
 )
@@ -35,7 +38,7 @@ from rehearsal.emulator.faults import Faults, Wsgi, with_faults
 HOST = "127.0.0.1"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-_CONCEPTS = (networking, launch_templates, autoscaling, activities, objects, loadbalancing)
+_CONCEPTS = (networking, launch_templates, autoscaling, activities, objects, loadbalancing, monitoring, alarming)
 _log = logging.getLogger(__name__)
 
 
@@ -56,17 +59,18 @@ def application() -> Wsgi:
     return with_admin(with_faults(inner, faults), faults)
 
 
-def tick() -> None:
-    """What AWS does by itself, once."""
-    autoscaling.reconcile_all(autoscaling_backends[ACCOUNT][REGION])
+_STEPS = ((autoscaling.reconcile_all, autoscaling_backends), (alarming.evaluate_all, cloudwatch_backends))
 
 
 def _keep_ticking(every_seconds: float) -> None:
+    """What AWS does by itself, in every region that is in use."""
     while True:
-        try:
-            tick()
-        except Exception:
-            _log.exception("a background step of the emulator failed; it is tried again")
+        for step, backends in _STEPS:
+            try:
+                for backend in list(backends[ACCOUNT].values()):
+                    step(backend)
+            except Exception:
+                _log.exception("a background step of the emulator failed; it is tried again")
         time.sleep(every_seconds)
 
 

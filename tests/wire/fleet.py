@@ -96,9 +96,9 @@ def build(connect: Callable[[str], Any], *, block: int) -> Fleet:
     ec2 = connect("ec2")
     vpc = ec2.create_vpc(CidrBlock=f"127.{block}.0.0/16")["Vpc"]["VpcId"]
     subnets = [
-        ec2.create_subnet(
-            VpcId=vpc, CidrBlock=f"127.{block}.{16 * index}.0/20", AvailabilityZone=f"us-east-1{zone}"
-        )["Subnet"]["SubnetId"]
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.{block}.{16 * index}.0/20", AvailabilityZone=f"us-east-1{zone}")[
+            "Subnet"
+        ]["SubnetId"]
         for index, zone in enumerate("abc")
     ]
     return Fleet(connect, vpc, subnets)

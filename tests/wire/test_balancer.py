@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer)
 
-    do_POST = do_HEAD = do_GET
+    do_POST = do_HEAD = do_GET  # noqa: N815
 
     def _chunks(self) -> None:
         self.send_response(200)
@@ -122,9 +122,7 @@ class Stage:
         if self.listener:
             self.elb.modify_listener(ListenerArn=self.listener, DefaultActions=[action])
             return
-        made = self.elb.create_listener(
-            LoadBalancerArn=self.arn, Protocol="HTTP", Port=8080, DefaultActions=[action]
-        )
+        made = self.elb.create_listener(LoadBalancerArn=self.arn, Protocol="HTTP", Port=8080, DefaultActions=[action])
         self.listener = made["Listeners"][0]["ListenerArn"]
 
     def ask(self, path: str = "/", data: bytes | None = None, **headers: str) -> tuple[int, dict[str, Any]]:
@@ -149,16 +147,12 @@ class Stage:
 
 
 @pytest.fixture
-def stage(
-    emulator: str, connect: Connect, fleet: Fleet, tmp_path: Path
-) -> Iterator[Stage]:
+def stage(emulator: str, connect: Connect, fleet: Fleet, tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(connect, fleet)
     argv = [sys.executable, "-m", "rehearsal.balancer", "--endpoint", emulator, "--poll-seconds", "0.2"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with (tmp_path / "balancer.log").open("wb") as log:
-        child: subprocess.Popen[bytes] = processes.spawn(
-            argv, environment=environment, directory=tmp_path, log=log
-        )
+        child: subprocess.Popen[bytes] = processes.spawn(argv, environment=environment, directory=tmp_path, log=log)
     template = fleet.template()
     with (
         fleet.group(template, 2, TargetGroupARNs=[stage.groups[0]]) as blue,

@@ -23,7 +23,7 @@ from tests.wire.fleet import Fleet, eventually, unique
 PROJECT = Path(__file__).resolve().parents[2]
 Connect = Callable[[str], Any]
 
-SERVE = '''
+SERVE = """
 import http.server, json, os, subprocess, sys
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open(os.path.join(os.environ["VECTORFLEET_DATA"], "mark"), "a").write("boot\\n")
@@ -43,7 +43,7 @@ class Server(http.server.ThreadingHTTPServer):
         import socketserver
         socketserver.TCPServer.server_bind(self)
 Server(address, Handler).serve_forever()
-'''
+"""
 
 
 def artifact(program: str) -> tuple[bytes, str]:
@@ -145,9 +145,7 @@ def test_an_instance_boots_from_its_user_data(site: Site, connect: Connect, flee
         assert {key for key in seen if not key.startswith(("VECTORFLEET_", "AWS_"))} <= allowed
 
 
-def test_a_crashed_process_comes_back_and_leaves_no_children(
-    site: Site, connect: Connect, fleet: Fleet
-) -> None:
+def test_a_crashed_process_comes_back_and_leaves_no_children(site: Site, connect: Connect, fleet: Fleet) -> None:
     with fleet.group(site.program(SERVE, connect), 1) as group:
         name = fleet.instances(group)[0]["InstanceId"]
         first = site.row(name)["pid"]
@@ -159,9 +157,7 @@ def test_a_crashed_process_comes_back_and_leaves_no_children(
         assert [pid for pid in members if processes.start_time(pid)] == []
 
 
-def test_termination_ends_the_process_group_and_deletes_the_disk(
-    site: Site, connect: Connect, fleet: Fleet
-) -> None:
+def test_termination_ends_the_process_group_and_deletes_the_disk(site: Site, connect: Connect, fleet: Fleet) -> None:
     with fleet.group(site.program(SERVE, connect), 1) as group:
         instance = fleet.instances(group)[0]
         name = instance["InstanceId"]
@@ -176,9 +172,7 @@ def test_termination_ends_the_process_group_and_deletes_the_disk(
         assert eventually(lambda: ask(replacement["PrivateIpAddress"]))
 
 
-def test_a_machine_that_keeps_crashing_powers_off_and_is_replaced(
-    site: Site, connect: Connect, fleet: Fleet
-) -> None:
+def test_a_machine_that_keeps_crashing_powers_off_and_is_replaced(site: Site, connect: Connect, fleet: Fleet) -> None:
     template = site.program("print('no'); raise SystemExit(3)", connect)
     with fleet.group(template, 1) as group:
         name = fleet.instances(group)[0]["InstanceId"]
@@ -189,9 +183,7 @@ def test_a_machine_that_keeps_crashing_powers_off_and_is_replaced(
         assert fleet.instances(group)[0]["InstanceId"] != name
 
 
-def test_user_data_that_makes_no_sense_fails_that_instance_only(
-    site: Site, connect: Connect, fleet: Fleet
-) -> None:
+def test_user_data_that_makes_no_sense_fails_that_instance_only(site: Site, connect: Connect, fleet: Fleet) -> None:
     with fleet.group(fleet.template("#!/bin/sh\necho hello"), 1) as group:
         name = fleet.instances(group)[0]["InstanceId"]
         site.row(name, "failed")
@@ -224,5 +216,3 @@ def test_a_killed_compute_takes_its_machines_along(emulator: str, fleet: Fleet, 
     parent.wait()
     parent.stdout.close()
     eventually(lambda: not processes.alive(child))
-
-

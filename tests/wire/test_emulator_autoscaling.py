@@ -22,9 +22,7 @@ def test_a_group_spreads_over_its_subnets(fleet: Fleet) -> None:
         assert {i["Placement"]["AvailabilityZone"] for i in instances} == {f"us-east-1{z}" for z in "abc"}
 
 
-def test_a_terminated_instance_is_replaced_in_its_zone_and_target_group(
-    fleet: Fleet, connect: Connect
-) -> None:
+def test_a_terminated_instance_is_replaced_in_its_zone_and_target_group(fleet: Fleet, connect: Connect) -> None:
     targets = fleet.target_group()
     with fleet.group(fleet.template(), 3, TargetGroupARNs=[targets]) as group:
         before = {i["InstanceId"]: i for i in fleet.instances(group)}
@@ -39,9 +37,7 @@ def test_a_terminated_instance_is_replaced_in_its_zone_and_target_group(
 
 
 @pytest.mark.parametrize("decrement", [True, False])
-def test_termination_through_the_group_leaves_no_dead_target(
-    fleet: Fleet, connect: Connect, decrement: bool
-) -> None:
+def test_termination_through_the_group_leaves_no_dead_target(fleet: Fleet, connect: Connect, decrement: bool) -> None:
     targets = fleet.target_group()
     with fleet.group(fleet.template(), 2, TargetGroupARNs=[targets]) as group:
         victim = fleet.instances(group)[0]["InstanceId"]
@@ -87,9 +83,7 @@ def test_unhealthy_replaces_unless_the_grace_period_runs(fleet: Fleet, connect: 
         victim = fleet.instances(group)[0]["InstanceId"]
         autoscaling.set_instance_health(InstanceId=victim, HealthStatus="Unhealthy")
         assert fleet.instances(group)[0]["InstanceId"] == victim
-        autoscaling.set_instance_health(
-            InstanceId=victim, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
-        )
+        autoscaling.set_instance_health(InstanceId=victim, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False)
         assert fleet.instances(group)[0]["InstanceId"] != victim
 
 
@@ -141,9 +135,7 @@ def test_a_new_template_version_reaches_new_instances(fleet: Fleet, connect: Con
         described = connect("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])
         member = described["AutoScalingGroups"][0]["Instances"][0]
         assert member["LaunchTemplate"]["Version"] == ("1" if version == "$Default" else "2")
-        assert instance["MetadataOptions"]["HttpTokens"] == (
-            "optional" if version == "$Default" else "required"
-        )
+        assert instance["MetadataOptions"]["HttpTokens"] == ("optional" if version == "$Default" else "required")
 
 
 def test_template_tags_and_disks_reach_the_instance(fleet: Fleet, connect: Connect) -> None:

@@ -43,8 +43,9 @@ def faults(emulator: str) -> Iterator[Callable[..., None]]:
 def _try_put(s3: Any, bucket: str, key: str, writer: int) -> bool:
     try:
         s3.put_object(Bucket=bucket, Key=key, Body=b"%d" % writer, IfNoneMatch="*")
-    except ClientError as refusal:
-        assert refusal.response["Error"]["Code"] == "PreconditionFailed"
+    except s3.exceptions.ClientError as refusal:
+        if refusal.response["Error"]["Code"] != "PreconditionFailed":
+            raise
         return False
     return True
 
@@ -85,13 +86,11 @@ def test_any_other_denial_denies(connect: Connect, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     deny = {"Effect": "Deny", "Action": "s3:DeleteObject"}
     s3.put_bucket_policy(Bucket=bucket, Policy=_policy(bucket, TLS_ONLY, deny))
-    with pytest.raises(ClientError, match="403|AccessDenied"):
+    with pytest.raises(ClientError, match=r"403|AccessDenied"):
         s3.delete_object(Bucket=bucket, Key="a")
 
 
-def test_a_conflict_stores_nothing_and_is_spent(
-    connect: Connect, bucket: str, faults: Callable[..., None]
-) -> None:
+def test_a_conflict_stores_nothing_and_is_spent(connect: Connect, bucket: str, faults: Callable[..., None]) -> None:
     s3 = connect("s3")
     faults(method="PUT", bucket=bucket, key_prefix="log/", fault="conflict", count=1)
     s3.put_object(Bucket=bucket, Key="other", Body=b"x")
@@ -102,9 +101,7 @@ def test_a_conflict_stores_nothing_and_is_spent(
     assert s3.get_object(Bucket=bucket, Key="log/1")["Body"].read() == b"y"
 
 
-def test_a_lost_reply_stores_but_says_nothing(
-    connect: Connect, bucket: str, faults: Callable[..., None]
-) -> None:
+def test_a_lost_reply_stores_but_says_nothing(connect: Connect, bucket: str, faults: Callable[..., None]) -> None:
     s3 = connect("s3")
     faults(method="PUT", key_prefix="log/", fault="lost_reply")
     with pytest.raises((HTTPClientError, ConnectionError)):
@@ -112,9 +109,7 @@ def test_a_lost_reply_stores_but_says_nothing(
     assert s3.get_object(Bucket=bucket, Key="log/1")["Body"].read() == b"x"
 
 
-def test_an_unavailable_store_stores_nothing(
-    connect: Connect, bucket: str, faults: Callable[..., None]
-) -> None:
+def test_an_unavailable_store_stores_nothing(connect: Connect, bucket: str, faults: Callable[..., None]) -> None:
     s3 = connect("s3")
     faults(method="PUT", fault="unavailable", count=2)
     for _ in range(2):

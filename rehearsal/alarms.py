@@ -1,0 +1,203 @@
+"""Metric alarms decided as CloudWatch decides them; pure functions of data, definition and time.
+
+Rules follow the CloudWatch user guide, "Alarm evaluation" and "Configuring how CloudWatch alarms treat missing
+data": the evaluation range is longer than the evaluation periods, real points are preferred to missing ones
+wherever they lie in it, and missing ones are filled in only as far as real ones do not suffice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from rehearsal import expressions
+from rehearsal.metrics import Metric, Summary, percentile_of
+
+State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+Missing = Literal["missing", "breaching", "notBreaching", "ignore"]
+Summaries = Callable[[Metric, Sequence[int], int], dict[int, Summary]]
+
+# The guide's examples look back 5 periods for an alarm over 3.
+EXTRA_PERIODS = 2
+_COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "GreaterThanThreshold": (lambda value, limit: value > limit, "greater than"),
+    "GreaterThanOrEqualToThreshold": (lambda value, limit: value >= limit, "greater than or equal to"),
+    "LessThanThreshold": (lambda value, limit: value < limit, "less than"),
+    "LessThanOrEqualToThreshold": (lambda value, limit: value <= limit, "less than or equal to"),
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """One metric of an alarm, or an expression over others (`metric` None)."""
+
+    id: str
+    metric: Metric | None = None
+    statistic: str = "Average"
+    expression: str = ""
+    returns: bool = True
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What decides an alarm. `needed` of the last `periods` points must breach."""
+
+    queries: tuple[Query, ...]
+    period_seconds: int
+    periods: int
+    needed: int
+    comparison: str
+    threshold: float
+    missing: Missing = "missing"
+    ignore_low_samples: bool = False
+
+    def breaches(self, value: float) -> bool:
+        """Whether a point lies beyond the threshold."""
+        return _COMPARISONS[self.comparison][0](value, self.threshold)
+
+    def starts(self, now_seconds: float) -> list[int]:
+        """Starts of the complete periods that are looked at, oldest first."""
+        end = int(now_seconds) // self.period_seconds * self.period_seconds
+        count = self.periods + EXTRA_PERIODS
+        return [end - self.period_seconds * back for back in range(count, 0, -1)]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """State with its reason, and the points it was decided on (oldest first)."""
+
+    state: State
+    reason: str
+    points: tuple[float, ...] = ()
+    starts: tuple[int, ...] = ()
+
+
+def _decide(definition: Definition, points: Sequence[float | None], current: State) -> State:
+    """The state for the points of the evaluation range (oldest first, None = missing)."""
+    real = [point for point in points if point is not None][-definition.periods :]
+    breaching = sum(definition.breaches(point) for point in real)
+    if breaching >= definition.needed:
+        return "ALARM"
+    gaps = definition.periods - len(real)
+    if gaps == 0 or definition.missing == "notBreaching":
+        return "OK"
+    if definition.missing == "breaching":
+        return "ALARM" if breaching + gaps >= definition.needed else "OK"
+    return _with_gaps(definition, points, real, breaching, current)
+
+
+def _with_gaps(
+    definition: Definition, points: Sequence[float | None], real: list[float], breaching: int, current: State
+) -> State:
+    """Too few points, and missing ones say nothing (`missing`) or keep the state (`ignore`)."""
+    ignore = definition.missing == "ignore"
+    if not real:
+        return current if ignore else "INSUFFICIENT_DATA"
+    if breaching < len(real):
+        return "OK"
+    # All points there are breach. As old as `needed` periods, they alarm although later ones are missing;
+    # younger, they may be the first of a metric and decide nothing yet.
+    age = len(points) - next(i for i, point in enumerate(points) if point is not None)
+    return "ALARM" if age >= definition.needed and not ignore else current
+
+
+def _too_few_samples(statistic: str, summary: Summary) -> bool:
+    """Whether a percentile of these samples says little: fewer than 10 / (1 - p) above the median."""
+    percent = percentile_of(statistic)
+    if percent is None:
+        return False
+    share = percent / 100
+    tail = 1 - share if share >= 0.5 else share
+    return tail > 0 and summary.count < 10 / tail
+
+
+def _series(definition: Definition, starts: Sequence[int], summaries: Summaries) -> tuple[expressions.Series, bool]:
+    """The returned series, and whether a percentile in it stands on too few samples."""
+    series: dict[str, expressions.Series] = {}
+    few = False
+    returned = ""
+    # Expressions come after all metrics, in their own order: each may name those before it.
+    for query in sorted(definition.queries, key=lambda query: query.metric is None):
+        if query.metric:
+            found = summaries(query.metric, starts, definition.period_seconds)
+            values = {start: found[start].statistic(query.statistic) for start in starts if start in found}
+            series[query.id] = {start: value for start, value in values.items() if value is not None}
+            few |= any(_too_few_samples(query.statistic, summary) for summary in found.values())
+        else:
+            series[query.id] = expressions.evaluate(query.expression, series, starts)
+        returned = query.id if query.returns else returned
+    return series[returned], few
+
+
+def evaluate(definition: Definition, summaries: Summaries, now_seconds: float, current: State) -> Verdict:
+    """State of an alarm at an instant (Unix time), given the state it has now.
+
+    `summaries` answers (metric, period starts, period) with the samples per start. Raises ExpressionError or
+    ValueError when the definition itself can't be evaluated.
+    """
+    starts = definition.starts(now_seconds)
+    series, few = _series(definition, starts, summaries)
+    points = [series.get(start) for start in starts]
+    if few and definition.ignore_low_samples:
+        return Verdict(current, "Unchanged: too few samples for the percentile to be significant.")
+    state = _decide(definition, points, current)
+    used = [(start, series[start]) for start in starts if start in series][-definition.periods :]
+    return Verdict(
+        state,
+        _reason(definition, state, used),
+        tuple(value for _, value in used),
+        tuple(start for start, _ in used),
+    )
+
+
+def _stamp(start: int) -> str:
+    return datetime.fromtimestamp(start, UTC).strftime("%d/%m/%y %H:%M:%S")
+
+
+def _reason(definition: Definition, state: State, used: Sequence[tuple[int, float]]) -> str:
+    if not used:
+        fills = {"breaching": "[Breaching]", "notBreaching": "[NonBreaching]"}
+        treated = fills.get(definition.missing)
+        text = f"no datapoints were received for {definition.periods} period(s)"
+        return (
+            f"Threshold Crossed: {text} and they were treated as {treated}."
+            if treated
+            else f"Insufficient Data: {text}."
+        )
+    breaching = [pair for pair in used if definition.breaches(pair[1])]
+    shown = breaching if state == "ALARM" and breaching else list(used)
+    listed = ", ".join(f"{value} ({_stamp(start)})" for start, value in shown)
+    verb = "was" if len(shown) == 1 else "were"
+    denied = "" if state == "ALARM" else "not "
+    words = _COMPARISONS[definition.comparison][1]
+    return (
+        f"Threshold Crossed: {len(shown)} out of the last {len(used)} datapoints [{listed}] {verb} {denied}{words} "
+        f"the threshold ({definition.threshold}) (minimum {definition.needed} datapoint(s) to ALARM)."
+    )
+
+
+def reason_data(definition: Definition, verdict: Verdict, now_seconds: float) -> str:
+    """The JSON that CloudWatch keeps beside a reason."""
+
+    def moment(seconds: float) -> str:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+    fields: dict[str, Any] = {
+        "version": "1.0",
+        "queryDate": moment(now_seconds),
+        "period": definition.period_seconds,
+        "recentDatapoints": list(verdict.points),
+        "threshold": definition.threshold,
+        "evaluatedDatapoints": [
+            {"timestamp": moment(start), "value": value}
+            for start, value in zip(reversed(verdict.starts), reversed(verdict.points), strict=True)
+        ],
+    }
+    if len(definition.queries) == 1:
+        fields["statistic"] = definition.queries[0].statistic
+    if verdict.starts:
+        fields["startDate"] = moment(verdict.starts[0])
+    return json.dumps(fields)

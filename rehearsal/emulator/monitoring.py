@@ -1,0 +1,137 @@
+"""CloudWatch metrics with percentiles and metric math.
+
+Corrects in moto 5.2.5: every sample of a Values/Counts entry becomes an object of its own, all of them
+searched by every query; GetMetricData fails on percentiles and answers expressions with empty lists;
+GetMetricStatistics starts its periods at the first sample instead of at full periods and knows no percentiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.cloudwatch.exceptions import InvalidParameterValue
+from moto.cloudwatch.models import CloudWatchBackend, MetricDatum
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
+
+from rehearsal.expressions import Series, evaluate
+from rehearsal.metrics import RETENTION_SECONDS, Metric, Store, summarise
+
+STORE = Store()
+
+
+def unix(moment: datetime) -> float:
+    """Unix time of a moment; moto's own clock is UTC without saying so."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _put(self: Any, namespace: str, metric_data: list[dict[str, Any]]) -> None:
+    for number, datum in enumerate(metric_data, 1):
+        self._validate_parameters_put_metric_data(datum, number)
+    for datum in metric_data:
+        dimensions = datum.get("Dimensions") or []
+        metric = Metric.of(namespace, datum["MetricName"], dimensions)
+        moment = datum.get("Timestamp") or utcnow()
+        if not STORE.known(metric):
+            # One entry per metric is all that ListMetrics looks at.
+            self.metric_data.append(MetricDatum(namespace, metric.name, 0.0, dimensions, moment))
+        STORE.put(metric, unix(moment), summarise(datum))
+
+
+def _starts(first: datetime, last: datetime, period: int) -> list[int]:
+    start = int(unix(first)) // period * period
+    return list(range(max(start, int(unix(last)) - RETENTION_SECONDS), int(unix(last)), period))
+
+
+def _query(query: Mapping[str, Any], first: datetime, last: datetime) -> tuple[Series, list[int]]:
+    stat = query["MetricStat"]
+    named = stat["Metric"]
+    metric = Metric.of(named["Namespace"], named["MetricName"], named.get("Dimensions") or [])
+    period = int(stat["Period"])
+    starts = _starts(first, last, period)
+    found = STORE.summaries(metric, starts, period)
+    values = {start: found[start].statistic(stat["Stat"]) for start in starts if start in found}
+    return {start: value for start, value in values.items() if value is not None}, starts
+
+
+def _all_series(queries: list[dict[str, Any]], first: datetime, last: datetime) -> dict[str, Series]:
+    series: dict[str, Series] = {}
+    starts: list[int] = []
+    for query in sorted(queries, key=lambda query: "Expression" in query):
+        if "Expression" in query:
+            series[query["Id"]] = evaluate(query["Expression"], series, starts)
+        else:
+            series[query["Id"]], starts = _query(query, first, last)
+    return series
+
+
+def _get_data(self: Any, queries: Any, start_time: Any, end_time: Any, scan_by: str = "") -> Any:
+    try:
+        series = _all_series(queries, start_time, end_time)
+    except ValueError as problem:
+        raise InvalidParameterValue(str(problem)) from None
+    results = []
+    for query in queries:
+        if not query.get("ReturnData", True):
+            continue
+        points = sorted(series[query["Id"]].items(), reverse=scan_by != "TimestampAscending")
+        results.append(
+            {
+                "id": query["Id"],
+                "label": query.get("Label") or query["Id"],
+                "timestamps": [datetime.fromtimestamp(start, UTC) for start, _ in points],
+                "values": [value for _, value in points],
+                "status_code": "Complete",
+            }
+        )
+    return results
+
+
+def _get_statistics(self: Any) -> Any:
+    simple = self._get_param("Statistics", []) or []
+    extended = self._get_param("ExtendedStatistics", []) or []
+    period = self._get_int_param("Period")
+    dimensions = self._get_param("Dimensions", []) or []
+    metric = Metric.of(self._get_param("Namespace"), self._get_param("MetricName"), dimensions)
+    starts = _starts(self._get_param("StartTime"), self._get_param("EndTime"), period)
+    datapoints = []
+    try:
+        for start, summary in sorted(STORE.summaries(metric, starts, period).items()):
+            point: dict[str, Any] = {name: summary.statistic(name) for name in simple}
+            point |= {"Timestamp": datetime.fromtimestamp(start, UTC), "Unit": "None"}
+            known = {name: summary.statistic(name) for name in extended}
+            point |= {"ExtendedStatistics": known} if known else {}
+            datapoints.append(point)
+    except ValueError as problem:
+        raise InvalidParameterValue(str(problem)) from None
+    return ActionResult({"Label": metric.name, "Datapoints": datapoints})
+
+
+def _ours(
+    plain: Callable[..., Any], mine: Callable[..., Any], namespaces: Callable[..., list[str]]
+) -> Callable[..., Any]:
+    """AWS' own metrics stay with moto, which computes some of them; everybody else's are in our store."""
+
+    def choose(self: Any, *args: Any, **kwargs: Any) -> Any:
+        aws = any(name.startswith("AWS/") for name in namespaces(self, *args, **kwargs))
+        return (plain if aws else mine)(self, *args, **kwargs)
+
+    return choose
+
+
+def _namespaces_of_queries(self: Any, **kwargs: Any) -> list[str]:
+    return [q["MetricStat"]["Metric"]["Namespace"] for q in kwargs["queries"] if "MetricStat" in q]
+
+
+def install() -> None:
+    """Put the corrections on moto's classes."""
+    CloudWatchBackend.put_metric_data = _put
+    CloudWatchBackend.get_metric_data = _ours(CloudWatchBackend.get_metric_data, _get_data, _namespaces_of_queries)
+    CloudWatchResponse.get_metric_statistics = _ours(
+        CloudWatchResponse.get_metric_statistics,
+        _get_statistics,
+        lambda self: [self._get_param("Namespace")],
+    )

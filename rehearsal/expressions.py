@@ -1,0 +1,154 @@
+"""Metric math: the expressions that alarms of this project use, evaluated over time series.
+
+Numbers, ids, `+ - * /`, comparisons, AND, OR, IF() and FILL(). A point where an operand is missing, or where
+the divisor is 0, is missing in the result, as in CloudWatch.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+Series = dict[int, float]
+Value = Series | float
+_BINARY: dict[type[ast.AST], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Gt: lambda a, b: float(a > b),
+    ast.GtE: lambda a, b: float(a >= b),
+    ast.Lt: lambda a, b: float(a < b),
+    ast.LtE: lambda a, b: float(a <= b),
+    ast.Eq: lambda a, b: float(a == b),
+    ast.NotEq: lambda a, b: float(a != b),
+    ast.And: lambda a, b: float(bool(a) and bool(b)),
+    ast.Or: lambda a, b: float(bool(a) or bool(b)),
+}
+
+
+class ExpressionError(ValueError):
+    """The expression is outside of what is supported; the message names the part."""
+
+
+def _parse(expression: str) -> ast.expr:
+    text = re.sub(r"\bAND\b|&&", " and ", expression)
+    text = re.sub(r"\bOR\b|\|\|", " or ", text)
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise ExpressionError(f"metric math expression {expression!r} can't be parsed.") from None
+
+
+def _at(value: Value, start: int) -> float | None:
+    return value.get(start) if isinstance(value, dict) else value
+
+
+def _combine(function: Callable[..., float | None], starts: Sequence[int], *values: Value) -> Value:
+    """Apply point by point; a result between plain numbers stays a number."""
+    if not any(isinstance(value, dict) for value in values):
+        result = function(*values)
+        return {} if result is None else result
+    series: Series = {}
+    for start in starts:
+        point = function(*(_at(value, start) for value in values))
+        if point is not None:
+            series[start] = point
+    return series
+
+
+def _strict(function: Callable[[float, float], float]) -> Callable[[float | None, float | None], float | None]:
+    def apply(left: float | None, right: float | None) -> float | None:
+        if left is None or right is None:
+            return None
+        try:
+            return function(left, right)
+        except ZeroDivisionError:
+            return None
+
+    return apply
+
+
+def _choose(condition: float | None, then: float | None, otherwise: float | None) -> float | None:
+    if condition is None:
+        return None
+    return then if condition else otherwise
+
+
+class _Evaluator:
+    def __init__(self, series: Mapping[str, Series], starts: Sequence[int]) -> None:
+        self.series = series
+        self.starts = starts
+
+    def value(self, node: ast.expr) -> Value:
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            return float(node.value)  # type: ignore[arg-type]
+        if isinstance(node, ast.Name):
+            return self._named(node.id)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return self._pair(operator.sub, 0.0, self.value(node.operand))
+        if isinstance(node, ast.BinOp):
+            return self._pair(self._operator(node.op), self.value(node.left), self.value(node.right))
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
+            left, right = self.value(node.left), self.value(node.comparators[0])
+            return self._pair(self._operator(node.ops[0]), left, right)
+        return self._compound(node)
+
+    def _compound(self, node: ast.expr) -> Value:
+        if isinstance(node, ast.BoolOp):
+            result = self.value(node.values[0])
+            for other in node.values[1:]:
+                result = self._pair(self._operator(node.op), result, self.value(other))
+            return result
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            return self._call(node.func.id, node.args)
+        raise ExpressionError(f"metric math does not support {ast.unparse(node)!r} here.")
+
+    def _named(self, name: str) -> Series:
+        if name not in self.series:
+            raise ExpressionError(f"metric math names {name!r}; known ids are {', '.join(sorted(self.series))}.")
+        return self.series[name]
+
+    @staticmethod
+    def _operator(node: ast.AST) -> Callable[[float, float], float]:
+        if type(node) not in _BINARY:
+            raise ExpressionError(f"metric math does not support the operator {type(node).__name__}.")
+        return _BINARY[type(node)]
+
+    def _pair(self, function: Callable[[float, float], float], left: Value, right: Value) -> Value:
+        return _combine(_strict(function), self.starts, left, right)
+
+    def _call(self, name: str, arguments: list[ast.expr]) -> Value:
+        if name == "IF" and len(arguments) == 3:
+            return _combine(_choose, self.starts, *(self.value(argument) for argument in arguments))
+        if name == "FILL" and len(arguments) == 2:
+            return self._fill(self.value(arguments[0]), arguments[1])
+        raise ExpressionError(f"metric math does not support {name}() with {len(arguments)} arguments here.")
+
+    def _fill(self, value: Value, how: ast.expr) -> Value:
+        if not isinstance(value, dict):
+            return value
+        if isinstance(how, ast.Name) and how.id == "REPEAT":
+            return self._repeat(value)
+        filler = self.value(how)
+        return _combine(lambda point, other: other if point is None else point, self.starts, value, filler)
+
+    def _repeat(self, series: Series) -> Series:
+        filled: Series = {}
+        last: float | None = None
+        for start in self.starts:
+            last = series.get(start, last)
+            if last is not None:
+                filled[start] = last
+        return filled
+
+
+def evaluate(expression: str, series: Mapping[str, Series], starts: Sequence[int]) -> Series:
+    """The expression's series over the period starts (oldest first). Raises ExpressionError.
+
+    A bare number gives the same value at every start.
+    """
+    result = _Evaluator(series, starts).value(_parse(expression))
+    return result if isinstance(result, dict) else dict.fromkeys(starts, result)

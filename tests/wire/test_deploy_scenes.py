@@ -1,0 +1,216 @@
+"""Small programs against a real emulator: what the embedded deployer promises, one rule a test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import deploy
+from rehearsal.emulator.launch import free_port, start
+from tests.rehearsal.programs.project import client, inventory, playground
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulator that only this module's programs use."""
+    port = free_port()
+    child = start(port, tmp_path_factory.mktemp("emulator"))
+    yield f"http://127.0.0.1:{port}"
+    child.terminate()
+    child.wait(timeout=10)
+
+
+class Stage:
+    """One state folder and one emulator; scenes are applied to it one after the other."""
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self.root, self.endpoint, self._folder = folder / ".rehearsal", endpoint, folder / "project"
+
+    def up(self, scene: str, **settings: Any) -> deploy.Summary:
+        """Apply a scene."""
+        project = playground(self._folder, scene, **settings)
+        return deploy.up("test", self.root, self.endpoint, project=project)
+
+    def preview(self, scene: str, **settings: Any) -> deploy.Summary:
+        """What applying it would do."""
+        project = playground(self._folder, scene, **settings)
+        return deploy.preview("test", self.root, self.endpoint, project=project)
+
+    def refusal(self, scene: str, **settings: Any) -> str:
+        """The one sentence with which applying the scene fails."""
+        with pytest.raises(deploy.DeployError) as caught:
+            self.up(scene, **settings)
+        message = str(caught.value)
+        assert "\n" not in message
+        return message
+
+    def destroy(self) -> deploy.Summary:
+        """Remove everything."""
+        return deploy.destroy(self.root, self.endpoint)
+
+    def state(self) -> Any:
+        """The folded state."""
+        return json.loads((self.root / "deploy.json").read_text())
+
+    def log(self) -> str:
+        """What the last apply wrote to standard error."""
+        return (self.root / "logs" / "deploy.log").read_text()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, endpoint: str) -> Iterator[Stage]:
+    """A stage whose leftovers are removed, and nothing else."""
+    before = inventory(endpoint)
+    stage = Stage(tmp_path, endpoint)
+    yield stage
+    stage.destroy()
+    assert inventory(endpoint) == before
+
+
+@pytest.fixture
+def connect(endpoint: str) -> Callable[[str], Any]:
+    return client(endpoint)
+
+
+def test_a_second_run_makes_no_call_that_changes_anything(stage: Stage) -> None:
+    first = stage.up("network")
+    second = stage.up("network")
+    assert (first.created, second.created, second.unchanged, second.writes) == (4, 0, 4, 0)
+    assert second.outputs == first.outputs
+
+
+def test_a_forced_replacement_makes_the_new_before_it_deletes_the_old_with_all_that_hangs_on_it(
+    stage: Stage, connect: Callable[[str], Any]
+) -> None:
+    old = stage.up("network").outputs["vpc"]
+    summary = stage.up("network", cidr="127.90.0.0/16")
+    assert (summary.replaced, summary.deleted, summary.created) == (4, 4, 0)
+    assert summary.outputs["vpc"] != old
+    assert [v["VpcId"] for v in connect("ec2").describe_vpcs()["Vpcs"]].count(old) == 0
+
+
+def test_a_given_name_is_free_again_before_its_replacement_takes_it(
+    stage: Stage, connect: Callable[[str], Any]
+) -> None:
+    stage.up("fixed_names", port=80)
+    summary = stage.up("fixed_names", port=81)
+    groups = connect("elbv2").describe_target_groups(Names=["targets"])["TargetGroups"]
+    assert [group["Port"] for group in groups] == [81]
+    assert summary.replaced == 1
+
+
+def test_protection_refuses_removal_and_replacement_until_it_is_lifted(stage: Stage) -> None:
+    stage.up("guarded", present=True, protect=True)
+    assert "kept: it is protected" in stage.refusal("guarded", present=False)
+    with pytest.raises(deploy.DeployError, match="protected"):
+        stage.destroy()
+    assert stage.up("guarded", present=True, protect=True).unchanged == 2
+    assert stage.up("guarded", present=True).writes == 0
+    assert stage.up("guarded", present=False).deleted == 1
+
+
+def test_what_is_retained_leaves_the_state_and_stays_in_the_cloud(
+    stage: Stage, connect: Callable[[str], Any]
+) -> None:
+    before = set(inventory(stage.endpoint)["list_buckets"])
+    stage.up("guarded", present=True, retain=True)
+    summary = stage.up("guarded", present=False)
+    (bucket,) = set(inventory(stage.endpoint)["list_buckets"]) - before
+    connect("s3").delete_bucket(Bucket=bucket)
+    assert (summary.retained, summary.deleted) == (1, 0)
+
+
+def test_ignored_changes_are_neither_applied_nor_undone(stage: Stage, connect: Callable[[str], Any]) -> None:
+    stage.up("ignored", value="first", description="one")
+    connect("ssm").put_parameter(Name="/playground/weight", Value="theirs", Overwrite=True)
+    assert stage.up("ignored", value="second", description="one").writes == 0
+    assert connect("ssm").get_parameter(Name="/playground/weight")["Parameter"]["Value"] == "theirs"
+
+
+def test_lookups_read_and_own_nothing(stage: Stage, connect: Callable[[str], Any]) -> None:
+    arn = connect("sns").create_topic(Name="theirs")["TopicArn"]
+    summary = stage.up("looked_up", arn=arn)
+    stage.destroy()
+    connect("sns").delete_topic(TopicArn=arn)
+    assert summary.outputs["name"] == "theirs"
+    assert summary.outputs["account"] == "123456789012"
+    assert "us-east-1a" in summary.outputs["zones"]
+    assert summary.writes == 0
+
+
+@pytest.mark.parametrize(
+    ("scene", "named"),
+    [
+        ("unknown_type", "aws:sqs/queue:Queue queue: the type aws:sqs/queue:Queue is not in the deployer's table"),
+        ("unknown_property", "topic: property firehoseSuccessFeedbackSampleRate is not in the deployer's table"),
+        ("unknown_invoke", "function aws:ec2/getAmi:getAmi is not answered"),
+        ("not_modelled", "aws:ssm/parameter:Parameter dimension: property value is not known"),
+        ("raises", "the Pulumi program stopped at __main__.py:"),
+    ],
+)
+def test_what_cannot_be_made_is_named(stage: Stage, scene: str, named: str) -> None:
+    assert named in stage.refusal(scene)
+
+
+def test_a_failure_records_what_was_under_way_says_one_sentence_and_leaves_no_noise(stage: Stage) -> None:
+    message = stage.refusal("partly_refused")
+    assert message.startswith("aws:ec2/vpc:Vpc bad: CreateVpc was refused: InvalidParameterValue")
+    topics = inventory(stage.endpoint)["list_topics"]
+    assert sorted(r["id"] for r in stage.state()["live"].values()) == topics
+    assert "Traceback" not in stage.log()
+    assert "never retrieved" not in stage.log()
+
+
+def test_an_object_follows_its_content_not_its_file_name(stage: Stage, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("same")
+    two.write_text("same")
+    stage.up("object", file=str(one))
+    assert stage.up("object", file=str(two)).writes == 0
+    two.write_text("other")
+    summary = stage.up("object", file=str(two), text="three")
+    bucket, s3 = summary.outputs["bucket"], client(stage.endpoint)("s3")
+    assert summary.updated == 2
+    assert s3.get_object(Bucket=bucket, Key="file")["Body"].read() == b"other"
+    assert s3.get_object(Bucket=bucket, Key="text")["Body"].read() == b"three"
+
+
+def test_an_alias_keeps_a_renamed_resource(stage: Stage) -> None:
+    before = stage.up("renamed", now="old").outputs["arn"]
+    summary = stage.up("renamed", now="new")
+    assert (summary.outputs["arn"], summary.writes) == (before, 0)
+    assert stage.up("renamed", now="new").unchanged == 1
+
+
+def test_a_launch_template_gets_versions_and_the_group_follows(
+    stage: Stage, connect: Callable[[str], Any]
+) -> None:
+    stage.up("group", machine="m7i.large")
+    summary = stage.up("group", machine="m7i.xlarge", label="renamed")
+    (group,) = connect("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[summary.outputs["group"]])[
+        "AutoScalingGroups"
+    ]
+    assert (summary.updated, summary.replaced, summary.outputs["version"]) == (2, 0, 2)
+    assert group["LaunchTemplate"]["Version"] == "2"
+    assert {tag["Value"] for tag in group["Tags"]} == {"renamed"}
+
+
+def test_what_vanished_from_the_cloud_is_made_again(stage: Stage, connect: Callable[[str], Any]) -> None:
+    stage.up("guarded", present=True)
+    for topic in inventory(stage.endpoint)["list_topics"]:
+        connect("sns").delete_topic(TopicArn=topic)
+    summary = stage.up("guarded", present=True)
+    assert (summary.created, summary.unchanged) == (1, 1)
+
+
+def test_a_preview_says_what_would_happen_and_does_nothing(stage: Stage) -> None:
+    assert stage.preview("network").created == 4
+    stage.up("network")
+    before, state = inventory(stage.endpoint), stage.state()
+    summary = stage.preview("network", cidr="127.90.0.0/16")
+    assert (summary.replaced, summary.writes) == (4, 0)
+    assert (inventory(stage.endpoint), stage.state()["live"]) == (before, state["live"])
