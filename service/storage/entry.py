@@ -90,6 +90,6 @@ def _read(stream: bytes, name: str) -> tuple[Header, pa.RecordBatch]:
         reader = pa.ipc.open_stream(stream)
         rows = reader.read_next_batch()
         header = msgspec.json.decode(reader.schema.metadata[_METADATA_KEY], type=Header)
-    except (pa.ArrowException, KeyError, TypeError, StopIteration, msgspec.MsgspecError) as error:
+    except (pa.ArrowException, OSError, KeyError, TypeError, StopIteration, msgspec.MsgspecError) as error:
         raise Damaged(f"{name}: not an entry: {error}") from error
     return header, rows

@@ -1,0 +1,79 @@
+"""A small embedding space for tests without the real model, and the recipes and records that live in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe
+from service.storage.documents import Document
+from service.storage.shards import Record
+
+DIMS = 8
+Vectors = npt.NDArray[np.float32]
+
+
+class WordEmbedder:
+    """Each word points somewhere, a text where its words point together; a text without letters has no direction."""
+
+    fingerprint = "words-1"
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.zeros((len(texts), DIMS), np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                if any(character.isalpha() for character in word):
+                    vectors[row] += _direction(word)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+        return unit
+
+
+def _direction(word: str) -> Vectors:
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
+    return np.random.default_rng(seed).normal(size=DIMS).astype(np.float32)
+
+
+def recipe(*, shards: int = 2, size: int = 20, ef_search: int = 50) -> Recipe:
+    """A recipe with chunks of at most `size` characters."""
+    return Recipe(
+        embedding=Embedding("words", "1", DIMS),
+        chunking=Chunking(size, 0),
+        index=IndexParameters("hnsw", "cosine", 8, 50, ef_search),
+        shards=shards,
+        fingerprint="sentences-1 words-1",
+    )
+
+
+def build(*, shards: int = 2, name: str = "b-test") -> Build:
+    """A build of that recipe."""
+    return Build(name, recipe(shards=shards))
+
+
+def unit(rows: npt.ArrayLike) -> Vectors:
+    """Rows scaled to length one, shape (rows, dims)."""
+    array = np.asarray(rows, np.float32)
+    return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True), np.float32)
+
+
+def record(source_id: str, vectors: Vectors, *, position: int = 1, item: int = 0, rejected: str = "") -> Record:
+    """A record whose content hash and chunks follow from its place, so that every write is a different content."""
+    content = hashlib.sha256(f"{source_id} {position} {item}".encode()).digest()
+    return Record(
+        position=position,
+        item=item,
+        source_id=source_id,
+        title=f"title of {source_id}",
+        content_hash=content,
+        chunks=[f"{source_id} {position}.{item} chunk {ordinal}" for ordinal in range(len(vectors))],
+        vectors=vectors,
+        rejected=rejected,
+    )
+
+
+def document(request_id: str, source_id: str, text: str = "", *, title: str = "") -> Document:
+    """A write of `text`, or a deletion when text and title are empty."""
+    return Document(request_id, source_id, not (text or title), title, text)

@@ -1,0 +1,68 @@
+"""Chunks hold all of the text, are no longer than asked, and cut no word that fits."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.embedding.splitter import heading, split
+from service.storage.builds import Chunking
+
+WORDS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=30)
+ENDS = st.sampled_from([" ", ". ", "! ", "? ", "\n", "\n\n", ", ", "  "])
+PROSE = st.lists(st.tuples(WORDS, ENDS), max_size=60).map(lambda parts: "".join(w + e for w, e in parts))
+SIZES = st.integers(30, 200)
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(st.text(max_size=400), st.integers(1, 80))
+def test_nothing_but_white_space_is_lost_of_any_text(text: str, size: int) -> None:
+    assert _bare("".join(split("", text, Chunking(size, 0)))) == _bare(text)
+
+
+@given(PROSE, st.integers(1, 200), st.integers(0, 250))
+def test_no_chunk_is_longer_than_the_size(text: str, size: int, overlap: int) -> None:
+    assert all(len(chunk) <= size for chunk in split("", text, Chunking(size, overlap)))
+
+
+@given(PROSE, SIZES)
+def test_words_that_fit_are_not_cut(text: str, size: int) -> None:
+    chunks = split("a title", text, Chunking(size, 0))
+    assert [word for chunk in chunks for word in chunk.split()] == (text.split() or ["a", "title"])
+
+
+@given(PROSE, SIZES, st.integers(1, 60))
+def test_with_an_overlap_every_chunk_is_a_passage_and_every_word_is_in_one(text: str, size: int, overlap: int) -> None:
+    chunks = [" ".join(chunk.split()) for chunk in split("a title", text, Chunking(size, overlap))]
+    whole = " ".join(text.split()) or "a title"
+    assert all(chunk in whole for chunk in chunks)
+    assert whole.startswith(chunks[0])
+    assert whole.endswith(chunks[-1])
+    assert {word for chunk in chunks for word in chunk.split()} == set(whole.split())
+
+
+def test_sentences_stay_whole_where_they_fit() -> None:
+    text = "Stops an instance. It can be started again.\nData on its disks is kept, e.g. swap space."
+    assert split("StopInstances", text, Chunking(45, 0)) == [
+        "Stops an instance. It can be started again.",
+        "Data on its disks is kept, e.g. swap space.",
+    ]
+
+
+def test_the_overlap_repeats_the_last_sentences_that_fit() -> None:
+    text = "One is here. Two is here. Three is here."
+    assert split("", text, Chunking(30, 13)) == ["One is here. Two is here.", "Two is here. Three is here."]
+    assert split("", text, Chunking(30, 5)) == ["One is here. Two is here.", "Three is here."]
+
+
+def test_a_document_without_text_is_its_title() -> None:
+    assert split("StopInstances", " \n ", Chunking(300, 0)) == ["StopInstances"]
+
+
+def test_a_chunk_is_embedded_under_its_heading_and_a_title_only_once() -> None:
+    assert heading("StopInstances", "Stops it.") == "StopInstances. Stops it."
+    assert heading("StopInstances", "StopInstances") == "StopInstances"
+    assert heading("", "Stops it.") == "Stops it."
