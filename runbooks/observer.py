@@ -25,6 +25,7 @@ IN_FLIGHT_LIMIT = 256
 PLANT_DEADLINE_SECONDS = 60.0
 PLANT_POLL_SECONDS = 0.2
 SWEEP_BATCH = 200
+LONGEST_SECONDS = 4 * 3600.0  # whatever is asked for, an observer ends
 
 
 class ObserverError(Exception):

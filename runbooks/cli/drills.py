@@ -20,10 +20,8 @@ from runbooks.cli.refusal import FleetRefusal, Refusal, json_option, outputs_opt
 from runbooks.drills.settings import RB_02, DrillSettings
 from runbooks.durations import DURATION
 from runbooks.ledger import LedgerWriter, read_ledger
-from runbooks.observer import Observer, ObserverError, ObserverSettings
+from runbooks.observer import LONGEST_SECONDS, Observer, ObserverError, ObserverSettings
 from runbooks.runner.lint import check_file
-
-MAX_SECONDS = 4 * 3600.0
 
 
 @click.command()
@@ -124,7 +122,7 @@ def observe(
     """Search and write at fixed instants and keep a ledger of it, until SIGTERM."""
     if ledger.exists() and ledger.stat().st_size:
         raise Refusal(f"{ledger} is there already; a ledger is of one observer, name a new file")
-    if not 0 < interval_seconds <= 60 or not 0 < max_seconds <= MAX_SECONDS:
+    if not 0 < interval_seconds <= 60 or not 0 < max_seconds <= LONGEST_SECONDS:
         raise Refusal("--interval is above 0 and at most 1m, --for is above 0 and at most 4h")
     parent = os.getppid() if end_with_parent else None
     settings = ObserverSettings(endpoint, interval_seconds, timeout_seconds, max_seconds, parent)

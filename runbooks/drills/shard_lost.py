@@ -22,7 +22,7 @@ from runbooks.faults.fault import FaultError, Injection
 from runbooks.faults.shard_lost import ShardLost
 from runbooks.fleet import connect
 from runbooks.ledger import Ledger
-from runbooks.observer import sweep
+from runbooks.observer import LONGEST_SECONDS, sweep
 from runbooks.runner.page import read_page
 from runbooks.runner.run import Run, Runner
 from runbooks.runner.shell import Shell
@@ -121,7 +121,8 @@ class _Drill:
     def _longest_seconds(self) -> float:
         """The observer's own bound: it must not end before the drill does, nor live on for ever."""
         settings = self.settings
-        return settings.healthy_within_seconds + settings.recover_within_seconds + self.page.rto_seconds + SLACK_SECONDS
+        wanted = settings.healthy_within_seconds + settings.recover_within_seconds + self.page.rto_seconds
+        return min(wanted + SLACK_SECONDS, LONGEST_SECONDS)
 
     def _baseline(self) -> Path:
         if self.settings.baseline is not None:

@@ -178,7 +178,7 @@ def _target(bullet: Bullet, path: Path) -> tuple[float, float]:
 
 
 def _steps(found: list[Block], starts: list[int]) -> Iterator[Step]:
-    for expected, (start, stop) in enumerate(zip(starts, [*starts[1:], None], strict=True), start=1):
+    for expected, (start, stop) in enumerate(zip(starts, [*starts[1:], None], strict=False), start=1):
         heading = found[start]
         assert isinstance(heading, Heading)
         match = _STEP.fullmatch(heading.text)

@@ -1,0 +1,46 @@
+"""JSON lines on disk: whole records come back, a torn last one is dropped, damage is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbooks.jsonlines import Appender, DamagedFileError, read_records
+
+VALUES = st.dictionaries(st.text(max_size=8), st.one_of(st.text(), st.integers(), st.none()), max_size=3)
+
+
+@given(records=st.lists(VALUES, max_size=6), cut=st.integers(min_value=1, max_value=40))
+def test_a_crash_loses_at_most_the_record_being_written(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, object]], cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "a.jsonl"
+    with Appender(path) as lines:
+        for record in records:
+            lines.append(record)
+    whole_bytes = path.stat().st_size
+    with Appender(path) as lines:
+        lines.append({"last": "x" * 40})
+    with path.open("ab") as file:
+        file.truncate(whole_bytes + cut)
+    assert read_records(path) == records
+    with Appender(path) as lines:
+        lines.append({"after": 1})
+    assert read_records(path) == [*records, {"after": 1}]
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a":1}\nnonsense\n{"b":2}\n')
+    with pytest.raises(DamagedFileError, match=r"a\.jsonl:2"):
+        read_records(path)
+
+
+def test_a_line_that_is_no_object_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("[1]\n")
+    with pytest.raises(DamagedFileError, match="a JSON object"):
+        read_records(path)
