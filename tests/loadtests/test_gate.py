@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.gate import Verdict, judge
+from loadtests.settings import Targets
+from loadtests.tally import Tally
+from tests.loadtests.samples import sized
+
+TARGETS = Targets()
+BADNESS = {Verdict.PASS: 0, Verdict.UNDECIDED: 1, Verdict.VOID: 1, Verdict.FAIL: 2}
+
+
+def five(*slow: int, **changes: int) -> list[Tally]:
+    return [sized(400, count, **changes) for count in slow]
+
+
+def verdict(runs: list[Tally], *doubts: str) -> Verdict:
+    return judge(runs, TARGETS, doubts).verdict
+
+
+def test_exit_codes() -> None:
+    assert {item.name: int(item) for item in Verdict} == {"PASS": 0, "FAIL": 1, "UNDECIDED": 2, "VOID": 3}
+
+
+@pytest.mark.parametrize(
+    ("slow", "expected"),
+    [
+        ((0, 0, 0, 0, 0), Verdict.PASS),
+        ((16, 16, 16, 16, 16), Verdict.PASS),
+        ((19, 19, 19, 19, 19), Verdict.UNDECIDED),  # every run under 5 %, but 95 of 2,000 could be chance
+        ((0, 0, 0, 0, 20), Verdict.UNDECIDED),  # 1 % in all, but one run is not under 5 %
+        ((0, 0, 0, 0, 400), Verdict.UNDECIDED),  # one bad run is not four
+        ((30, 30, 30, 30, 0), Verdict.FAIL),
+        ((21, 21, 21, 21, 21), Verdict.UNDECIDED),
+        ((25, 25, 25, 25, 25), Verdict.FAIL),
+    ],
+)
+def test_runs_and_pooled_count_decide_together(slow: tuple[int, ...], expected: Verdict) -> None:
+    assert verdict(five(*slow)) == expected
+
+
+@pytest.mark.parametrize(("searches", "most"), [(100, 1), (600, 20), (2000, 83)])
+def test_single_run_passes_up_to_the_limit(searches: int, most: int) -> None:
+    targets = replace(TARGETS, error_share=0.9)
+    assert judge([sized(searches, most)], targets, ()).verdict == Verdict.PASS
+    assert judge([sized(searches, most + 1)], targets, ()).verdict == Verdict.UNDECIDED
+
+
+def test_nothing_measured_is_undecided() -> None:
+    assert verdict([]) == Verdict.UNDECIDED
+    assert verdict([sized(0, 0)]) == Verdict.UNDECIDED
+
+
+def test_ten_runs_may_hold_one_that_is_over() -> None:
+    nine = [sized(400, 4) for _ in range(9)]
+    assert verdict([*nine, sized(400, 40)]) == Verdict.PASS
+    assert verdict([*nine[:8], sized(400, 40), sized(400, 40)]) == Verdict.UNDECIDED
+
+
+def test_two_looks_share_alpha() -> None:
+    runs = five(16, 17, 17, 16, 17)
+    assert judge(runs, TARGETS, (), looks=1).verdict == Verdict.PASS
+    assert judge(runs, TARGETS, (), looks=2).verdict == Verdict.UNDECIDED
+
+
+def test_errors_are_judged_beside_latency() -> None:
+    assert verdict(five(2, 2, 2, 2, 2, failed=2)) == Verdict.PASS
+    assert verdict(five(4, 4, 4, 4, 4, failed=4)) == Verdict.UNDECIDED
+    assert verdict(five(8, 8, 8, 8, 8, failed=8)) == Verdict.FAIL
+
+
+def test_failed_writes_are_errors_but_not_slow_searches() -> None:
+    runs = five(0, 0, 0, 0, 0, write_batches=40, write_errors=40)
+    judged = judge(runs, TARGETS, ())
+    assert judged.verdict == Verdict.FAIL
+    assert judged.as_json()["conditions"] == {"latency": "holds", "errors": "broken", "recall": "holds"}
+
+
+def test_wrong_answers_fail() -> None:
+    runs = [replace(run, recall_sum=0.94 * run.judged) for run in five(0, 0, 0, 0, 0)]
+    assert verdict(runs) == Verdict.FAIL
+    assert judge(runs, replace(TARGETS, recall_floor=0.94 - 1e-9), ()).verdict == Verdict.PASS
+    assert judge(runs, replace(TARGETS, recall_floor=0.0), ()).verdict == Verdict.PASS
+
+
+def test_recall_is_no_condition_without_truth() -> None:
+    judged = judge([replace(run, truth=False, judged=0, recall_sum=0.0) for run in five(0, 0, 0, 0, 0)], TARGETS, ())
+    assert judged.verdict == Verdict.PASS
+    assert [condition.name for condition in judged.conditions] == ["latency", "errors"]
+
+
+def test_doubt_blocks_a_pass() -> None:
+    judged = judge(five(0, 0, 0, 0, 0), TARGETS, ["a worker was lost"])
+    assert judged.verdict == Verdict.VOID
+    assert judged.sentences[0] == "Doubt: a worker was lost."
+
+
+def test_failure_in_service_time_stands_in_spite_of_doubt() -> None:
+    assert verdict(five(100, 100, 100, 100, 100), "the generator was late") == Verdict.FAIL
+
+
+def test_failure_by_lateness_alone_is_void() -> None:
+    assert verdict(five(100, 100, 100, 100, 100, slow_service=0), "the generator was late") == Verdict.VOID
+    assert verdict(five(100, 100, 100, 100, 100, slow_service=0)) == Verdict.FAIL
+
+
+def test_sentence_has_the_figures() -> None:
+    sentence = judge(five(1, 0, 2, 0, 0), TARGETS, ()).sentences[0]
+    assert sentence == (
+        "3 of 2,000 searches took 200 ms or more or were not answered (0.15 %; at most 83 show P95 below the target "
+        "with 95 % confidence); 5 of 5 runs stayed under 5 %."
+    )
+
+
+@st.composite
+def gates(draw: st.DrawFn) -> list[Tally]:
+    runs = []
+    for _ in range(draw(st.integers(1, 10))):
+        searches = draw(st.integers(0, 700))
+        slow = draw(st.integers(0, min(searches, 60)))
+        service, failed = draw(st.integers(0, slow)), draw(st.integers(0, min(slow, 12)))
+        runs.append(sized(searches, slow, slow_service=service, failed=failed))
+    return runs
+
+
+@given(gates(), st.booleans(), st.data())
+def test_more_slow_searches_never_improve_a_verdict(runs: list[Tally], doubt: bool, data: st.DataObject) -> None:
+    doubts = ["doubt"] * doubt
+    index = data.draw(st.integers(0, len(runs) - 1))
+    run = runs[index]
+    more = data.draw(st.integers(0, run.arrivals - run.slow))
+    service = data.draw(st.integers(0, more))
+    worse = replace(run, slow=run.slow + more, slow_service=run.slow_service + service)
+    before, after = verdict(runs, *doubts), verdict([*runs[:index], worse, *runs[index + 1 :]], *doubts)
+    assert BADNESS[after] >= BADNESS[before]
+
+
+@given(gates())
+def test_doubt_never_makes_a_verdict_better(runs: list[Tally]) -> None:
+    clear, doubted = verdict(runs), verdict(runs, "doubt")
+    assert doubted in (Verdict.FAIL, Verdict.VOID)
+    assert clear == Verdict.FAIL or doubted == Verdict.VOID
