@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import hnswlib
 import numpy as np
@@ -14,6 +15,21 @@ from service.storage.entry import Damaged
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+
+
+class Nearest(NamedTuple):
+    """
+    Rows near a query, best first, with their cosine similarities.
+
+    No live row above `floor` was left out; it is -inf where none was left out at all.
+    """
+
+    rows: Labels
+    scores: Vectors
+    floor: float
+
+
+NOTHING = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), -np.inf)
 
 
 class Base:
@@ -36,39 +52,41 @@ class Base:
         """Rows that answers leave out."""
         return int(len(self.live) - self.live.sum())
 
-    def search(self, vector: Vectors, count: int) -> tuple[Labels, Vectors]:
+    def search(self, vector: Vectors, count: int) -> Nearest:
         """
-        Up to `count` live rows near `vector` (dims,), best first, with their cosine similarities.
+        The live ones among `count` rows near `vector` (dims,), as the graph knows it.
 
-        Fewer than asked means that the graph gave no more; the caller decides whether to ask exactly.
+        Fewer than asked means that the others were dead; the floor says down to where nothing is missing.
         """
         count = min(count, len(self.live))
         if count == 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
+            return NOTHING
         self._graph.set_ef(max(self._ef_search, count))
         try:
             labels, distances = self._graph.knn_query(vector, k=count)
         except RuntimeError:
             # hnswlib raises where its walk reaches fewer than k rows.
             return self.search_exactly(vector, count)
-        rows = labels[0].astype(np.int64)
+        rows, scores = labels[0].astype(np.int64), 1.0 - distances[0]
         live = self.live[rows]
-        return rows[live], (1.0 - distances[0])[live]
+        return Nearest(rows[live], scores[live], float(scores[-1]) if count < len(self.live) else -np.inf)
 
-    def search_exactly(self, vector: Vectors, count: int) -> tuple[Labels, Vectors]:
+    def search_exactly(self, vector: Vectors, count: int) -> Nearest:
         """The `count` live rows with the largest cosine similarity, by looking at all of them."""
         return best_rows(self.rows.vectors, self.live, vector, count)
 
 
-def best_rows(vectors: Vectors, live: npt.NDArray[np.bool_], vector: Vectors, count: int) -> tuple[Labels, Vectors]:
+def best_rows(vectors: Vectors, live: npt.NDArray[np.bool_], vector: Vectors, count: int) -> Nearest:
     """The `count` rows of `vectors` (rows, dims) with the largest inner product, among the live ones."""
-    scores = np.where(live, vectors @ vector, -np.inf)
-    count = min(count, int(live.sum()))
+    all_live = int(live.sum())
+    count = min(count, all_live)
     if count == 0:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
+        return NOTHING
+    scores = np.where(live, vectors @ vector, -np.inf).astype(np.float32)
     top = np.argpartition(-scores, count - 1)[:count]
     top = top[np.argsort(-scores[top], kind="stable")]
-    return top.astype(np.int64), scores[top].astype(np.float32)
+    floor = float(scores[top[-1]]) if count < all_live else -np.inf
+    return Nearest(top.astype(np.int64), scores[top], floor)
 
 
 def build_graph(vectors: Vectors, parameters: IndexParameters, threads: int) -> hnswlib.Index:

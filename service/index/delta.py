@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from service.index.base import Labels, best_rows
+from service.index.base import Nearest, best_rows
 from service.storage.shards import Record
 
 Vectors = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ class Delta:
         """The record that a row came from, and the chunk's ordinal in it."""
         return self._owners[row]
 
-    def search(self, vector: Vectors, count: int) -> tuple[Labels, Vectors]:
+    def search(self, vector: Vectors, count: int) -> Nearest:
         """The `count` live rows with the largest cosine similarity to `vector` (dims,)."""
         used = len(self._owners)
         return best_rows(self._vectors[:used], self._live[:used], vector, count)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from service.index.base import Base, Labels
+from service.index.base import NOTHING, Base, Nearest
 from service.index.delta import Delta
 from service.index.rows import digest_text, record_digest
 from service.storage.shards import Record
@@ -107,16 +107,16 @@ class ShardIndex:
         """
         The k nearest documents to the normalised `vector` (dims,), best first; fewer when fewer are live.
 
-        Chunks of one document compete, so more rows than k are fetched, and more again until k documents are
-        there or every row has been seen.
+        Chunks of one document compete and dead rows stay in the graph, so more rows than k are fetched, and more
+        again until k documents stand above everything that was not looked at.
         """
         k = min(k, self.documents)
         count = k * OVERFETCH
         while True:
             hits = self._merge(self._candidates(vector, count, exact=exact), k)
-            if len(hits) >= k or (exact and count >= self._all_rows):
+            if len(hits) >= k:
                 return hits
-            # The graph may not reach every row; exact search over all of them ends the loop.
+            # The graph may not reach every row; exact search over all of them holds every document.
             exact = exact or count >= self._all_rows
             count *= 4
 
@@ -125,12 +125,13 @@ class ShardIndex:
         return len(self.delta) + (len(self.base.live) if self.base is not None else 0)
 
     def _candidates(self, vector: Vectors, count: int, *, exact: bool) -> list[tuple[float, int, bool]]:
-        """(score, row, in_base), best first."""
-        found = _ranked(*self.delta.search(vector, count), in_base=False)
+        """(score, row, in_base), best first, down to where base or delta may hold more than they gave."""
+        fresh, based = self.delta.search(vector, count), NOTHING
         if self.base is not None:
-            search = self.base.search_exactly if exact else self.base.search
-            found += _ranked(*search(vector, count), in_base=True)
-        return sorted(found, key=lambda candidate: -candidate[0])
+            based = (self.base.search_exactly if exact else self.base.search)(vector, count)
+        found = _ranked(fresh, in_base=False) + _ranked(based, in_base=True)
+        floor = max(fresh.floor, based.floor)
+        return sorted((one for one in found if one[0] >= floor), key=lambda candidate: -candidate[0])
 
     def _merge(self, candidates: Iterable[tuple[float, int, bool]], k: int) -> list[Hit]:
         best: dict[str, Hit] = {}
@@ -151,8 +152,8 @@ class ShardIndex:
             yield Hit(source_id, title, text, round(score, 6))
 
 
-def _ranked(rows: Labels, scores: Vectors, *, in_base: bool) -> list[tuple[float, int, bool]]:
-    return [(float(score), int(row), in_base) for row, score in zip(rows, scores, strict=True)]
+def _ranked(nearest: Nearest, *, in_base: bool) -> list[tuple[float, int, bool]]:
+    return [(float(score), int(row), in_base) for row, score in zip(nearest.rows, nearest.scores, strict=True)]
 
 
 def canary_recall(index: ShardIndex) -> float:

@@ -31,9 +31,7 @@ def test_what_was_written_is_read_back(
     written: list[Document], number: int, append_id: str, predecessor: str, stamp_ms: int
 ) -> None:
     header = Header(log="documents", number=number, append_id=append_id, predecessor=predecessor, stamp_ms=stamp_ms)
-    entry = decode(
-        encode(header, documents.to_rows(written)), log="documents", number=number, schema=documents.SCHEMA
-    )
+    entry = decode(encode(header, documents.to_rows(written)), log="documents", number=number, schema=documents.SCHEMA)
     assert entry.header == header
     assert [found.document for found in documents.from_entry(entry)] == written
     assert [(found.position, found.item) for found in documents.from_entry(entry)] == [

@@ -1,0 +1,174 @@
+"""A shard's index against a model that looks at everything, after any history of writes and generations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from service.index import rows as rows_file
+from service.index.base import Base, build_graph
+from service.index.shard import ShardIndex, canary_recall
+from service.storage.shards import Record
+from tests.service.small_space import DIMS, Vectors, recipe, record, unit
+
+PARAMETERS = recipe().index
+SOURCES = st.sampled_from([f"s{number}" for number in range(8)])
+
+
+def rebuilt(live: dict[str, Record]) -> ShardIndex:
+    """The index of a generation that holds exactly these records."""
+    rows = rows_file.from_records(live.values(), DIMS)
+    return ShardIndex(Base(rows, build_graph(rows.vectors, PARAMETERS, 1), PARAMETERS), DIMS)
+
+
+def brute_force(live: dict[str, Record], query: Vectors) -> list[tuple[float, str]]:
+    """Every live document's best score, best first."""
+    return sorted(((float((r.vectors @ query).max()), name) for name, r in live.items()), reverse=True)
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """Upserts, updates with more or fewer chunks, deletions, rejections, generations; searches at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: dict[str, Record] = {}
+        self.index = ShardIndex(None, DIMS)
+        self.log_only = ShardIndex(None, DIMS)
+        self.position = 0
+
+    def _apply(self, written: Record) -> None:
+        self.index.apply(written)
+        self.log_only.apply(written)
+
+    def _vectors(self, count: int, seed: int) -> Vectors:
+        return unit(np.random.default_rng(seed).normal(size=(count, DIMS)))
+
+    @rule(source_id=SOURCES, chunks=st.integers(1, 12), seed=st.integers(0, 50))
+    def upsert(self, source_id: str, chunks: int, seed: int) -> None:
+        self.position += 1
+        written = record(source_id, self._vectors(chunks, seed), position=self.position)
+        self.live.pop(source_id, None)
+        self.live[source_id] = written
+        self._apply(written)
+
+    @rule(source_id=SOURCES)
+    def delete(self, source_id: str) -> None:
+        self.position += 1
+        self.live.pop(source_id, None)
+        self._apply(record(source_id, np.empty((0, DIMS), np.float32), position=self.position))
+
+    @rule(source_id=SOURCES)
+    def reject(self, source_id: str) -> None:
+        self.position += 1
+        nothing = np.empty((0, DIMS), np.float32)
+        self._apply(record(source_id, nothing, position=self.position, rejected="no known token"))
+
+    @rule()
+    def new_generation(self) -> None:
+        self.index = rebuilt(self.live)
+
+    @rule(seed=st.integers(0, 60), k=st.integers(1, 12))
+    def search_exactly(self, seed: int, k: int) -> None:
+        query = self._vectors(1, seed)[0]
+        hits = self.index.search(query, k, exact=True)
+        wanted = brute_force(self.live, query)[:k]
+        assert [hit.score for hit in hits] == pytest.approx([score for score, _ in wanted], abs=2e-6)
+        self._check_hits(query, [(hit.source_id, hit.text, hit.score) for hit in hits])
+
+    @rule(seed=st.integers(0, 60), k=st.integers(1, 12))
+    def search(self, seed: int, k: int) -> None:
+        query = self._vectors(1, seed)[0]
+        hits = self.index.search(query, k)
+        assert len(hits) == min(k, len(self.live))
+        self._check_hits(query, [(hit.source_id, hit.text, hit.score) for hit in hits])
+
+    def _check_hits(self, query: Vectors, hits: list[tuple[str, str, float]]) -> None:
+        assert len({source_id for source_id, _, _ in hits}) == len(hits)
+        assert [score for *_, score in hits] == sorted((score for *_, score in hits), reverse=True)
+        for source_id, text, score in hits:
+            held = self.live[source_id]
+            assert score == pytest.approx(float(held.vectors[held.chunks.index(text)] @ query), abs=2e-6)
+
+    @invariant()
+    def holds_exactly_the_live_set(self) -> None:
+        assert self.index.documents == self.log_only.documents == len(self.live)
+        assert self.index.rows == self.log_only.rows == sum(len(r.chunks) for r in self.live.values())
+        assert self.index.digest == self.log_only.digest == rebuilt(self.live).digest
+        for name in (f"s{number}" for number in range(8)):
+            held, live = self.index.held(name), self.live.get(name)
+            assert (held is None) == (live is None)
+            if held is not None and live is not None:
+                assert (held.position, held.item, held.content_hash) == (live.position, live.item, live.content_hash)
+
+
+TestAnyHistory = AnyHistory.TestCase
+TestAnyHistory.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def _near(query: Vectors, count: int, closeness: float, seed: int) -> Vectors:
+    noise = np.random.default_rng(seed).normal(size=(count, DIMS))
+    return unit(query + (1 - closeness) * noise)
+
+
+QUERY = unit(np.ones((1, DIMS)))[0]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_many_near_chunks_of_one_document_hide_no_other_document(exact: bool) -> None:
+    live = {"crowd": record("crowd", _near(QUERY, 60, 0.99, 1)), "next": record("next", _near(QUERY, 1, 0.9, 2))}
+    index = rebuilt(live)
+    for number in range(5):
+        index.apply(record(f"far {number}", _near(-QUERY, 1, 0.9, 10 + number)))
+    assert [hit.source_id for hit in index.search(QUERY, 2, exact=exact)] == ["crowd", "next"]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_deleted_documents_nearest_to_a_query_hide_no_live_ones(exact: bool) -> None:
+    live = {f"gone {n}": record(f"gone {n}", _near(QUERY, 1, 0.99, n)) for n in range(200)}
+    live |= {f"kept {n}": record(f"kept {n}", _near(QUERY, 1, 0.8, 500 + n)) for n in range(10)}
+    index = rebuilt(live)
+    for number in range(200):
+        index.apply(record(f"gone {number}", np.empty((0, DIMS), np.float32)))
+    for number in range(20):
+        index.apply(record(f"far {number}", _near(-QUERY, 1, 0.9, 900 + number)))
+    hits = index.search(QUERY, 10, exact=exact)
+    assert {hit.source_id for hit in hits} == {f"kept {n}" for n in range(10)}
+
+
+def test_more_hits_than_documents_gives_all_documents() -> None:
+    index = rebuilt({"a": record("a", _near(QUERY, 3, 0.9, 1))})
+    assert [hit.source_id for hit in index.search(QUERY, 1_000)] == ["a"]
+    assert ShardIndex(None, DIMS).search(QUERY, 10) == []
+
+
+def test_the_canaries_of_a_good_graph_pass_and_of_a_wrong_one_fail() -> None:
+    vectors = unit(np.random.default_rng(5).normal(size=(400, DIMS)))
+    live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(400)}
+    assert canary_recall(rebuilt(live)) > 0.95
+    rows = rows_file.from_records(live.values(), DIMS)
+    other = build_graph(np.ascontiguousarray(vectors[::-1]), PARAMETERS, 1)
+    assert canary_recall(ShardIndex(Base(rows, other, PARAMETERS), DIMS)) < 0.5
+
+
+def test_without_a_base_there_is_nothing_that_canaries_could_doubt() -> None:
+    assert canary_recall(ShardIndex(None, DIMS)) == 1.0
+    assert canary_recall(rebuilt({})) == 1.0
+
+
+def test_recall_holds_on_clustered_vectors_with_many_replaced_rows() -> None:
+    rng = np.random.default_rng(7)
+    centres = rng.normal(size=(40, DIMS))
+    vectors = unit(centres[rng.integers(0, 40, 2_000)] + 0.3 * rng.normal(size=(2_000, DIMS)))
+    live = {f"s{n}": record(f"s{n}", vectors[2 * n : 2 * n + 2]) for n in range(1_000)}
+    index = rebuilt(live)
+    for n in range(0, 1_000, 3):
+        index.apply(record(f"s{n}", vectors[2 * n : 2 * n + 1], position=2))
+    found = wanted = 0
+    for query in unit(centres[rng.integers(0, 40, 60)] + 0.3 * rng.normal(size=(60, DIMS))):
+        exact = {hit.source_id for hit in index.search(query, 10, exact=True)}
+        found += len(exact & {hit.source_id for hit in index.search(query, 10)})
+        wanted += len(exact)
+    assert found / wanted > 0.95
