@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 
 import click
 
@@ -19,7 +20,7 @@ DEFAULT_STACK_VALUES = {"fleet": "plan", "amiId": "ami-00000000", "zones": '["a"
 class Refusal(click.ClickException):
     """A sentence for the user instead of a traceback."""
 
-    exit_code = USAGE_EXIT_CODE
+    exit_code = USAGE_EXIT_CODE  # also where the group is called from another program
 
 
 @click.group()
@@ -28,15 +29,15 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--vectors", help="How many vectors.")
-@click.option("--dims", help="Dimensions of a vector.")
-@click.option("--queries", help="Peak queries per second.")
+@click.option("--vectors", type=click.IntRange(min=1), help="How many vectors.")
+@click.option("--dims", type=click.IntRange(2, 16_384), help="Dimensions of a vector.")
+@click.option("--queries", type=click.FloatRange(min=0, min_open=True), help="Peak queries per second.  [default: 100]")
 @click.option("--stack", help="Take the numbers of this stack; the other options override them.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of tables.")
-def plan(vectors: str | None, dims: str | None, queries: str | None, stack: str | None, as_json: bool) -> None:
+def plan(vectors: int | None, dims: int | None, queries: float | None, stack: str | None, as_json: bool) -> None:
     """Shards, replicas, instance type, memory and monthly cost."""
     given = {"vectors": vectors, "dims": dims, "peakQueriesPerSecond": queries}
-    made = _plan({key: value for key, value in given.items() if value is not None}, stack)
+    made = _plan({key: str(value) for key, value in given.items() if value is not None}, stack)
     if as_json:
         click.echo(json.dumps(made.to_json(), indent=2))
         return
@@ -47,10 +48,10 @@ def plan(vectors: str | None, dims: str | None, queries: str | None, stack: str 
 
 def _plan(overrides: dict[str, str], stack: str | None) -> Plan:
     try:
-        base = own_values(stack_config(stack)) if stack else _defaults(overrides)
-        if "dims" in overrides and not stack:
-            base["embedding"] = json.dumps({"dims": overrides["dims"]})
-        return plan_for(settings_from({**base, **overrides}))
+        values = (own_values(stack_config(stack)) if stack else _defaults(overrides)) | overrides
+        # The plan is about sizes: other dimensions are planned as if the model gave them.
+        embedding = json.loads(values.get("embedding", "{}")) | {"dims": values.get("dims")}
+        return plan_for(settings_from(values | {"embedding": json.dumps(embedding)}))
     except (ConfigError, PlanError) as error:
         raise Refusal(str(error)) from None
 
@@ -78,5 +79,11 @@ def graph(stack: str) -> None:
 
 
 def main() -> None:
-    """Entry of `python -m infra`."""
-    cli(prog_name="python -m infra")
+    """Entry of `python -m infra`: as click would run it, but for the exit code of usage errors."""
+    try:
+        cli.main(prog_name="python -m infra", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE_EXIT_CODE)
+    except click.Abort:
+        sys.exit(130)

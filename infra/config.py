@@ -43,7 +43,7 @@ class Embedding(_Section):
     """The model that turns text into vectors; it is part of a build's identity."""
 
     model: str = Field(default="wordllama", min_length=1, description="the name of an embedding model")
-    version: str = Field(default="0.4.0", min_length=1, description="that model's version")
+    version: str = Field(default="0.4.0.post1", min_length=1, description="that model's version")
     dims: int = Field(default=256, ge=2, le=16_384, description="the same whole number as dims")
 
 

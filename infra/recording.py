@@ -8,10 +8,11 @@ is refused: a mock that leaves an output out would let the key vanish without a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import importlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ import pulumi
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
-from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.settings import SETTINGS, set_root_resource
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -89,7 +90,8 @@ class _Monitor(MockMonitor):
         self._lock = threading.Lock()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        with _loop_of_this_thread():
+            response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         inputs = _plain(rpc.deserialize_properties(request.object, keep_unknowns=True))
         resource = Registered(
             type=request.type,
@@ -114,6 +116,17 @@ class _Monitor(MockMonitor):
         if request.urn.split("::")[2] == STACK_TYPE:
             self.exported = _plain(rpc.deserialize_properties(request.outputs, keep_unknowns=True))
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _loop_of_this_thread() -> Iterator[None]:
+    """The mock monitor runs in worker threads, gives each an event loop where there is none, and closes none."""
+    asyncio.set_event_loop(loop := asyncio.new_event_loop())
+    try:
+        yield
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
 
 
 def record(
@@ -142,6 +155,7 @@ def _run(program: Callable[[], None], config: Mapping[str, str], monitor: _Monit
         set_root_resource(None)  # type: ignore[arg-type]
         loop.run_until_complete(pulumi.runtime.run_in_stack(program))
     finally:
+        SETTINGS.outputs.clear()  # a failed run leaves tasks of its closed loop, which the next run would await
         loop.close()
         asyncio.set_event_loop(None)
 

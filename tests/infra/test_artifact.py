@@ -1,0 +1,71 @@
+"""The artifact's bytes depend on the sources and on nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from infra.artifact import INFRA_FILES, PROJECT_ROOT, build, sources
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A little project: two modules of the service and the pure ones of infra."""
+    for name in ("service/__init__.py", "service/node/api.py", "service/readme.txt", *INFRA_FILES):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}\n")
+    return tmp_path
+
+
+def names(content: bytes) -> list[str]:
+    return zipfile.ZipFile(io.BytesIO(content)).namelist()
+
+
+def test_it_holds_the_service_and_two_pure_modules(project: Path) -> None:
+    assert names(build(project).content) == [
+        "infra/__init__.py",
+        "infra/sizing.py",
+        "infra/slo.py",
+        "service/__init__.py",
+        "service/node/api.py",
+    ]
+
+
+def test_times_and_modes_of_files_do_not_change_it(project: Path) -> None:
+    before = build(project)
+    for path in project.rglob("*.py"):
+        os.utime(path, (1, 1))
+        path.chmod(0o600)
+    assert build(project).content == before.content
+
+
+def test_a_changed_source_changes_digest_and_key(project: Path) -> None:
+    before = build(project)
+    (project / "service/node/api.py").write_text("# changed\n")
+    after = build(project)
+    assert before.sha256 != after.sha256
+    assert after.key == f"service/{hashlib.sha256(after.content).hexdigest()}.zip"
+
+
+def test_wheels_travel_along_when_there_are_any(project: Path) -> None:
+    (project / "wheels").mkdir()
+    (project / "wheels/hnswlib-0.8.0.whl").write_bytes(b"wheel")
+    assert "wheels/hnswlib-0.8.0.whl" in names(build(project).content)
+
+
+def test_the_modules_of_infra_it_carries_need_nothing_but_themselves(tmp_path: Path) -> None:
+    carried = {name.removesuffix(".py").replace("/", ".") for name in INFRA_FILES}
+    for name in INFRA_FILES:
+        for line in (PROJECT_ROOT / name).read_text().splitlines():
+            if line.startswith(("from infra", "import infra")):
+                assert line.split()[1] in carried
+
+
+def test_the_real_artifact_is_small_enough_to_be_an_inline_object() -> None:
+    assert sources()[0] == "infra/__init__.py"
+    assert len(build().content) < 1_000_000

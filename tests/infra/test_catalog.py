@@ -1,0 +1,42 @@
+"""The catalog agrees with an independent copy of EC2's data."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from infra.catalog import BY_NAME, CATALOG, GIB, INDEXER_TYPE, ROUTER_TYPES, InstanceType, candidates
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    """EC2's DescribeInstanceTypes as moto ships it."""
+    packed = files("moto.ec2.resources").joinpath("instance_types.json.gz").read_bytes()
+    data: dict[str, Any] = json.loads(gzip.decompress(packed))
+    return data
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_cpus_and_memory_are_ec2s(name: str, described: dict[str, Any]) -> None:
+    machine, facts = BY_NAME[name], described[name]
+    assert machine.vcpus == facts["VCpuInfo"]["DefaultVCpus"]
+    assert machine.memory_gib * 1024 == facts["MemoryInfo"]["SizeInMiB"]
+    assert facts["ProcessorInfo"]["SupportedArchitectures"] == ["x86_64"]
+
+
+@pytest.mark.parametrize("machine", CATALOG, ids=lambda machine: machine.name)
+def test_usable_memory_leaves_room_for_the_system(machine: InstanceType) -> None:
+    assert machine.memory_gib * GIB * 0.8 < machine.usable_bytes <= machine.memory_gib * GIB - GIB
+
+
+def test_only_memory_families_are_candidates_unless_named() -> None:
+    assert {machine.name[0] for machine in candidates()} == {"r"}
+    assert [machine.name for machine in candidates(["m7i.large"])] == ["m7i.large"]
+
+
+def test_every_type_the_program_names_is_in_the_catalog() -> None:
+    assert {INDEXER_TYPE, *ROUTER_TYPES} <= BY_NAME.keys()

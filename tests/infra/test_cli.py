@@ -1,0 +1,91 @@
+"""`python -m infra plan` and its refusals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from infra.cli import main
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line as `python -m infra` does; exit code and all that it printed."""
+
+    def run_it(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["infra", *arguments])
+        try:
+            main()
+            code = 0
+        except SystemExit as left:
+            code = int(left.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return run_it
+
+
+def test_json_carries_the_formulas_three_steps(run: Run) -> None:
+    code, output = run("plan", "--vectors", "1000000", "--dims", "1536", "--queries", "300", "--json")
+    assert code == 0
+    assert json.loads(output)["ram"] == {
+        "floor_bytes": 6_144_000_000,
+        "index_bytes": 12_288_000_000,
+        "recommended_bytes": 18_432_000_000,
+    }
+
+
+def test_the_table_shows_steps_terms_fleet_and_cost(run: Run) -> None:
+    code, output = run("plan", "--vectors", "1000000", "--dims", "1536")
+    assert code == 0
+    for text in ("6,144,000,000", "12,288,000,000", "18,432,000,000", "switch", "r6i.xlarge", "total"):
+        assert text in output
+
+
+def test_a_stacks_numbers_can_be_overridden(run: Run) -> None:
+    _, plain = run("plan", "--stack", "rehearsal", "--json")
+    _, larger = run("plan", "--stack", "rehearsal", "--vectors", "90000000", "--json")
+    assert json.loads(plain)["shards"] == 2
+    assert json.loads(larger)["shards"] == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--vectors", "-5", "--dims", "8"], "'--vectors': -5 is not in the range x>=1"),
+        (["--vectors", "5", "--dims", "many"], "'--dims': 'many' is not a valid integer range"),
+        (["--vectors", "5"], "Give --dims, or --stack NAME"),
+        (["--stack", "moon"], "There is no stack 'moon'"),
+        (["--vectors", "5", "--dims", "8", "--queries", "1e9"], "No instance type of"),
+    ],
+)
+def test_a_refusal_is_a_sentence_with_the_code_of_usage_errors(run: Run, arguments: list[str], sentence: str) -> None:
+    code, output = run("plan", *arguments)
+    assert code == 64
+    assert sentence in output
+    assert "Traceback" not in output
+
+
+def test_an_unknown_option_is_a_usage_error_too(run: Run) -> None:
+    assert run("plan", "--vektors", "5")[0] == 64
+
+
+def test_graph_prints_what_the_engine_sees(run: Run) -> None:
+    code, output = run("graph", "--stack", "rehearsal")
+    rows = json.loads(output)
+    assert code == 0
+    assert all(row.keys() == {"type", "name", "inputs"} for row in rows)
+    assert {"httpTokens": "required"}.items() <= next(
+        row["inputs"]["metadataOptions"] for row in rows if row["type"].endswith(":LaunchTemplate")
+    ).items()
+
+
+def test_other_dimensions_of_a_stack_are_planned_as_if_its_model_gave_them(run: Run) -> None:
+    code, output = run("plan", "--stack", "rehearsal", "--dims", "1536", "--json")
+    assert code == 0
+    assert json.loads(output)["ram"]["floor_bytes"] == 60_000 * 1536 * 4

@@ -1,0 +1,129 @@
+"""Every refusal says which key, what was given, what is allowed and what to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra.config import ConfigError, Settings, settings_from
+
+GOOD = {
+    "fleet": "main",
+    "vectors": "1000000",
+    "dims": "256",
+    "peakQueriesPerSecond": "100",
+    "zones": json.dumps(["us-east-1a", "us-east-1b", "us-east-1c"]),
+    "amiId": "ami-0123456789abcdef0",
+}
+
+
+def given(**values: object) -> dict[str, str]:
+    return GOOD | {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def refusal(**values: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        settings_from(given(**values))
+    return str(caught.value)
+
+
+def test_the_smallest_configuration_has_safe_defaults() -> None:
+    settings = settings_from(GOOD)
+    assert settings.data_protection
+    assert settings.internal
+    assert settings.minimum_replicas == 2
+    assert settings.allowed_clients == (settings.vpc_cidr,)
+    assert settings.slot == "blue"
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = settings_from(GOOD)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.vectors = 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("vectors", "0", "a whole number from 1"),
+        ("vectors", "many", "a whole number from 1"),
+        ("dims", "1", "a whole number from 2 to 16384"),
+        ("peakQueriesPerSecond", "-1", "queries per second above 0"),
+        ("fleet", "Main_Fleet", "lower-case letters"),
+        ("fleet", "a" * 21, "2 to 20 lower-case letters"),
+        ("zones", ["us-east-1a"], "2 to 6 different Availability Zones"),
+        ("zones", ["us-east-1a", "us-east-1a"], "each once"),
+        ("vpcCidr", "10.0.0.0/8", "from /16 to /24"),
+        ("vpcCidr", "10.0.0.1/16", "from /16 to /24"),
+        ("vpcCidr", "home", "from /16 to /24"),
+        ("clientCidrs", ["10.0.0.1/8"], "IPv4 networks such as"),
+        ("listenerPort", "70000", "a port from 1 to 65535"),
+        ("amiId", "al2023", "Amazon Linux 2023"),
+        ("instanceTypes", ["r99.large"], "types of the catalog"),
+        ("minimumReplicas", "4", "at most 3, one replica of a shard per zone"),
+        ("minimumReplicas", "1", "a whole number from 2"),
+        ("slot", "red", "blue or green"),
+        ("weights", {"blue": 0, "green": 0}, "or nobody serves"),
+        ("alarmPeriodSeconds", "45", "10, 30, or a multiple of 60"),
+        ("dataProtection", "perhaps", "true or false"),
+        ("certificateArn", "cert", "the ARN of an ACM certificate"),
+    ],
+)
+def test_an_impossible_value_is_refused_with_a_sentence(key: str, value: object, allowed: str) -> None:
+    sentence = refusal(**{key: value})
+    shown = json.dumps(value, ensure_ascii=False)
+    assert sentence.startswith(f"Configuration key vectorfleet:{key}")
+    assert shown.strip('"[]') in sentence
+    assert allowed in sentence
+    assert f"pulumi config set --path vectorfleet:{key}" in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "path", "allowed"),
+    [
+        ("embedding", {"dims": 384}, "embedding.dims", "the same as dims, 256"),
+        ("chunking", {"size": 100, "overlap": 100}, "chunking.overlap", "less than chunking.size, 100"),
+        ("index", {"type": "ivf"}, "index.type", "hnsw"),
+        ("index", {"m": 2}, "index.m", "a whole number from 4 to 64"),
+        ("healthCheck", {"intervalSeconds": 5, "timeoutSeconds": 5}, "healthCheck.timeoutSeconds", "less than"),
+        ("objectives", {"recoveryTimeSeconds": 0}, "objectives.recoveryTimeSeconds", "from 10 to 86400"),
+        ("capacityPerReplica", {"vcpus": 2}, "capacityPerReplica.queriesPerSecond", "above 0"),
+    ],
+)
+def test_a_nested_value_is_refused_by_its_path(section: str, value: dict[str, object], path: str, allowed: str) -> None:
+    sentence = refusal(**{section: value})
+    assert f"vectorfleet:{path} is" in sentence
+    assert allowed in sentence
+
+
+def test_a_misspelt_key_is_refused_with_the_likely_one() -> None:
+    assert "vectorfleet:vektors is unknown. Did you mean vectors?" in refusal(vektors="1")
+
+
+def test_a_misspelt_nested_key_is_refused_too() -> None:
+    assert "vectorfleet:index.efSerch is unknown. Did you mean efSearch?" in refusal(index={"efSerch": 10})
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"vectorfleet:fleet is missing; allowed: 2 to 20"):
+        settings_from({key: value for key, value in GOOD.items() if key != "fleet"})
+
+
+def test_every_finding_of_the_single_values_is_told_at_once() -> None:
+    assert len(refusal(vectors="0", dims="0").splitlines()) == 2
+
+
+def test_every_key_says_what_it_allows() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_broken_json_is_shown_as_given() -> None:
+    assert '{\\"m\\": ' in refusal(index='{"m": ')
+
+
+@pytest.mark.parametrize("cidr", ["10.64.0.0/16", "10.64.0.0/24", "127.64.0.0/16"])
+def test_private_and_public_subnets_do_not_overlap(cidr: str) -> None:
+    private, public = settings_from(given(vpcCidr=cidr)).subnet_cidrs
+    assert len({*private, *public}) == 6

@@ -1,0 +1,149 @@
+"""Shards, replicas and instance type, for any workload."""
+
+from __future__ import annotations
+
+import doctest
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from infra import plan as plan_module
+from infra.catalog import BY_NAME, CATALOG, candidates
+from infra.plan import (
+    Plan,
+    PlanError,
+    Workload,
+    make_plan,
+    place,
+    replicas_needed,
+    router_zones,
+    routers_needed,
+    shard_bytes,
+)
+from infra.sizing import MAX_VECTORS_PER_SHARD, ram
+from tests.infra.workloads import SMALL, ZONES
+
+workloads = st.builds(
+    Workload,
+    vectors=st.integers(1, 2_000_000_000),
+    dims=st.integers(2, 4096),
+    peak_queries_per_second=st.floats(0.1, 5000),
+    zones=st.sampled_from([ZONES[:2], ZONES, (*ZONES, "us-east-1d")]),
+    recovery_time_seconds=st.just(86_400),
+    m=st.integers(4, 64),
+    chunk_bytes=st.integers(50, 2000),
+    replica_queries_per_second=st.floats(50, 1000),
+    replica_vcpus=st.integers(2, 4),
+    minimum_shards=st.integers(1, 8),
+    minimum_replicas=st.just(2),
+)
+
+
+def planned(workload: Workload) -> Plan:
+    try:
+        return make_plan(workload, CATALOG)
+    except PlanError:
+        assume(False)
+        raise
+
+
+def test_the_worked_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(plan_module).failed == 0
+
+
+@given(workloads)
+def test_no_shard_is_larger_than_the_usable_memory_of_its_machine(workload: Workload) -> None:
+    plan = planned(workload)
+    machine = BY_NAME[plan.instance_type]
+    vectors = -(-workload.vectors // plan.shards)
+    assert ram(vectors=vectors, dims=workload.dims).recommended_bytes <= plan.shard_bytes
+    assert plan.shard_bytes <= plan.usable_bytes == machine.usable_bytes < machine.memory_gib * 2**30
+
+
+@given(workloads)
+def test_no_shard_has_more_vectors_than_a_rebuild_can_bear(workload: Workload) -> None:
+    assert -(-workload.vectors // planned(workload).shards) <= MAX_VECTORS_PER_SHARD
+
+
+@given(workloads)
+def test_two_replicas_of_a_shard_never_share_a_zone(workload: Workload) -> None:
+    plan = planned(workload)
+    for shard in range(min(plan.shards, 20)):
+        zones = [placement.zone for placement in plan.placements if placement.shard == shard]
+        assert len(zones) == len(set(zones)) == plan.replicas >= 2
+        assert set(zones) <= set(workload.zones)
+
+
+@given(workloads)
+def test_the_peak_fits_with_any_one_zone_lost(workload: Workload) -> None:
+    plan = planned(workload)
+    capacity = workload.replica_queries_per_second * BY_NAME[plan.instance_type].vcpus / workload.replica_vcpus
+    assert (plan.replicas - 1) * capacity >= workload.peak_queries_per_second * (1 - 1e-9)
+
+
+@given(workloads, st.integers(1, 1_000_000_000))
+def test_more_vectors_never_cost_less(workload: Workload, more: int) -> None:
+    def cells_usd(plan: Plan) -> float:
+        return plan.shards * plan.replicas * BY_NAME[plan.instance_type].usd_per_hour
+
+    larger = planned(replace(workload, vectors=workload.vectors + more))
+    assert cells_usd(planned(workload)) <= cells_usd(larger)
+
+
+@given(workloads, st.integers(1, 64))
+def test_more_shards_never_make_a_shard_larger(workload: Workload, shards: int) -> None:
+    assert shard_bytes(workload, shards + 1) <= shard_bytes(workload, shards)
+
+
+@given(st.floats(0.1, 1e5), st.floats(1, 1e4), st.integers(2, 6), st.integers(2, 50))
+def test_routers_outside_the_fullest_zone_carry_the_peak(
+    peak: float, capacity: float, zones: int, minimum: int
+) -> None:
+    count = routers_needed(peak=peak, capacity=capacity, zones=zones, minimum=minimum)
+    spread = router_zones(count, [str(zone) for zone in range(zones)])
+    fullest = max(spread.count(zone) for zone in set(spread))
+    assert count >= minimum
+    assert (count - fullest) * capacity >= peak * (1 - 1e-9)
+
+
+@given(st.integers(1, 40), st.integers(2, 3))
+def test_zones_fill_evenly(shards: int, replicas: int) -> None:
+    cells = [placement.zone for placement in place(shards, replicas, ZONES)]
+    counts = [cells.count(zone) for zone in ZONES]
+    assert max(counts) - min(counts) <= 2
+
+
+def test_a_lone_replica_is_never_planned() -> None:
+    assert replicas_needed(peak=0.1, capacity=1000, minimum=2) == 2
+
+
+def test_the_cheapest_fitting_machine_is_chosen() -> None:
+    plan = make_plan(SMALL, candidates())
+    assert (plan.shards, plan.replicas, plan.instance_type) == (1, 2, "r6i.xlarge")
+
+
+def test_a_rate_that_no_machine_carries_is_refused_with_the_way_out() -> None:
+    with pytest.raises(PlanError, match=r"at most 3 replicas fit.*Allow larger types"):
+        make_plan(replace(SMALL, peak_queries_per_second=1000), candidates(["r6i.large"]))
+
+
+def test_rows_too_large_for_any_machine_are_refused_not_looped_over() -> None:
+    with pytest.raises(PlanError, match="No instance type"):
+        make_plan(replace(SMALL, chunk_bytes=10**12), candidates(["r6i.large"]))
+
+
+def test_a_recovery_time_that_no_disk_can_meet_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"gp3 gives at most 1000.*minimumShards"):
+        make_plan(replace(SMALL, recovery_time_seconds=20), candidates())
+
+
+def test_json_has_the_keys_of_the_contract() -> None:
+    plain = make_plan(SMALL, candidates()).to_json()
+    assert plain["ram"] == {
+        "floor_bytes": 6_144_000_000,
+        "index_bytes": 12_288_000_000,
+        "recommended_bytes": 18_432_000_000,
+    }
+    assert {"shards", "replicas", "instance_type", "measured", "note"} <= plain.keys()

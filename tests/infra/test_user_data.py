@@ -1,0 +1,87 @@
+"""User data is a thin bootstrap and a role manifest, and fits EC2."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from infra.user_data import BOOTSTRAP_PATH, BOOTSTRAP_SOURCE, ROLE_PATH, Role, encode, manifest, render
+
+NODE = Role("node", "main", "blue", "us-east-1", "/vectorfleet/main", shard=0, replica="a")
+ROUTER = Role("router", "main", "blue", "us-east-1", "/vectorfleet/main")
+ARTIFACT = {"bucket": "code", "key": "service/abc.zip", "sha256": "abc"}
+
+
+def test_a_nodes_manifest_is_the_contracts() -> None:
+    assert manifest(NODE, **ARTIFACT) == {
+        "artifact": ARTIFACT,
+        "argv": ["python", "-m", "service", "node"],
+        "environment": {
+            "VECTORFLEET_FLEET": "main",
+            "VECTORFLEET_ROLE": "node",
+            "VECTORFLEET_SLOT": "blue",
+            "VECTORFLEET_SHARD": "0",
+            "VECTORFLEET_REPLICA": "a",
+            "VECTORFLEET_PARAMETERS": "/vectorfleet/main",
+            "VECTORFLEET_PORT": "8080",
+            "AWS_REGION": "us-east-1",
+        },
+    }
+
+
+def test_a_router_belongs_to_no_shard() -> None:
+    assert not {"VECTORFLEET_SHARD", "VECTORFLEET_REPLICA"} & ROUTER.environment().keys()
+    assert not {"vectorfleet:shard", "vectorfleet:replica"} & ROUTER.tags().keys()
+
+
+def test_tags_are_what_discovery_reads() -> None:
+    assert NODE.tags() == {
+        "Name": "main-blue-node-0-a",
+        "vectorfleet:fleet": "main",
+        "vectorfleet:role": "node",
+        "vectorfleet:slot": "blue",
+        "vectorfleet:shard": "0",
+        "vectorfleet:replica": "a",
+    }
+
+
+def test_cloud_init_finds_its_mark_and_json_below_it() -> None:
+    text = base64.b64decode(encode(NODE, **ARTIFACT)).decode()
+    first, rest = text.split("\n", 1)
+    config = json.loads(rest)
+    files = {entry["path"]: entry for entry in config["write_files"]}
+    assert first == "#cloud-config"
+    assert json.loads(files[ROLE_PATH]["content"]) == manifest(NODE, **ARTIFACT)
+    assert files[ROLE_PATH]["permissions"] == "0644"
+    assert files[BOOTSTRAP_PATH]["permissions"] == "0755"
+    assert files[BOOTSTRAP_PATH]["content"].startswith("#!/bin/bash\n")
+    assert config["runcmd"] == [[BOOTSTRAP_PATH]]
+
+
+def test_what_ec2_would_refuse_is_refused_here() -> None:
+    with pytest.raises(ValueError, match="EC2 takes 16384"):
+        render(manifest(NODE, **ARTIFACT), "#" * 20_000)
+
+
+def test_the_bootstrap_checks_before_it_unpacks() -> None:
+    script = BOOTSTRAP_SOURCE.read_text()
+    assert script.index("sha256sum --check") < script.index("zipfile -e")
+    assert "set -euo pipefail" in script
+    for line in ("Restart=always", "RestartSec=1", "StartLimitBurst=", "LimitNOFILE=", "MemoryMax="):
+        assert line in script
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_the_bootstrap_is_valid_bash() -> None:
+    checked = subprocess.run(["bash", "-n", str(BOOTSTRAP_SOURCE)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_has_nothing_to_say() -> None:
+    checked = subprocess.run(["shellcheck", str(BOOTSTRAP_SOURCE)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout

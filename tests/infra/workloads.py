@@ -1,0 +1,18 @@
+"""A workload that tests start from."""
+
+from __future__ import annotations
+
+from infra.plan import Workload
+
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+SMALL = Workload(
+    vectors=1_000_000,
+    dims=1536,
+    peak_queries_per_second=100,
+    zones=ZONES,
+    recovery_time_seconds=900,
+    m=16,
+    chunk_bytes=330,
+    replica_queries_per_second=200,
+    replica_vcpus=2,
+)
