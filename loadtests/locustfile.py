@@ -8,6 +8,7 @@ for.
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,10 @@ def set_up(environment: Environment, **_: Any) -> None:
         print(problem, file=sys.stderr)
         sys.exit(64)
     if not isinstance(environment.runner, WorkerRunner):
-        environment.vectorfleet_conductor = Conductor(environment)
+        environment.vectorfleet_conductor = conductor = Conductor(environment)
+        if environment.parsed_options.headless:
+            # Locust listens for SIGTERM only after a shape has ended, so a run would die without a verdict.
+            gevent.signal_handler(signal.SIGTERM, conductor.stop)
 
 
 def begin(environment: Environment, **_: Any) -> None:

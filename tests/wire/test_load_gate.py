@@ -1,0 +1,197 @@
+"""The gate against a real server on loopback: what is right passes, what is broken fails, what is unsound is void."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests.evidence import read_run
+from loadtests.gate import Verdict
+from loadtests.queries import Query, QuerySet, save_queries
+from loadtests.run import PROJECT, GateResult, Plan, Progress, gate_runs, rejudge
+from loadtests.settings import Load, Settings
+from tests.wire.fleet import eventually
+from tests.wire.search_server import SearchServer, serving
+
+TRUTH = {f"question {q}": tuple(f"aws/{q}/{place}" for place in range(10)) for q in range(20)}
+LOAD = Load(rate=100.0, warmup_seconds=0.5, window_seconds=4.0, timeout_seconds=4.0, null_rate=10.0)
+
+
+def exact(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
+    """The truth, with the newest document that was written among the first when there is one."""
+    ids = [*TRUTH[body["text"]][:3], *written[-1:], *TRUTH[body["text"]][3:]]
+    return {"hits": [{"source_id": source_id} for source_id in ids[: body["k"]]], "partial": False}
+
+
+def wrong(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
+    """Two of ten documents are not the right ones: fast, plausible, and wrong."""
+    answer = exact(body, written)
+    answer["hits"][3:5] = [{"source_id": "aws/wrong/1"}, {"source_id": "aws/wrong/2"}]
+    return answer
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """A load that asks questions with a known truth."""
+    queries = QuerySet(tuple(Query(text, truth) for text, truth in TRUTH.items()), 10, "aws/")
+    save_queries(tmp_path / "queries.jsonl", queries)
+    return replace(LOAD, queries=str(tmp_path / "queries.jsonl"))
+
+
+def gate(endpoint: str, load: Load, folder: Path, runs: int = 1) -> GateResult:
+    result = gate_runs(Plan(endpoint, Settings(load=load), runs), folder)
+    assert rejudge(folder).judgement == result.judgement
+    return result
+
+
+def test_healthy_service_passes_while_documents_arrive(load: Load, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    registered: list[Any] = []
+    server = SearchServer(exact)
+    with serving(server) as endpoint:
+        plan = Plan(endpoint, Settings(load=replace(load, writes_per_second=20.0)))
+        folder = tmp_path / "gate"
+        look = threading.Thread(target=lambda: registered.append(_registered_at_first_search(server, folder)))
+        look.start()
+        result = gate_runs(replace(plan, runs=2), folder, seen.append)
+        look.join()
+    assert result.judgement.verdict == Verdict.PASS, result.judgement.sentences
+    assert registered[0]["registered"]["settings"]["rate"] == 100.0
+    assert registered[0]["judged"] is None
+    assert [run.seed for run in result.runs] == [1, 2]
+    assert all(run.recall == 1.0 and run.judged == run.arrivals for run in result.runs)
+    assert sum(run.documents_written for run in result.runs) == len(server.written)
+    assert server.written[:2] == ["load/1/0", "load/1/1"]
+    assert [report.run for report in seen] == sorted(report.run for report in seen)
+    assert max(report.searches for report in seen) > 200
+    assert json.loads((folder / "gate.json").read_text())["judged"]["verdict"] == "PASS"
+
+
+def _registered_at_first_search(server: SearchServer, folder: Path) -> Any:
+    assert server.first_search.wait(timeout=20)
+    return json.loads((folder / "gate.json").read_text())
+
+
+def test_freeze_fails_and_is_not_void(load: Load, tmp_path: Path) -> None:
+    """The burst of answers after a freeze makes the generator late as well; the failure stands without that."""
+    with serving(SearchServer(exact, freeze_at=100, freeze_seconds=3.0)) as endpoint:
+        result = gate(endpoint, replace(load, flight_cap=400), tmp_path / "gate")
+    (run,) = result.runs
+    assert result.judgement.verdict == Verdict.FAIL, result.judgement.sentences
+    assert run.unsent == 0
+    assert run.arrivals == run.planned
+    assert run.slow > 200
+    assert run.p95_ms is not None
+    assert run.p95_ms > 2000
+
+
+def test_arrivals_beyond_the_cap_are_unsent_and_slow(load: Load, tmp_path: Path) -> None:
+    with serving(SearchServer(exact, freeze_at=100, freeze_seconds=3.0)) as endpoint:
+        result = gate(endpoint, replace(load, flight_cap=20), tmp_path / "gate")
+    (run,) = result.runs
+    assert run.arrivals == run.planned
+    assert run.unsent > 150
+    assert run.slow >= run.unsent
+    assert result.judgement.verdict == Verdict.FAIL
+
+
+def test_wrong_answers_fail_on_recall_alone(load: Load, tmp_path: Path) -> None:
+    with serving(SearchServer(wrong)) as endpoint:
+        result = gate(endpoint, load, tmp_path / "gate")
+    states = {condition.name: condition.state for condition in result.judgement.conditions}
+    assert result.judgement.verdict == Verdict.FAIL
+    assert states == {"latency": "holds", "errors": "holds", "recall": "broken"}
+    assert result.runs[0].recall == pytest.approx(0.8)
+
+
+def test_dead_server_fails(load: Load, tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        result = gate(f"http://127.0.0.1:{nobody.getsockname()[1]}", load, tmp_path / "gate")
+    (run,) = result.runs
+    assert result.judgement.verdict == Verdict.FAIL
+    assert run.failed == run.arrivals == run.planned
+
+
+@pytest.fixture
+def locust_by_hand(tmp_path: Path) -> Iterator[Any]:
+    """Starts the locustfile as a person would, from another folder; ends what a failed test left running."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(endpoint: str, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "locust", "-f", str(PROJECT / "loadtests" / "locustfile.py"), "--headless"]
+        command += ["--only-summary", "--skip-log-setup", "--host", endpoint, *options]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_killed_worker_makes_the_run_void(load: Load, tmp_path: Path, locust_by_hand: Any) -> None:
+    """Locust itself would end with 0."""
+    port = _free_port()
+    workers = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
+    with serving(server := SearchServer(exact)) as endpoint:
+        options = [*workers, "--window-seconds=7", "--warmup-seconds=0.5", "--rate=60", f"--queries={load.queries}"]
+        process = locust_by_hand(endpoint, *options, "--evidence=run")
+        eventually(lambda: server.searches > 60)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        told, _ = process.communicate(timeout=30)
+    assert process.returncode == int(Verdict.VOID), told
+    assert "1 of 2 workers of the generator did not work to the end" in told
+    run = read_run(tmp_path / "run")
+    assert 0 < len(run.arrivals) < 7.5 * 60
+
+
+def test_exit_code_by_hand_is_the_verdict_and_questions_are_built_in(tmp_path: Path, locust_by_hand: Any) -> None:
+    def answer(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
+        return {"hits": [{"source_id": "anything"}]}
+
+    with serving(SearchServer(answer)) as endpoint:
+        options = ["--rate=100", "--window-seconds=4", "--warmup-seconds=0.2"]
+        process = locust_by_hand(endpoint, *options)
+        told, _ = process.communicate(timeout=30)
+    assert process.returncode == int(Verdict.PASS), told
+    assert "recall of timed answers" in told
+    (folder,) = (tmp_path / ".rehearsal" / "load").iterdir()
+    assert json.loads((folder / "verdict.json").read_text())["verdict"] == "PASS"
+
+
+def test_run_that_is_interrupted_is_void(tmp_path: Path, locust_by_hand: Any) -> None:
+    with serving(server := SearchServer(lambda body, written: {"hits": []})) as endpoint:
+        process = locust_by_hand(endpoint, "--rate=100", "--window-seconds=60", "--evidence=run")
+        eventually(lambda: server.searches > 50)
+        process.terminate()
+        process.communicate(timeout=15)
+    assert process.returncode == int(Verdict.VOID)
+
+
+def test_setting_that_cannot_be_ends_with_64(tmp_path: Path, locust_by_hand: Any) -> None:
+    process = locust_by_hand("http://127.0.0.1:9", "--rate=0")
+    process.communicate(timeout=15)
+    assert process.returncode == 64
+
+
+def _free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
