@@ -15,6 +15,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 CONNECT_TIMEOUT_SECONDS = 2.0
+POOL_SIZE = 256  # as many as an observer has in flight
 
 SearchOutcome = Literal["right", "partial", "wrong", "failed"]
 WriteOutcome = Literal["acknowledged", "failed", "unknown"]
@@ -55,7 +56,7 @@ class Exchange:
     def __init__(self, endpoint: str, timeout_seconds: float) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds), read=timeout_seconds)
-        self._pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
+        self._pool = urllib3.PoolManager(retries=False, maxsize=POOL_SIZE, headers={"Connection": "close"})
 
     def search(self, text: str, wanted: str, min_position: int | None = None) -> Searched:
         """Ask a text; right means complete, and the wanted source_id is the first hit."""

@@ -19,8 +19,8 @@ from typing import Any
 
 import boto3
 
-FLAWS = ("none", "lose", "resurrect", "stale", "phantom")
-FLAW_COUNT = 3
+FLAWS = ("none", "lose", "resurrect", "stale", "phantom", "answers")
+FLAW_COUNT = 1  # in each shard
 Document = dict[str, Any]
 
 
@@ -67,6 +67,8 @@ def flawed(entries: list[tuple[int, int, Document]], flaw: str) -> list[tuple[in
     if flaw == "phantom":
         position, item, document = entries[created[-1]]
         entries[created[-1]] = (position, item, document | {"text": "words that nobody wrote"})
+    if flaw == "answers":
+        drop = [index for index, (_, _, document) in enumerate(entries) if document["source_id"].startswith("aws/")]
     return [entry for index, entry in enumerate(entries) if index not in drop]
 
 
@@ -151,10 +153,11 @@ class Fleet:
 class FollowsEc2(threading.Thread):
     """Loses and restores shards as their instances end and start."""
 
-    def __init__(self, fleet: Fleet, endpoint: str, boot_seconds: float) -> None:
+    def __init__(self, fleet: Fleet, endpoint: str, name: str, boot_seconds: float) -> None:
         super().__init__(daemon=True)
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
         self.fleet = fleet
+        self.of_fleet = name
         self.ec2: Any = boto3.client("ec2", endpoint_url=endpoint, **keys)
         self.boot_seconds = boot_seconds
         self.seen: dict[str, float] = {}
@@ -166,7 +169,7 @@ class FollowsEc2(threading.Thread):
             time.sleep(0.1)
 
     def look(self, boot_seconds: float) -> None:
-        pages = self.ec2.describe_instances(Filters=[{"Name": "tag:vectorfleet:role", "Values": ["node"]}])
+        pages = self.ec2.describe_instances(Filters=[{"Name": "tag:vectorfleet:fleet", "Values": [self.of_fleet]}])
         found = [i for reservation in pages["Reservations"] for i in reservation["Instances"]]
         for shard in range(self.fleet.shards):
             self.look_at_shard(shard, [i for i in found if self.tag(i, "shard") == str(shard)], boot_seconds)
@@ -174,7 +177,8 @@ class FollowsEc2(threading.Thread):
     def look_at_shard(self, shard: int, found: list[Any], boot_seconds: float) -> None:
         alive = [i for i in found if i["State"]["Name"] == "running"]
         for instance in alive:
-            self.seen.setdefault(instance["InstanceId"], time.monotonic())
+            # What runs at the first look has booted long ago.
+            self.seen.setdefault(instance["InstanceId"], time.monotonic() if boot_seconds else 0.0)
         ready = [i for i in alive if time.monotonic() - self.seen[i["InstanceId"]] >= boot_seconds]
         with self.fleet.lock:
             if not ready:
@@ -239,6 +243,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--flaw", choices=FLAWS, default="none")
     parser.add_argument("--aws")
+    parser.add_argument("--fleet", default="fake")
     parser.add_argument("--boot", type=float, default=2.0)
     options = parser.parse_args()
     fleet = Fleet(Log(options.log), options.shards, options.flaw)
@@ -246,7 +251,7 @@ def main() -> None:
         fleet.restore(shard, "none" if options.aws else options.flaw)
         fleet.instances[shard] = [{"instance": f"i-{shard}", "zone": "a", "replica": "a", "ready": True, "position": 1}]
     if options.aws:
-        FollowsEc2(fleet, options.aws, options.boot).start()
+        FollowsEc2(fleet, options.aws, options.fleet, options.boot).start()
     Handler.fleet = fleet
     Server(("127.0.0.1", options.port), Handler).serve_forever()
 

@@ -1,0 +1,297 @@
+"""The observer against a real small service that is killed, hangs, and restores wrongly."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runbooks.drills.audit import Audited, AuditError, audit_ledger
+from runbooks.drills.evidence import canaries
+from runbooks.drills.measure import Marks, Yardstick, measure
+from runbooks.exchange import Exchange
+from runbooks.ledger import Ledger, LedgerWriter, read_ledger
+from runbooks.observer import Observer, ObserverError, ObserverSettings, sweep
+from runbooks.probe import probe
+from service.client import Client
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = ROOT / "tests/runbooks/fake_fleet.py"
+INTERVAL = 0.05
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+class FakeFleet:
+    """The fake as a process on a fixed port, over one log file."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "log.jsonl"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, flaw: str = "none") -> None:
+        command = [sys.executable, str(FAKE), "--port", str(self.port), "--log", str(self.log), "--flaw", flaw]
+        self.process = subprocess.Popen(command)
+        until(self.answers)
+
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def hang(self, on: bool) -> None:
+        body = json.dumps({"hang": on}).encode()
+        with urllib.request.urlopen(f"{self.endpoint}/_fake/hang", data=body, timeout=5) as reply:
+            reply.read()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[FakeFleet]:
+    fake = FakeFleet(tmp_path)
+    fake.start()
+    yield fake
+    fake.kill()
+
+
+class Observation:
+    """An observer in a thread of the test, over a ledger that can be read at any time."""
+
+    def __init__(self, endpoint: str, path: Path) -> None:
+        self.path = path
+        self.stop = threading.Event()
+        self._writer = LedgerWriter(path)
+        settings = ObserverSettings(endpoint, INTERVAL, timeout_seconds=1.0, max_seconds=60.0)
+        self._observer = Observer(settings, self._writer, "test")
+        self._thread = threading.Thread(target=self._observer.run, args=[self.stop])
+        self._thread.start()
+
+    @property
+    def ledger(self) -> Ledger:
+        ledger = read_ledger(self.path)
+        assert ledger is not None
+        return ledger
+
+    def await_canaries(self, count: int) -> None:
+        goal = len(self.ledger.canaries) + count if self.path.stat().st_size else count
+        until(lambda: len(self.ledger.canaries) >= goal)
+
+    def end(self) -> Ledger:
+        self.stop.set()
+        self._thread.join(timeout=20)
+        assert not self._thread.is_alive()
+        self._writer.close()
+        return self.ledger
+
+
+@pytest.fixture
+def observation(fleet: FakeFleet, tmp_path: Path) -> Iterator[Observation]:
+    observed = Observation(fleet.endpoint, tmp_path / "ledger.jsonl")
+    until(lambda: observed.path.stat().st_size > 0 and observed.ledger.ready is not None)
+    yield observed
+    observed.end()
+
+
+def audited(fleet: FakeFleet, ledger: Ledger) -> Audited:
+    return audit_ledger(Client(fleet.endpoint, timeout_seconds=5), ledger, t0=time.monotonic(), within_seconds=10)
+
+
+def test_a_healthy_service_gives_good_canaries_and_keeps_every_write(
+    fleet: FakeFleet, observation: Observation
+) -> None:
+    observation.await_canaries(60)
+    ledger = observation.end()
+    assert {canary.result for canary in canaries(ledger.canaries)} == {"good"}
+    assert {operation.kind for operation in ledger.writes} == {"upsert", "delete"}
+    found = audited(fleet, ledger)
+    assert found.losses.none
+    assert found.losses.kept == len(ledger.writes)
+    assert found.agree
+    assert ledger.reason == "told to stop"
+
+
+@pytest.mark.parametrize(
+    ("flaw", "counts"),
+    [
+        ("none", {}),
+        ("lose", {"lost": 1}),
+        ("stale", {"stale": 1}),
+        ("resurrect", {"resurrected": 1}),
+        ("phantom", {"phantom": 1, "lost": 1}),
+    ],
+)
+def test_what_a_restore_forgets_or_invents_is_named(
+    fleet: FakeFleet, observation: Observation, flaw: str, counts: dict[str, int]
+) -> None:
+    # The random plan needs a while to have three of each; it has its own seed, so it does every time.
+    observation.await_canaries(120)
+    fleet.kill()
+    observation.await_canaries(10)
+    # The log keeps all: a write whose reply was cut off may be there or not, both are legal.
+    ledger = observation.end()
+    fleet.start(flaw)
+    found = audited(fleet, ledger).losses
+    bad = {"lost": found.lost, "stale": found.stale, "resurrected": found.resurrected, "phantom": found.phantom}
+    per_shard = {name: count * 2 for name, count in counts.items()}
+    assert {name: count for name, count in bad.items() if count} == per_shard
+    assert found.none == (not counts)
+
+
+def test_an_outage_is_timed_by_the_canaries(fleet: FakeFleet, observation: Observation) -> None:
+    observation.await_canaries(20)
+    killed = time.monotonic()
+    fleet.kill()
+    observation.await_canaries(20)
+    fleet.start()
+    back = time.monotonic()
+    observation.await_canaries(60)
+    ledger = observation.end()
+    found = measure(canaries(ledger.canaries), Marks(injected=killed), Yardstick(1.0, INTERVAL, slow_seconds=1.0))
+    assert found.t0 is not None
+    assert found.t5 is not None
+    assert killed <= found.t0 <= killed + 3 * INTERVAL
+    # Searches of a dead loopback port fail at once: the first good one is due about when the port is back.
+    assert abs(found.t5 - back) < 1.0
+    assert audited(fleet, ledger).losses.none
+
+
+def test_a_hanging_service_delays_no_due_instant(fleet: FakeFleet, observation: Observation) -> None:
+    observation.await_canaries(10)
+    fleet.hang(True)
+    observation.await_canaries(80)
+    fleet.hang(False)
+    ledger = observation.end()
+    dues = sorted({canary.due for canary in ledger.canaries})
+    gaps = [after - before for before, after in itertools.pairwise(dues)]
+    assert max(gaps) == pytest.approx(INTERVAL, abs=1e-5)
+    hung = [operation for operation in ledger.writes if operation.outcome == "unknown"]
+    assert hung
+    assert audited(fleet, ledger).losses.none
+
+
+def test_an_unknown_write_is_not_touched_again(fleet: FakeFleet, observation: Observation) -> None:
+    observation.await_canaries(20)
+    fleet.hang(True)
+    observation.await_canaries(40)
+    fleet.hang(False)
+    observation.await_canaries(80)
+    ledger = observation.end()
+    last: dict[str, int] = {}
+    for operation in ledger.writes:
+        last[operation.source_id] = operation.number
+    assert all(last[o.source_id] == o.number for o in ledger.writes if o.outcome == "unknown")
+
+
+def test_each_intent_is_on_disk_before_the_service_can_have_it(fleet: FakeFleet, observation: Observation) -> None:
+    observation.await_canaries(40)
+    stored = {document["request_id"] for line in fleet.log.read_text().splitlines() for document in json.loads(line)}
+    known = observation.path.read_text().count('"record":"intent"')
+    assert len(stored) <= known
+
+
+def test_an_audit_without_an_answer_is_an_error(fleet: FakeFleet, observation: Observation) -> None:
+    observation.await_canaries(4)
+    ledger = observation.end()
+    fleet.kill()
+    with pytest.raises(AuditError, match="did not say what it holds"):
+        audit_ledger(Client(fleet.endpoint, timeout_seconds=1), ledger, t0=0.0, within_seconds=0.5)
+
+
+def test_an_observer_that_finds_no_service_says_so(tmp_path: Path) -> None:
+    settings = ObserverSettings("http://127.0.0.1:9", INTERVAL, timeout_seconds=0.5, plant_seconds=0.5)
+    writer = LedgerWriter(tmp_path / "ledger.jsonl")
+    with pytest.raises(ObserverError, match="does not take a write"):
+        Observer(settings, writer, "test").run(threading.Event())
+    writer.close()
+    ledger = read_ledger(tmp_path / "ledger.jsonl")
+    assert ledger is not None
+    assert "does not take a write" in ledger.reason
+
+
+def test_sweeping_leaves_nothing_of_the_observer(fleet: FakeFleet, observation: Observation) -> None:
+    observation.await_canaries(20)
+    ledger = observation.end()
+    source_ids = sorted({operation.source_id for operation in ledger.writes})
+    assert sweep(Exchange(fleet.endpoint, 5.0), ledger.name, source_ids) == len(source_ids)
+    documents = Client(fleet.endpoint).lookup(source_ids)["documents"]
+    assert set(documents.values()) == {None}
+
+
+def observe_command(fleet: FakeFleet, path: Path, *more: str) -> list[str]:
+    call = [sys.executable, "-m", "runbooks", "observe", "--endpoint", fleet.endpoint]
+    return [*call, "--ledger", str(path), "--interval", f"{INTERVAL}s", *more]
+
+
+def test_the_observer_process_ends_on_sigterm(fleet: FakeFleet, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    process = subprocess.Popen(observe_command(fleet, path), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    until(lambda: path.exists() and path.stat().st_size > 0 and read(path).ready is not None)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "told to stop" in said
+    assert read(path).stopped is not None
+
+
+def test_the_observer_process_ends_at_its_maximum(fleet: FakeFleet, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    subprocess.run(observe_command(fleet, path, "--for", "1s"), cwd=ROOT, check=True, timeout=30)
+    assert "maximum of 1 s" in read(path).reason
+
+
+def test_the_observer_process_does_not_outlive_its_parent(fleet: FakeFleet, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    command = observe_command(fleet, path, "--end-with-parent")
+    code = "import subprocess,sys,time; subprocess.Popen(sys.argv[1:]); time.sleep(600)"
+    parent = subprocess.Popen([sys.executable, "-c", code, *command], cwd=ROOT)
+    until(lambda: path.exists() and path.stat().st_size > 0 and read(path).ready is not None)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    until(lambda: read(path).stopped is not None)
+    assert read(path).reason == "its parent is gone"
+
+
+def read(path: Path) -> Ledger:
+    ledger = read_ledger(path)
+    assert ledger is not None
+    return ledger
+
+
+def test_a_probe_passes_on_a_sound_service_and_tidies_up(fleet: FakeFleet) -> None:
+    window = probe(fleet.endpoint, Yardstick(1.0, INTERVAL, slow_seconds=1.0), 1.0, 5.0)
+    assert window.reason == ""
+    live = {}
+    for line in fleet.log.read_text().splitlines():
+        for document in json.loads(line):
+            live[document["source_id"]] = not document.get("delete")
+    assert not any(live.values())
+
+
+def test_a_probe_fails_on_a_service_that_is_down(fleet: FakeFleet) -> None:
+    fleet.kill()
+    with pytest.raises(ObserverError):
+        probe(fleet.endpoint, Yardstick(1.0, INTERVAL), 0.5, 0.5)
