@@ -113,12 +113,17 @@ class Log:
 
 
 def check_link(entry: Entry, tail: Tail) -> None:
-    """Raise Damaged unless `entry` follows directly on `tail`."""
+    """Raise Damaged unless `entry` follows directly on `tail`, and a shard entry covers what comes next."""
     header = entry.header
     if (header.number, header.predecessor) != (tail.number + 1, tail.append_id):
         raise Damaged(
             f"{header.log} entry {header.number}: follows {header.predecessor or 'nothing'}, "
             f"but entry {tail.number} is {tail.append_id or 'nothing'}"
+        )
+    if header.end and header.start != tail.end:
+        raise Damaged(
+            f"{header.log} entry {header.number}: covers documents from {header.start}, "
+            f"but entry {tail.number} ends at {tail.end}"
         )
 
 
@@ -197,10 +202,18 @@ class Append:
             return entry
         # Another's entry proves that ours is not, and never will be, at this number.
         self._may_have_landed = False
-        self._tail = tail_of(entry)
+        self._pause_seconds = FIRST_PAUSE_SECONDS
         if self._span != (0, 0):
             raise Overtaken(entry)
+        self._tail = self._newest_after(entry)
         return None
+
+    def _newest_after(self, entry: Entry) -> Tail:
+        """The log's tail, `entry` being in it: a writer that slept through many entries must not try each."""
+        try:
+            return self._log.tail(entry.header.number)
+        except (Missing, Unanswered):
+            return tail_of(entry)
 
 
 class Overtaken(Exception):
