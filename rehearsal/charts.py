@@ -1,0 +1,120 @@
+"""The report's pictures: latency over time, for the gate's runs and for the drill, as inline SVG."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+
+mpl.use("svg")
+# Text as text keeps the page small, searchable and in the reader's own font.
+mpl.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": "#889",
+        "axes.labelcolor": "#445",
+        "xtick.color": "#667",
+        "ytick.color": "#667",
+        "svg.hashsalt": "vectorfleet",
+    }
+)
+from matplotlib.figure import Figure  # noqa: E402
+
+GOOD, SLOW, FAILED, LINE = "#2a7f9e", "#d98a00", "#c0392b", "#667"
+
+
+class Point(NamedTuple):
+    """One search: when it was due, how long it took (None: no answer), and what it was."""
+
+    at_seconds: float
+    response_ms: float | None
+    kind: str
+
+
+class Mark(NamedTuple):
+    """An instant with a name."""
+
+    at_seconds: float
+    name: str
+
+
+def latency(points: Sequence[Point], marks: Sequence[Mark], *, target_ms: float, alert_ms: float, x: str) -> str:
+    """
+    Response times over time on a logarithmic scale, as an SVG element.
+
+    Failed and unanswered searches stand in a row of their own on top, because they have no time to show.
+    """
+    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    top = max([alert_ms * 2, *(p.response_ms for p in points if p.response_ms is not None)]) * 1.3
+    for kind, colour, label in (("good", GOOD, "complete answer"), ("partial", SLOW, "partial answer")):
+        chosen = [(p.at_seconds, p.response_ms) for p in points if p.kind == kind and p.response_ms is not None]
+        if chosen:
+            axes.plot(*zip(*chosen, strict=True), ".", color=colour, markersize=3, alpha=0.6, label=label)
+    failed = [p.at_seconds for p in points if p.kind == "failed"]
+    if failed:
+        axes.plot(failed, [top] * len(failed), "x", color=FAILED, markersize=4, label="no answer")
+    axes.set_yscale("log")
+    axes.set_ylim(1, top * 1.4)
+    axes.set_xlabel(x)
+    axes.set_ylabel("response time, ms")
+    for value, name in ((target_ms, "target"), (alert_ms, "alert")):
+        axes.axhline(value, color=LINE, linewidth=0.8, linestyle="--")
+        axes.annotate(
+            f"{name} {value:g} ms",
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            color=LINE,
+        )
+    _draw_marks(axes, marks)
+    axes.legend(loc="lower right", frameon=False, fontsize=8, ncols=3)
+    return _svg(figure)
+
+
+def _draw_marks(axes: Any, marks: Sequence[Mark]) -> None:
+    for i, mark in enumerate(marks):
+        axes.axvline(mark.at_seconds, color="#333", linewidth=0.8)
+        # Marks lie close together, so their names take turns in height.
+        height = 1.02 + 0.075 * (i % 3)
+        axes.annotate(
+            mark.name,
+            (mark.at_seconds, height),
+            xycoords=("data", "axes fraction"),
+            fontsize=8,
+            ha="left",
+            color="#333",
+            annotation_clip=False,
+        )
+
+
+def _svg(figure: Figure) -> str:
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    return text[text.index("<svg") :]
+
+
+def arrivals(run: Path, shift_seconds: float = 0.0) -> list[Point]:
+    """The searches of one load run's evidence, shifted in time."""
+    path = run / "arrivals.jsonl"
+    if not path.exists():
+        return []
+    records = (json.loads(line) for line in path.read_text().splitlines() if line.endswith("}"))
+    return [_point(record, shift_seconds) for record in records]
+
+
+def _point(record: dict[str, Any], shift_seconds: float) -> Point:
+    kind = "failed" if record["outcome"] != "answered" else "partial" if record.get("partial") else "good"
+    response = record.get("response_ms") if kind != "failed" else None
+    return Point(record["offset_seconds"] + shift_seconds, response, kind)

@@ -1,0 +1,137 @@
+"""The main job: every step in order, the report, and a teardown that leaves nothing, whatever happened before."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from infra.config import ConfigError
+from infra.plan import PlanError
+from loadtests.corpus import CorpusError
+from loadtests.evidence import EvidenceError
+from loadtests.ingest import IngestError
+from loadtests.questions import GoldenSetError
+from loadtests.settings import SettingsError
+from loadtests.truth import TruthError
+from rehearsal import report, steps
+from rehearsal.deploy import DeployError
+from rehearsal.fleet import NotReachedError
+from rehearsal.leftovers import leftovers
+from rehearsal.narrator import Narrator
+from rehearsal.profile import PROFILES, Profile
+from rehearsal.record import Record
+from rehearsal.session import SessionError, begin, end
+from rehearsal.steps import Stage
+from runbooks.faults.fault import FaultError
+from runbooks.stack import StackError
+from service.client import ServiceError, Unanswered
+
+STEPS = 7
+FAILED = 1
+INTERRUPTED = 130
+EXPECTED = (
+    ConfigError,
+    CorpusError,
+    DeployError,
+    EvidenceError,
+    FaultError,
+    GoldenSetError,
+    IngestError,
+    NotReachedError,
+    PlanError,
+    ServiceError,
+    SessionError,
+    SettingsError,
+    StackError,
+    TruthError,
+    Unanswered,
+)
+
+
+def rehearse(root: Path, port: int, profile_name: str) -> int:
+    """Run the whole loop; the exit code is the worst verdict's, 1 for a step that failed, 130 when interrupted."""
+    profile = PROFILES[profile_name]
+    narrator = Narrator()
+    record = Record(profile.name)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = _steps(root.resolve(), port, profile, record, narrator)
+    except EXPECTED as error:
+        record.failure = str(error)
+        code = FAILED
+    except KeyboardInterrupt:
+        record.failure = "interrupted"
+        code = INTERRUPTED
+    finally:
+        left = _tear_down(root.resolve())
+    if left:
+        record.failure = f"{record.failure} left running: {'; '.join(left)}".strip()
+        code = code or FAILED
+    return _conclude(root.resolve(), record, narrator, code)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _steps(root: Path, port: int, profile: Profile, record: Record, narrator: Narrator) -> int:
+    shutil.rmtree(root / "report", ignore_errors=True)
+    with _step(1, "Plan", record, narrator):
+        steps.plan(record, narrator)
+    with _step(2, "Deploy", record, narrator):
+        session = begin(root, port, detached=False)
+        narrator.say(f"the emulated AWS answers on {session.endpoint}")
+        stage = Stage(session, profile, record, narrator)
+        steps.deploy_fleet(stage)
+    with _step(3, "Ingest real documents", record, narrator):
+        steps.ingest_documents(stage)
+    with _step(4, "Search", record, narrator):
+        steps.search(stage)
+    with _step(5, "Load", record, narrator):
+        gate = int(steps.load(stage))
+    with _step(6, "Break and recover", record, narrator):
+        drill = steps.drill(stage)
+    return gate or drill
+
+
+class _step:  # noqa: N801
+    """A heading before a step, its time after it."""
+
+    def __init__(self, number: int, title: str, record: Record, narrator: Narrator) -> None:
+        narrator.heading(number, STEPS, title)
+        self._timed = record.timed(title)
+
+    def __enter__(self) -> None:
+        self._timed.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._timed.__exit__(*error)  # type: ignore[arg-type]
+
+
+def _tear_down(root: Path) -> list[str]:
+    """End everything; a second Ctrl-C must not stop this half way."""
+    before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        end(root)
+        return leftovers(root)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _conclude(root: Path, record: Record, narrator: Narrator, code: int) -> int:
+    narrator.heading(7, STEPS, "Report")
+    record["exit_code"] = code
+    with record.timed("Report"):
+        page = report.write(record, root / "report")
+    if record.failure:
+        narrator.say(f"{record.failure}", style="bold red")
+        narrator.say(f"logs: {root / 'logs'}")
+    narrator.say(f"{page}\n{page.with_suffix('.json')}")
+    narrator.say(f"everything is torn down; {sum(record.seconds.values()):.0f} s in all", style="bold")
+    return code

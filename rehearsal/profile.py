@@ -1,0 +1,56 @@
+"""How much a rehearsal does: the full loop in minutes, or a short one that still has every part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loadtests.settings import Load, Settings
+
+
+@dataclass(frozen=True)
+class Profile:
+    """
+    Sizes of the steps.
+
+    `services` limits the corpus to some of botocore's services (None: all of them); only golden questions that
+    these can answer are asked. `window_seconds` is the good window that ends a drill.
+    """
+
+    name: str
+    services: tuple[str, ...] | None
+    runs: int
+    load: Load
+    drill_rate: float
+    drill_window_seconds: float
+    healthy_canaries: int
+
+    @property
+    def settings(self) -> Settings:
+        """The gate's settings."""
+        return Settings(load=self.load)
+
+
+# Twelve operations a second arrive while forty searches a second run: two fresh documents in each write.
+_LOAD = Load(rate=40.0, warmup_seconds=2.0, window_seconds=10.0, writes_per_second=6.0, write_batch=2)
+
+FULL = Profile(
+    name="full",
+    services=None,
+    runs=5,
+    load=_LOAD,
+    drill_rate=15.0,
+    drill_window_seconds=10.0,
+    healthy_canaries=20,
+)
+
+SHORT = Profile(
+    name="short",
+    services=("ec2", "s3", "iam", "lambda", "rds", "dynamodb", "sqs", "sns", "kms", "cloudwatch", "logs", "route53"),
+    runs=5,
+    load=Load(rate=40.0, warmup_seconds=1.0, window_seconds=5.0, writes_per_second=6.0, write_batch=2),
+    drill_rate=10.0,
+    drill_window_seconds=6.0,
+    healthy_canaries=12,
+)
+
+PROFILES = {profile.name: profile for profile in (FULL, SHORT)}

@@ -1,0 +1,127 @@
+"""The report: one page that opens offline, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from infra import slo
+from rehearsal import charts
+from rehearsal.charts import Mark, Point
+from rehearsal.record import Record
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+DRILL_BEFORE_SECONDS = 10.0
+DRILL_AFTER_SECONDS = 15.0
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Write report.html and report.json into `folder`; returns the page's path."""
+    record.write(folder / "report.json")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"number": _number, "bytes": _bytes}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    page = folder / "report.html"
+    page.write_text(template.render(**_context(record, folder)), encoding="utf-8")
+    return page
+
+
+def _context(record: Record, folder: Path) -> dict[str, Any]:
+    found = record.to_json()
+    names = ("plan", "deploy", "status", "ingest", "search", "golden", "load", "drill", "outputs")
+    return {name: found.get(name) for name in names} | {
+        "run": found,
+        "slo": slo.TABLE,
+        "outcome": _outcome(record),
+        "topology": _topology(found.get("status"), found.get("outputs")),
+        "load_chart": _load_chart(found, folder),
+        "drill_chart": _drill_chart(found, folder),
+    }
+
+
+def _outcome(record: Record) -> str:
+    if record.failure:
+        return "FAILED"
+    load, drill = record.get("load"), record.get("drill")
+    verdicts = {load["verdict"] if load else "NOT-RUN", drill["verdict"] if drill else "NOT-RUN"}
+    return "PASS" if verdicts == {"PASS"} else " / ".join(sorted(verdicts))
+
+
+def _topology(status: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Zones as columns, shards as rows: who stands where."""
+    if not status:
+        return None
+    replicas = [replica | {"shard": shard["shard"]} for shard in status["shards"] for replica in shard["replicas"]]
+    zones = sorted(
+        {replica["zone"] for replica in replicas} | {cell["zone"] for cell in (outputs or {}).get("cells", [])}
+    )
+    rows = [
+        (shard["shard"], [[r for r in replicas if (r["shard"], r["zone"]) == (shard["shard"], zone)] for zone in zones])
+        for shard in status["shards"]
+    ]
+    return {"zones": zones, "rows": rows}
+
+
+def _load_chart(found: Mapping[str, Any], folder: Path) -> str:
+    if not found.get("load"):
+        return ""
+    points: list[Point] = []
+    marks: list[Mark] = []
+    load = found["load"]["settings"]
+    length = load["warmup_seconds"] + load["window_seconds"]
+    for number in range(1, len(found["load"]["runs"]) + 1):
+        shift = (number - 1) * length
+        points += charts.arrivals(folder / "load" / f"run-{number}", shift)
+        marks.append(Mark(shift, f"run {number}"))
+    return charts.latency(points, marks, **_limits(), x="seconds of load, warm-up included, runs side by side")
+
+
+def _drill_chart(found: Mapping[str, Any], folder: Path) -> str:
+    """Background searches around the fault; time zero is the injection."""
+    drill = found.get("drill")
+    if not drill or not drill.get("recovery"):
+        return ""
+    recovery = drill["recovery"]
+    injected = recovery["injected"]
+    run = folder / "drill" / "load"
+    points = charts.arrivals(run, _load_start(run) - drill["wall_offset_seconds"] - injected)
+    marks = [Mark(0.0, "fault")]
+    for key, name in (
+        ("t1", "replacements launched"),
+        ("t3", "data in place"),
+        ("t4", "right answer"),
+        ("t5", "traffic good"),
+    ):
+        if recovery[key] is not None:
+            marks.append(Mark(recovery[key] - injected, name))
+    last = marks[-1].at_seconds + DRILL_AFTER_SECONDS
+    near = [point for point in points if -DRILL_BEFORE_SECONDS <= point.at_seconds <= last]
+    return charts.latency(near, marks, **_limits(), x="seconds from the fault")
+
+
+def _load_start(run: Path) -> float:
+    """When the background load began, in Unix seconds."""
+    import json
+
+    started = json.loads((run / "run.json").read_text())["started_at"]
+    return datetime.fromisoformat(started).timestamp()
+
+
+def _limits() -> dict[str, float]:
+    return {"target_ms": slo.target("retrieval_p95_ms"), "alert_ms": slo.alert("retrieval_p95_ms")}
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
