@@ -84,10 +84,10 @@ class Slots:
         """
         body = msgspec.json.encode(Build(f"b-{uuid.uuid4().hex[:12]}", recipe))
         for _ in range(POINTER_ATTEMPTS):
-            found = self.find(slot)
-            if found is not None:
-                return _same_recipe(slot, found, recipe)
             try:
+                found = self.find(slot)
+                if found is not None:
+                    return _same_recipe(slot, found, recipe)
                 self._store.create(_key(slot), body)
             except (Refused, Unanswered):
                 continue
