@@ -132,8 +132,8 @@ def golden_command(
 
 def _print_golden(result: golden_set.Golden, differences: list[str]) -> None:
     console.print(
-        f"{result.questions} questions: relevance {result.relevance:.3f} (an accepted operation among the first ten), "
-        f"recall {result.recall:.3f} (against exact search)"
+        f"{result.questions} questions: relevance {result.relevance:.3f} (an accepted operation among the exact first "
+        f"ten; {result.served_relevance:.3f} as served), recall {result.recall:.3f} (against exact search)"
     )
     for difference in differences:
         console.print(f"differs from the baseline: {difference}", style="red")

@@ -183,8 +183,9 @@ def search(stage: Stage) -> None:
     target = slo.target("relevance")
     missed = found.relevance <= target
     stage.narrator.say(
-        f"{found.questions} golden questions: recall {found.recall:.3f} against exact search, relevance "
-        f"{found.relevance:.3f} (target {target:g}{', missed: the questions stay as hard as they are' if missed else ''})",
+        f"{found.questions} golden questions: recall {found.recall:.3f} against exact search; relevance "
+        f"{found.relevance:.3f}, {found.served_relevance:.3f} as served; target {target:g}"
+        + (", missed: the questions stay as hard as they are" if missed else ""),
         style="yellow" if missed else "",
     )
     stage.record["search"] = {"examples": examples}
@@ -192,6 +193,7 @@ def search(stage: Stage) -> None:
         "questions": found.questions,
         "recall": found.recall,
         "relevance": found.relevance,
+        "served_relevance": found.served_relevance,
         "target": target,
         "met": not missed,
         "not_found": sorted(set(found.answers) - set(found.found)),

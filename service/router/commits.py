@@ -142,6 +142,7 @@ class GroupCommits:
             with COMMIT_SECONDS.time():
                 entry = await asyncio.to_thread(append.run)
         except (AppendFailed, StoreError, Damaged) as error:
+            self._tail = append.tail
             self._fail(requests, error)
             return
         COMMITS.inc()

@@ -129,7 +129,8 @@ def check_link(entry: Entry, tail: Tail) -> None:
 
 class Append:
     """
-    One append on its way into a log: `run()` returns the entry that was stored.
+    One append on its way into a log: `run()` returns the entry that was stored. `tail` is the newest entry that
+    the append has met, also after it failed.
 
     With `span` (documents positions [start, end) of a shard entry) the append gives way: another writer's
     entry at its number ends it with `Overtaken`, because what it covers must then be worked out anew.
@@ -139,7 +140,7 @@ class Append:
         self, log: Log, tail: Tail, rows: pa.RecordBatch, append_id: str, span: tuple[int, int] = (0, 0)
     ) -> None:
         self._log = log
-        self._tail = tail
+        self.tail = tail
         self._rows = rows
         self._append_id = append_id
         self._span = span
@@ -178,18 +179,18 @@ class Append:
         start, end = self._span
         return Header(
             log=self._log.name,
-            number=self._tail.number + 1,
+            number=self.tail.number + 1,
             append_id=self._append_id,
-            predecessor=self._tail.append_id,
-            stamp_ms=max(self._tail.stamp_ms, self._stamp_ms()),
+            predecessor=self.tail.append_id,
+            stamp_ms=max(self.tail.stamp_ms, self._stamp_ms()),
             start=start,
             end=end,
         )
 
     def _stamp_ms(self) -> int:
         # The same number must get the same bytes again, so a number's stamp is taken once.
-        if self._stamp is None or self._stamp[0] != self._tail.number:
-            self._stamp = (self._tail.number, self._log.store.clock.now_ms())
+        if self._stamp is None or self._stamp[0] != self.tail.number:
+            self._stamp = (self.tail.number, self._log.store.clock.now_ms())
         return self._stamp[1]
 
     def _look_at(self, number: int) -> Entry | None:
@@ -205,7 +206,7 @@ class Append:
         self._pause_seconds = FIRST_PAUSE_SECONDS
         if self._span != (0, 0):
             raise Overtaken(entry)
-        self._tail = self._newest_after(entry)
+        self.tail = self._newest_after(entry)
         return None
 
     def _newest_after(self, entry: Entry) -> Tail:
