@@ -1,13 +1,12 @@
 """What Auto Scaling groups did, and the API parameters of groups that moto's front end drops.
 
 Corrects in moto 5.2.5: DescribeScalingActivities is always empty; DeleteAutoScalingGroup ignores ForceDelete;
-SetInstanceHealth ignores ShouldRespectGracePeriod; a grace period of 0 becomes 300.
+SetInstanceHealth ignores ShouldRespectGracePeriod.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from moto.autoscaling.models import Activity
@@ -74,19 +73,8 @@ def _set_health(self: Any) -> Any:
     return EmptyResult()
 
 
-def _create(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def create_auto_scaling_group(self: Any) -> Any:
-        result = plain(self)
-        group = self.autoscaling_backend.autoscaling_groups[self._get_param("AutoScalingGroupName")]
-        group.health_check_grace_period = self._get_int_param("HealthCheckGracePeriod", 0)
-        return result
-
-    return create_auto_scaling_group
-
-
 def install() -> None:
     """Put the corrections on moto's classes."""
     AutoScalingResponse.describe_scaling_activities = _describe
     AutoScalingResponse.delete_auto_scaling_group = _delete
     AutoScalingResponse.set_instance_health = _set_health
-    AutoScalingResponse.create_auto_scaling_group = _create(AutoScalingResponse.create_auto_scaling_group)

@@ -26,11 +26,13 @@ from rehearsal.emulator import (
     activities,
     alarming,
     autoscaling,
+    group_settings,
     launch_templates,
     loadbalancing,
     monitoring,
     networking,
     objects,
+    security_groups,
 )
 from rehearsal.emulator.admin import with_admin
 from rehearsal.emulator.faults import Faults, Wsgi, with_faults
@@ -38,7 +40,18 @@ from rehearsal.emulator.faults import Faults, Wsgi, with_faults
 HOST = "127.0.0.1"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-_CONCEPTS = (networking, launch_templates, autoscaling, activities, objects, loadbalancing, monitoring, alarming)
+_CONCEPTS = (
+    networking,
+    security_groups,
+    launch_templates,
+    autoscaling,
+    group_settings,
+    activities,
+    objects,
+    loadbalancing,
+    monitoring,
+    alarming,
+)
 _log = logging.getLogger(__name__)
 
 

@@ -65,7 +65,7 @@ def test_the_tables_of_the_user_guide(needed: int, pattern: str, states: tuple[s
 
 def test_a_first_breaching_point_alone_decides_nothing() -> None:
     for current in ("OK", "INSUFFICIENT_DATA"):
-        assert state(alarm(3), read("----X"), current) == current  # type: ignore[arg-type]
+        assert state(alarm(3), read("----X"), current) == current
 
 
 points = st.lists(st.sampled_from([0.0, 9.0]), min_size=5, max_size=5)

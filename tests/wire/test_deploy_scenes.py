@@ -113,9 +113,7 @@ def test_protection_refuses_removal_and_replacement_until_it_is_lifted(stage: St
     assert stage.up("guarded", present=False).deleted == 1
 
 
-def test_what_is_retained_leaves_the_state_and_stays_in_the_cloud(
-    stage: Stage, connect: Callable[[str], Any]
-) -> None:
+def test_what_is_retained_leaves_the_state_and_stays_in_the_cloud(stage: Stage, connect: Callable[[str], Any]) -> None:
     before = set(inventory(stage.endpoint)["list_buckets"])
     stage.up("guarded", present=True, retain=True)
     summary = stage.up("guarded", present=False)
@@ -186,9 +184,7 @@ def test_an_alias_keeps_a_renamed_resource(stage: Stage) -> None:
     assert stage.up("renamed", now="new").unchanged == 1
 
 
-def test_a_launch_template_gets_versions_and_the_group_follows(
-    stage: Stage, connect: Callable[[str], Any]
-) -> None:
+def test_a_launch_template_gets_versions_and_the_group_follows(stage: Stage, connect: Callable[[str], Any]) -> None:
     stage.up("group", machine="m7i.large")
     summary = stage.up("group", machine="m7i.xlarge", label="renamed")
     (group,) = connect("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[summary.outputs["group"]])[

@@ -20,7 +20,7 @@ from loadtests.evidence import read_run
 from loadtests.gate import Verdict
 from loadtests.queries import Query, QuerySet, save_queries
 from loadtests.run import PROJECT, GateResult, Plan, Progress, gate_runs, rejudge
-from loadtests.settings import Load, Settings
+from loadtests.settings import Limits, Load, Settings
 from tests.wire.fleet import eventually
 from tests.wire.search_server import SearchServer, serving
 
@@ -84,9 +84,11 @@ def _registered_at_first_search(server: SearchServer, folder: Path) -> Any:
 
 
 def test_freeze_fails_and_is_not_void(load: Load, tmp_path: Path) -> None:
-    """The burst of answers after a freeze makes the generator late as well; the failure stands without that."""
+    """A burst of answers makes the generator late as well (here even 1 ms counts); the failure stands without that."""
+    settings = Settings(load=replace(load, flight_cap=400), limits=Limits(lag_limit_ms=1.0, lag_share=0.001))
     with serving(SearchServer(exact, freeze_at=100, freeze_seconds=3.0)) as endpoint:
-        result = gate(endpoint, replace(load, flight_cap=400), tmp_path / "gate")
+        result = gate_runs(Plan(endpoint, settings, runs=1), tmp_path / "gate")
+    assert any("were sent more than 1 ms late" in reason for reason in result.judgement.void_reasons)
     (run,) = result.runs
     assert result.judgement.verdict == Verdict.FAIL, result.judgement.sentences
     assert run.unsent == 0

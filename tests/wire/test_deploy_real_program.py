@@ -1,0 +1,133 @@
+"""The repository's own program on the stack `rehearsal`: up, nothing, a change, a kill, and down to nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import deploy
+from rehearsal.emulator.launch import free_port, start
+from tests.rehearsal.programs.project import client, inventory, real_project, start_apply
+
+CREATED_AT_LEAST = 60
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulator that only this module's stacks use."""
+    port = free_port()
+    child = start(port, tmp_path_factory.mktemp("emulator"))
+    yield f"http://127.0.0.1:{port}"
+    child.terminate()
+    child.wait(timeout=10)
+
+
+@pytest.fixture
+def empty(endpoint: str) -> Iterator[dict[str, list[str]]]:
+    """What the account holds before; afterwards it must hold exactly that again."""
+    before = inventory(endpoint)
+    yield before
+    assert inventory(endpoint) == before
+
+
+def outputs(root: Path) -> Any:
+    return json.loads((root / "outputs.json").read_text())
+
+
+@pytest.mark.usefixtures("empty")
+def test_up_again_changed_and_down(tmp_path: Path, endpoint: str) -> None:
+    root, project = tmp_path / "root", real_project(tmp_path / "project")
+    first = deploy.up("rehearsal", root, endpoint, project=project)
+    assert first.created >= CREATED_AT_LEAST
+    assert outputs(root) == first.outputs
+    assert first.outputs["endpoint"].startswith("http://127.64.")
+
+    again = deploy.up("rehearsal", root, endpoint, project=project)
+    assert (again.unchanged, again.writes) == (first.created, 0)
+
+    foreseen = deploy.preview("rehearsal", root, endpoint, project=project)
+    assert (foreseen.unchanged, foreseen.writes) == (first.created, 0)
+
+    slower = real_project(tmp_path / "slower", alarmPeriodSeconds=30, drainSeconds=7)
+    changed = deploy.up("rehearsal", root, endpoint, project=slower)
+    # Two alarms and two target groups, each in place.
+    assert (changed.updated, changed.created, changed.replaced, changed.deleted) == (4, 0, 0, 0)
+    alarm = client(endpoint)("cloudwatch").describe_alarms(AlarmNames=[first.outputs["alarms"]["retrieval_p95"]])
+    assert alarm["MetricAlarms"][0]["Period"] == 30
+
+    image = real_project(tmp_path / "image", alarmPeriodSeconds=30, drainSeconds=7, amiId="ami-0fedcba9876543210")
+    rolled = deploy.up("rehearsal", root, endpoint, project=image)
+    assert (rolled.created, rolled.replaced, rolled.deleted) == (0, 0, 0)
+    assert rolled.updated >= 6
+
+    down = deploy.destroy(root, endpoint)
+    assert down.deleted == first.created
+    assert not (root / "deploy.json").exists()
+    assert deploy.destroy(root, endpoint).deleted == 0
+
+
+@pytest.mark.usefixtures("empty")
+def test_a_renamed_fleet_is_another_fleet_and_the_old_one_goes(tmp_path: Path, endpoint: str) -> None:
+    root = tmp_path / "root"
+    first = deploy.up("rehearsal", root, endpoint, project=real_project(tmp_path / "one"))
+    other = real_project(tmp_path / "two", fleet="other", vpcCidr="127.65.0.0/16")
+    second = deploy.up("rehearsal", root, endpoint, project=other)
+    assert (second.created, second.deleted) == (first.created, first.created)
+    assert deploy.destroy(root, endpoint).deleted == second.created
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("steps", [12, 60])
+def test_killed_in_the_middle_nothing_is_lost(tmp_path: Path, endpoint: str, steps: int) -> None:
+    root, project = tmp_path / "root", real_project(tmp_path / "project")
+    kill_after(steps, root, endpoint, project)
+    finished = deploy.up("rehearsal", root, endpoint, project=project)
+    buckets = [name for name in inventory(endpoint)["list_buckets"] if name.startswith("rehearsal-")]
+    assert len(buckets) == 3
+    assert finished.created >= CREATED_AT_LEAST - steps
+    assert finished.unchanged >= steps
+    assert deploy.up("rehearsal", root, endpoint, project=project).writes == 0
+    deploy.destroy(root, endpoint)
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("steps", [1, 40])
+def test_killed_in_the_middle_destroy_removes_all(tmp_path: Path, endpoint: str, steps: int) -> None:
+    root = tmp_path / "root"
+    kill_after(steps, root, endpoint, real_project(tmp_path / "project"))
+    assert deploy.destroy(root, endpoint).deleted >= steps
+
+
+@pytest.mark.usefixtures("empty")
+def test_an_interrupt_finishes_what_is_under_way_and_can_be_taken_up_again(tmp_path: Path, endpoint: str) -> None:
+    root, project = tmp_path / "root", real_project(tmp_path / "project")
+    process = start_apply("up", root, endpoint, "--stack", "rehearsal", "--project", str(project))
+    assert process.stdout is not None
+    with process.stdout as events:
+        for _ in range(20):
+            events.readline()
+        process.send_signal(signal.SIGINT)
+        last = json.loads(events.readlines()[-1])
+    assert process.wait(timeout=30) == 1
+    assert last["event"] == "failure"
+    assert last["message"].startswith("interrupted")
+    state = json.loads((root / "deploy.json").read_text())
+    assert state["announced"] == {}
+    assert deploy.up("rehearsal", root, endpoint, project=project).unchanged == len(state["live"])
+    deploy.destroy(root, endpoint)
+
+
+def kill_after(steps: int, root: Path, endpoint: str, project: Path) -> None:
+    """Start an apply and kill it -9 when it has reported that many resources."""
+    process = start_apply("up", root, endpoint, "--stack", "rehearsal", "--project", str(project))
+    assert process.stdout is not None
+    with process.stdout as events:
+        for _ in range(steps):
+            assert json.loads(events.readline())["event"] == "step"
+        process.kill()
+    assert process.wait(timeout=30) == -signal.SIGKILL
