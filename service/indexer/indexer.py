@@ -23,6 +23,8 @@ from service.storage.shards import Record, shard_log, shard_of, to_rows
 
 STEP_ENTRIES = 16
 STEP_DOCUMENTS = 2_000
+# Bounds a step's memory: chunks of 300 characters take 1 kB of vector each, so this much text some 30 MB.
+STEP_TEXT_CHARACTERS = 8_000_000
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Indexer:
 
     def step(self) -> Step:
         """
-        Index the next documents, at most STEP_ENTRIES entries of them.
+        Index the next documents, at most STEP_ENTRIES entries of them, fewer where they are large.
 
         Idempotent at every instant: what a crash or an error leaves undone the next step does.
         """
@@ -82,12 +84,17 @@ class Indexer:
 
     def _next_documents(self) -> tuple[list[Written], Tail]:
         written: list[Written] = []
-        tail = self._read
-        for _ in range(STEP_ENTRIES):
+        tail, characters = self._read, 0
+        while (
+            tail.number - self._read.number < STEP_ENTRIES
+            and len(written) < STEP_DOCUMENTS
+            and characters < STEP_TEXT_CHARACTERS
+        ):
             entry = self._documents.next_after(tail)
-            if entry is None or len(written) >= STEP_DOCUMENTS:
+            if entry is None:
                 break
             written.extend(from_entry(entry))
+            characters = sum(len(one.document.text) for one in written)
             tail = tail_of(entry)
         return written, tail
 

@@ -34,12 +34,17 @@ class NotVerified(Exception):
 
 
 def build(shard: ShardStore, *, entry: int, generation: int) -> str:
+    """Make way for the serving processes, then `publish_generation`."""
+    os.nice(BUILD_NICENESS)
+    return publish_generation(shard, entry=entry, generation=generation)
+
+
+def publish_generation(shard: ShardStore, *, entry: int, generation: int) -> str:
     """
     Build the shard as it is after log entry `entry`; returns the published snapshot's name.
 
     Raises NotVerified, and publishes nothing, when what was saved does not load and answer rightly.
     """
-    os.nice(BUILD_NICENESS)
     live, tail = fold(shard, entry)
     folder = shard.folder / "building"
     shutil.rmtree(folder, ignore_errors=True)

@@ -70,8 +70,12 @@ def prefix_of(build: str, shard: int) -> str:
 
 
 def name_of(manifest: Manifest) -> str:
-    """A snapshot's name, unique by position and content."""
-    return f"{manifest.position:020d}-{manifest.digest[:12]}-{manifest.files[0].sha256[:8]}"
+    """
+    A snapshot's name, unique by position and the contents of every file: two builders of the same rows may make
+    different graphs, and neither may replace the other's under its manifest.
+    """
+    contents = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode()).hexdigest()
+    return f"{manifest.position:020d}-{manifest.digest[:12]}-{contents[:8]}"
 
 
 def file_of(path: Path) -> File:

@@ -77,5 +77,10 @@ class MemoryStore(ObjectStore):
         self.objects.pop(key, None)
 
 
+def at_write(number: int, fault: Fault) -> Callable[[int, str], Fault]:
+    """Fail exactly the write of this number."""
+    return lambda current, key: fault if current == number else ""
+
+
 def _etag(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()

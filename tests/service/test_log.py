@@ -118,7 +118,7 @@ def test_stamps_never_decrease_even_where_the_clock_does(monkeypatch: pytest.Mon
 def test_at_the_deadline_the_outcome_is_unknown_where_the_write_may_have_landed() -> None:
     store = MemoryStore()
     store.fault_of = lambda number, key: "unavailable"
-    with pytest.raises(AppendFailed, match="documents: no place for append-1 in 0.05 s; outcome unknown") as failed:
+    with pytest.raises(AppendFailed, match=r"documents: no place for append-1 in 0\.05 s; outcome unknown") as failed:
         Append(documents_log(store), Tail(), to_rows([]), "append-1").run(deadline_seconds=0.05)
     assert failed.value.outcome == "unknown"
 

@@ -1,0 +1,143 @@
+"""I2: every shard holds exactly the fold of the documents log, for any number of indexers, killed anywhere."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.indexer import indexer as indexer_module
+from service.storage import log as log_module
+from service.storage.objects import StoreError
+from tests.service.memory_store import Crashed, Fault, MemoryStore, at_write
+from tests.service.shard_history import Batch, fold, folded, histories, index_all, indexer, write
+from tests.service.small_space import build, document
+
+BUILD = build(shards=2)
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer_module, "STEP_ENTRIES", 3)
+    monkeypatch.setattr(log_module, "FIRST_PAUSE_SECONDS", 0.0001)
+    monkeypatch.setattr(log_module, "LONGEST_PAUSE_SECONDS", 0.001)
+
+
+def _check(store: MemoryStore, batches: list[Batch], *, complete: bool = True) -> None:
+    for shard in range(2):
+        live, position = folded(store, BUILD, shard)
+        assert live == fold(batches, BUILD, shard, position)
+        assert position == len(batches) or not complete
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), steps=st.lists(st.integers(0, 2), max_size=30), size=st.integers(1, 5))
+def test_interleaved_indexers_of_any_step_size_give_the_fold(seed: int, steps: list[int], size: int) -> None:
+    store = MemoryStore()
+    batches = histories(seed, batches=12)
+    write(store, batches[:7])
+    indexers = [indexer(store, BUILD) for _ in range(3)]
+    sizes = random.Random(seed)
+    for turn, which in enumerate(steps):
+        if turn == 5:
+            write(store, batches[7:])
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(indexer_module, "STEP_ENTRIES", sizes.randint(1, size))
+            indexers[which].step()
+        _check(store, batches, complete=False)
+    write(store, batches[7 if len(steps) <= 5 else len(batches) :])
+    index_all(store, BUILD)
+    _check(store, batches)
+
+
+@pytest.mark.parametrize("instant", ["crash_before", "crash_after"])
+def test_an_indexer_killed_before_or_after_any_write_tears_nothing(instant: Fault) -> None:
+    batches = histories(3, batches=9)
+    crashes = 0
+    for fatal in range(100):
+        store = MemoryStore()
+        write(store, batches)
+        store.fault_of = at_write(len(store.writes) + fatal, instant)
+        try:
+            index_all(store, BUILD)
+        except Crashed:
+            crashes += 1
+            _check(store, batches, complete=False)
+            index_all(store, BUILD)
+            _check(store, batches)
+        else:
+            break
+    assert crashes == fatal == 6, "two shards times three steps"
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), faults=st.lists(st.sampled_from(["", "conflict", "unavailable", "lost_reply"])))
+def test_faults_of_the_store_change_nothing(seed: int, faults: list[Fault]) -> None:
+    store = MemoryStore()
+    batches = histories(seed, batches=9)
+    write(store, batches)
+    already = len(store.writes)
+    store.fault_of = lambda number, key: faults[number - already] if number - already < len(faults) else ""
+    indexers = [indexer(store, BUILD), indexer(store, BUILD)]
+    for turn in range(20):
+        indexers[turn % 2].step()
+    _check(store, batches)
+
+
+def test_a_step_that_failed_is_done_again_by_the_same_indexer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "APPEND_DEADLINE_SECONDS", 0.01)
+    store, batches = MemoryStore(), histories(4, batches=6)
+    write(store, batches)
+    one = indexer(store, BUILD)
+    append_run = log_module.Append.run
+    monkeypatch.setattr(log_module.Append, "run", lambda self: append_run(self, deadline_seconds=0.02))
+    store.fault_of = lambda number, key: "unavailable" if "shard-01" in key else ""
+    with pytest.raises(StoreError, match=r"b-test/shard-01: no place .* outcome unknown"):
+        one.step()
+    _check(store, batches, complete=False)
+    store.fault_of = lambda number, key: ""
+    while one.step().entries:
+        pass
+    _check(store, batches)
+
+
+def test_a_new_indexer_knows_the_request_ids_of_what_others_indexed() -> None:
+    store = MemoryStore()
+    batches: list[Batch] = [[document("old", "s0", "first words")], [document("new", "s0", "newer words")]]
+    write(store, batches)
+    index_all(store, BUILD)
+    batches.append([document("old", "s0", "first words")])
+    write(store, batches[2:])
+    index_all(store, BUILD)
+    _check(store, batches)
+
+
+def test_the_position_is_the_one_that_every_shard_has_reached() -> None:
+    store, batches = MemoryStore(), histories(5, batches=3)
+    write(store, batches)
+    already = len(store.writes)
+    store.fault_of = lambda number, key: "crash_before" if number == already + 1 else ""
+    one = indexer(store, BUILD)
+    with pytest.raises(Crashed):
+        one.step()
+    assert one.position == 0
+    assert indexer(store, BUILD).position == 0
+    index_all(store, BUILD)
+    assert indexer(store, BUILD).position == 3
+
+
+def test_a_step_counts_what_it_did() -> None:
+    store = MemoryStore()
+    write(store, [[document("a", "s0", "some words"), document("b", "s1", "12"), document("a", "s0", "some words")]])
+    one = indexer(store, BUILD)
+    assert one.step() == (1, 2, 1, 1)
+    assert one.step() == (0, 0, 0, 0)
+
+
+def test_a_step_takes_few_entries_of_large_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer_module, "STEP_TEXT_CHARACTERS", 1_000)
+    store = MemoryStore()
+    write(store, [[document(f"r{n}", f"s{n}", "words " * 100)] for n in range(6)])
+    assert indexer(store, BUILD).step().entries == 2

@@ -1,0 +1,201 @@
+"""I3: every path to a position gives the same state, and whatever differs is refused by name and passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.node.replica import Replica
+from service.storage import snapshot
+from service.storage.shards import shard_log
+from tests.service.memory_store import MemoryStore
+from tests.service.shard_history import Batch, fold, histories, index_all, shard_store, snapshot_at, write
+from tests.service.small_space import DIMS, build
+
+BUILD = build(shards=1)
+ENTRIES = 10
+
+
+@pytest.fixture
+def batches() -> list[Batch]:
+    """Ten writes."""
+    return histories(8, batches=ENTRIES)
+
+
+@pytest.fixture
+def store(batches: list[Batch], tmp_path: Path) -> MemoryStore:
+    """Their shard, an entry each, with snapshots after entries 3 and 7."""
+    store = MemoryStore()
+    for batch in batches:
+        write(store, [batch])
+        index_all(store, BUILD)
+    for generation, entry in ((1, 3), (2, 7)):
+        snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), entry, generation)
+    return store
+
+
+def _booted(store: MemoryStore, folder: Path) -> Replica:
+    replica = Replica(shard_store(store, BUILD, 0, folder))
+    replica.boot()
+    return replica
+
+
+def _state(replica: Replica) -> tuple[str, int, int, int]:
+    return replica.index.digest, replica.index.rows, replica.index.documents, replica.position
+
+
+def _names(store: MemoryStore) -> list[str]:
+    return snapshot.names(store, BUILD.id, 0)
+
+
+def _drop(store: MemoryStore, name: str) -> None:
+    store.objects = {key: body for key, body in store.objects.items() if f"/{name}/" not in key}
+
+
+def _until(store: MemoryStore, position: int) -> MemoryStore:
+    """The store as it was when the shard log ended at `position`."""
+    log = shard_log(store, BUILD.id, 0, DIMS)
+    cut = MemoryStore()
+    cut.objects = {
+        key: body
+        for key, body in store.objects.items()
+        if not (key.startswith("builds/b-test/shard-00/log/") and key > log.key(position))
+    }
+    return cut
+
+
+@pytest.mark.parametrize("position", range(ENTRIES + 1))
+def test_every_path_to_every_position_gives_the_fold(
+    store: MemoryStore, batches: list[Batch], tmp_path: Path, position: int
+) -> None:
+    at = _until(store, position)
+    states, sources = set(), []
+    for path, dropped in enumerate(([], _names(store)[:1], _names(store))):
+        one = MemoryStore()
+        one.objects = dict(at.objects)
+        for name in dropped:
+            _drop(one, name)
+        replica = _booted(one, tmp_path / f"{path}")
+        states.add(_state(replica))
+        sources.append(replica.restored_from)
+    live = fold(batches, BUILD, 0, position)
+    ((_, rows, documents, reached),) = states
+    assert (rows, documents, reached) == (len(live), len({source for source, *_ in live}), position)
+    assert sources[2] == "the log alone"
+    assert sources[0].startswith("snapshot 00000000000000000007") == (position >= 7)
+
+
+def test_indexing_into_another_build_gives_the_same_digest(store: MemoryStore, tmp_path: Path) -> None:
+    other = build(shards=1, name="b-other")
+    index_all(store, other)
+    replica = Replica(shard_store(store, other, 0, tmp_path / "other"))
+    replica.boot()
+    assert _state(replica) == _state(_booted(store, tmp_path / "this"))
+
+
+def _spoil(store: MemoryStore, key: str, how: str) -> None:
+    body = store.objects[key]
+    if how == "missing":
+        del store.objects[key]
+        return
+    middle = len(body) // 2
+    store.objects[key] = {
+        "flipped": body[:middle] + bytes([body[middle] ^ 4]) + body[middle + 1 :],
+        "truncated": body[:middle],
+        "empty": b"",
+        "foreign": b"an object of somebody else",
+    }[how]
+
+
+HOWS = ["flipped", "truncated", "empty", "foreign", "missing"]
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("file", ["manifest.json", "rows.arrow", "graph.hnsw"])
+def test_a_spoiled_snapshot_is_refused_by_name_and_an_older_one_taken(
+    store: MemoryStore, tmp_path: Path, file: str, how: str
+) -> None:
+    right = _state(_booted(store, tmp_path / "right"))
+    newest, older = _names(store)
+    _spoil(store, f"{snapshot.prefix_of(BUILD.id, 0)}{newest}/{file}", how)
+    replica = _booted(store, tmp_path / "disk")
+    assert _state(replica) == right
+    assert replica.restored_from == f"snapshot {older}"
+    if (file, how) != ("manifest.json", "missing"):
+        (reason,) = replica.refused
+        assert newest in reason
+    assert replica.ready
+    assert replica.stale == ""
+
+
+def test_a_foreign_folder_among_the_snapshots_is_refused_and_passed_over(store: MemoryStore, tmp_path: Path) -> None:
+    store.objects[f"{snapshot.prefix_of(BUILD.id, 0)}zebra/manifest.json"] = b"{}"
+    replica = _booted(store, tmp_path / "disk")
+    assert "snapshot zebra of b-test shard 0" in replica.refused[0]
+    assert replica.restored_from.startswith("snapshot 00000000000000000007")
+
+
+def test_with_every_snapshot_spoiled_the_log_alone_is_replayed(store: MemoryStore, tmp_path: Path) -> None:
+    right = _state(_booted(store, tmp_path / "right"))
+    for name in _names(store):
+        _spoil(store, f"{snapshot.prefix_of(BUILD.id, 0)}{name}/rows.arrow", "flipped")
+    replica = _booted(store, tmp_path / "disk")
+    assert _state(replica) == right
+    assert (replica.restored_from, len(replica.refused)) == ("the log alone", 2)
+
+
+@pytest.mark.parametrize("how", HOWS[:-1])
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_a_damaged_log_entry_stops_the_replica_before_it_and_is_never_skipped(
+    store: MemoryStore, tmp_path: Path, how: str, snapshots: bool
+) -> None:
+    if not snapshots:
+        for name in _names(store):
+            _drop(store, name)
+    before = _state(_booted(_until(store, 8), tmp_path / "before"))
+    right = _state(_booted(store, tmp_path / "right"))
+    key = shard_log(store, BUILD.id, 0, DIMS).key(9)
+    body = store.objects[key]
+    _spoil(store, key, how)
+    replica = _booted(store, tmp_path / "disk")
+    assert _state(replica) == before
+    assert "b-test/shard-00 entry 9" in replica.stale
+    assert replica.ready
+    store.objects[key] = body
+    assert _state(_booted(store, tmp_path / "disk")) == right
+
+
+def test_a_snapshot_beyond_a_damaged_entry_serves_on(store: MemoryStore, tmp_path: Path) -> None:
+    right = _state(_booted(store, tmp_path / "right"))
+    _spoil(store, shard_log(store, BUILD.id, 0, DIMS).key(5), "flipped")
+    replica = _booted(store, tmp_path / "disk")
+    assert _state(replica) == right
+    assert replica.stale == ""
+
+
+def test_a_snapshot_whose_own_entry_is_damaged_is_refused(store: MemoryStore, tmp_path: Path) -> None:
+    _spoil(store, shard_log(store, BUILD.id, 0, DIMS).key(7), "flipped")
+    replica = _booted(store, tmp_path / "disk")
+    assert "entry 7" in replica.refused[0]
+    assert replica.restored_from == f"snapshot {_names(store)[1]}"
+    assert (replica.position, "entry 7" in replica.stale) == (6, True)
+
+
+def test_a_snapshot_ahead_of_its_log_is_refused(store: MemoryStore, tmp_path: Path) -> None:
+    replica = _booted(_until(store, 5), tmp_path / "disk")
+    assert "has no entry 7: the log is behind it" in replica.refused[0]
+    assert replica.position == 5
+
+
+def test_a_generation_without_any_row_is_built_and_restored(tmp_path: Path) -> None:
+    store = MemoryStore()
+    batches = histories(2, batches=4, sources=2)
+    deletions = [[type(batches[0][0])(f"d{n}", f"s{n}", True)] for n in range(2)]
+    write(store, [*batches, *deletions])
+    index_all(store, BUILD)
+    entry = shard_log(store, BUILD.id, 0, DIMS).head()
+    name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), entry, 1)
+    replica = _booted(store, tmp_path / "disk")
+    assert replica.restored_from == f"snapshot {name}"
+    assert (replica.index.rows, replica.index.documents, replica.ready) == (0, 0, True)
