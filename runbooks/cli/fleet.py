@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +23,7 @@ from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
 
 GROUP_FIELDS = ("unreplaced",)
+PIPE_WIDTH = 160
 
 shard_option = click.option("--shard", type=click.IntRange(min=0), multiple=True, help="Only this shard; repeatable.")
 
@@ -40,12 +42,25 @@ def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
     elif as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
-        Console().print(_fleet_table(found))
+        _print(_fleet_table(found))
         click.echo(f"Shards without a ready replica: {found.field('shards_missing')}")
 
 
+def _table(*columns: str) -> Table:
+    """A table that never cuts an id short: it is what the reader has to copy."""
+    table = Table(box=box.SIMPLE)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    terminal = Console()
+    (terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)).print(table)
+
+
 def _fleet_table(found: FleetView) -> Table:
-    table = Table("shard", "replica", "instance", "zone", "ready", "position", "rows", "restored from")
+    table = _table("shard", "replica", "instance", "zone", "ready", "position", "rows", "restored from")
     for replica in found.replicas:
         ready = "[green]yes[/]" if replica.ready else "[red]no[/]"
         figures = (str(replica.position), str(replica.rows), replica.restored_from or "-")
@@ -67,13 +82,13 @@ def groups(outputs: Path, shard: tuple[int, ...], field: str | None, as_json: bo
     elif as_json:
         click.echo(json.dumps([cell.to_json() for cell in cells], indent=2))
     else:
-        Console().print(_groups_table(cells))
+        _print(_groups_table(cells))
 
 
 def _groups_table(cells: list[CellView]) -> Table:
-    table = Table("shard", "replica", "group", "desired", "instances", "last failure")
+    table = _table("shard", "replica", "group", "desired", "instances", "last failure")
     for view in cells:
-        running = ", ".join(f"{instance.identity} {instance.state}" for instance in view.instances) or "[red]none[/]"
+        running = "\n".join(f"{instance.identity} {instance.state}" for instance in view.instances) or "[red]none[/]"
         cell = view.cell
         table.add_row(str(cell.shard), cell.replica, cell.group, str(view.desired), running, view.last_failure)
     return table

@@ -103,12 +103,13 @@ def look(canaries: Sequence[Canary], start: float, yardstick: Yardstick) -> Wind
     first = bisect_left(canaries, start, key=lambda canary: canary.due)
     after = bisect_left(canaries, start + yardstick.window_seconds, key=lambda canary: canary.due)
     inside = canaries[first:after]
+    over = bool(canaries) and canaries[-1].due >= start + yardstick.window_seconds - 1.5 * yardstick.interval_seconds
     searches = [canary for canary in inside if canary.kind == "search"]
     errors = sum(canary.result != "good" for canary in inside)
     partial = sum(canary.result == "partial" for canary in inside)
     slow = sum(_is_slow(canary, yardstick) for canary in searches)
     writes = len(inside) - len(searches)
-    reason = _reason(len(searches), writes, errors, partial, slow, yardstick)
+    reason = _reason(len(searches), writes, errors, partial, slow, yardstick) if over else "the window is not over yet"
     return Window(start, len(searches), writes, errors, partial, slow, reason)
 
 

@@ -84,7 +84,7 @@ class Losses:
         """The RPO in words; a finite number of writes can never show that it is zero."""
         if self.rpo_seconds is None:
             return f"no acknowledged write lost: RPO ≤ {self.write_interval_seconds:g} s, the write interval"
-        return f"{self.rpo_count} acknowledged writes lost or stale, RPO {self.rpo_seconds:.2f} s"
+        return f"acknowledged writes lost or stale: {self.rpo_count}, RPO {self.rpo_seconds:.2f} s"
 
 
 def audit(operations: Iterable[WriteOp], held: Mapping[str, Held | None]) -> Audit:

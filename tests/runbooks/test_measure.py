@@ -110,6 +110,12 @@ def test_what_was_not_observed_is_not_good(kind: str) -> None:
     assert "planned" in look([c for c in beats(20) if c.kind != kind], 0.0, YARDSTICK).reason
 
 
+def test_a_window_that_is_nearly_over_is_not_over() -> None:
+    wide = replace(YARDSTICK, window_seconds=50.0)
+    assert look(beats(97), 0.0, wide).reason == "the window is not over yet"
+    assert look(beats(100), 0.0, wide).reason == ""
+
+
 def test_a_silent_observer_does_not_show_a_recovery() -> None:
     gap = [c for c in beats(20) if not 1.0 <= c.due < 2.0]
     assert "planned" in look(gap, 0.0, YARDSTICK).reason

@@ -190,7 +190,7 @@ def test_the_time_counts_from_the_newest_write_of_the_kept_prefix() -> None:
     }
     found = losses(spread, audit(spread, held), t0=9.0, began=0.0, write_interval_seconds=0.25)
     assert (found.rpo_count, found.rpo_seconds) == (1, 8.0)
-    assert "1 acknowledged writes lost or stale, RPO 8.00 s" in found.sentence
+    assert found.sentence == "acknowledged writes lost or stale: 1, RPO 8.00 s"
 
 
 def test_a_loss_is_never_shorter_than_the_write_interval() -> None:
