@@ -13,7 +13,8 @@ from service.index.shard import RECALL_FLOOR, canary_recall
 from service.node.replica import Replica
 from service.node.restore import Opened, open_snapshot
 from service.storage.entry import Damaged
-from service.storage.objects import Refused, StoreError
+from service.storage.objects import Refused, Stored, StoreError
+from service.storage.snapshot import position_of
 
 LARGE_DELTA_ROWS = 10_000
 LARGE_DELTA_SHARE = 0.25
@@ -38,6 +39,14 @@ def is_due(*, delta_rows: int, base_rows: int, quiet_seconds: float) -> bool:
     return delta_rows >= large or (delta_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS)
 
 
+def _claimed_at_ms(stored: Stored) -> int:
+    """When a claim was made; one that can't be read is as good as outlived."""
+    try:
+        return msgspec.json.decode(stored.body, type=Claim).at_ms
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return 0
+
+
 class Generations:
     """Watches one replica's delta and its shard's snapshots."""
 
@@ -60,11 +69,11 @@ class Generations:
     async def _adopt_newest(self) -> None:
         names = await asyncio.to_thread(self._replica.shard.snapshots)
         for name in names:
-            position = int(name.split("-")[0])
-            if position <= self._replica.base_position or name in self._refused:
-                return
-            if position > self._replica.position:
+            position = position_of(name)
+            if position is None or name in self._refused or position > self._replica.position:
                 continue
+            if position <= self._replica.base_position:
+                return
             try:
                 opened = await asyncio.to_thread(self._open, name)
             except Damaged as damage:
@@ -100,7 +109,7 @@ class Generations:
             return True
         except Refused:
             stored = shard.store.get(key)
-        if now_ms - msgspec.json.decode(stored.body, type=Claim).at_ms < CLAIM_SECONDS * 1000:
+        if now_ms - _claimed_at_ms(stored) < CLAIM_SECONDS * 1000:
             return False
         try:
             shard.store.replace(key, body, stored.etag)

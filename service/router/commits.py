@@ -44,7 +44,8 @@ class _Request(NamedTuple):
 
 def size_bytes(documents: Sequence[Document]) -> int:
     """About what documents take in an entry."""
-    return sum(len(d.source_id) + len(d.request_id) + len(d.title) + len(d.text) + 64 for d in documents)
+    texts = (text for d in documents for text in (d.source_id, d.request_id, d.title, d.text))
+    return 64 * len(documents) + sum(len(text.encode()) for text in texts)
 
 
 class GroupCommits:
@@ -112,7 +113,7 @@ class GroupCommits:
                 self.ready = True
             except conformance.NotConforming:
                 raise
-            except StoreError as error:
+            except (StoreError, Damaged) as error:
                 log.warning("the documents log can't be opened; trying again", extra={"reason": str(error)})
                 await asyncio.sleep(START_PAUSE_SECONDS)
         log.info("the documents log is open", extra={"head": self.head})

@@ -78,6 +78,12 @@ def name_of(manifest: Manifest) -> str:
     return f"{manifest.position:020d}-{manifest.digest[:12]}-{contents[:8]}"
 
 
+def position_of(name: str) -> int | None:
+    """The documents position in a snapshot's name; None for a folder that no builder made."""
+    position = name.split("-")[0]
+    return int(position) if position.isdecimal() else None
+
+
 def file_of(path: Path) -> File:
     """The size and sha256 of a file."""
     sha = hashlib.sha256()

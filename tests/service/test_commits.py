@@ -1,0 +1,245 @@
+"""Group commit: one request is one commit, several may share one, and every failure says what became of the write."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from service.problems import Problem
+from service.router import commits as commits_module
+from service.router.commits import GroupCommits, Place
+from service.storage import log as log_module
+from service.storage.conformance import NotConforming
+from service.storage.documents import Document, documents_log, from_entry
+from service.storage.log import Tail
+from tests.service.memory_store import Fault, MemoryStore
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits_module, "START_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(log_module, "FIRST_PAUSE_SECONDS", 0.0001)
+    monkeypatch.setattr(log_module, "LONGEST_PAUSE_SECONDS", 0.001)
+
+
+def _documents(name: str, count: int = 1, *, characters: int = 10) -> list[Document]:
+    return [Document(f"{name}.{item}", f"s{item}", False, "", "x" * characters) for item in range(count)]
+
+
+def _stored(store: MemoryStore) -> dict[tuple[int, int], str]:
+    return {
+        (written.position, written.item): written.document.request_id
+        for entry in documents_log(store).follow(Tail())
+        for written in from_entry(entry)
+    }
+
+
+def _committing(store: MemoryStore, test: Callable[[GroupCommits], Awaitable[None]]) -> None:
+    """Run `test` while commits are made."""
+
+    async def run() -> None:
+        commits = GroupCommits(store)
+        running = asyncio.create_task(commits.run())
+        try:
+            await asyncio.wait_for(_open(commits), 10)
+            await asyncio.wait_for(test(commits), 20)
+        finally:
+            running.cancel()
+
+    asyncio.run(run())
+
+
+async def _open(commits: GroupCommits) -> None:
+    while not commits.ready:
+        await asyncio.sleep(0.001)
+
+
+async def _problem(write: Awaitable[Place]) -> Problem:
+    with pytest.raises(Problem) as caught:
+        await write
+    return caught.value
+
+
+def _only_log_writes(store: MemoryStore, fault: Fault) -> None:
+    store.fault_of = lambda number, key: fault if key.startswith("log/") else ""
+
+
+def test_requests_of_one_moment_share_a_commit_and_each_gets_its_place() -> None:
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        sent = {f"r{n}": _documents(f"r{n}", n) for n in range(1, 6)}
+        places = await asyncio.gather(*(commits.write(documents) for documents in sent.values()))
+        assert {place.position for place in places} == {1}
+        stored = _stored(store)
+        for documents, place in zip(sent.values(), places, strict=True):
+            found = [stored[place.position, place.first_item + item] for item in range(len(documents))]
+            assert found == [document.request_id for document in documents]
+
+    _committing(store, test)
+
+
+def test_a_request_is_never_spread_over_two_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits_module, "COMMIT_BYTES", 2_000)
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        sent = [_documents(f"r{n}", 5, characters=100) for n in range(7)]
+        places = await asyncio.gather(*(commits.write(documents) for documents in sent))
+        assert sorted(place.position for place in places) == [1, 1, 2, 2, 3, 3, 4]
+        assert len(_stored(store)) == 35
+
+    _committing(store, test)
+
+
+def test_more_than_a_commit_holds_is_413_with_the_limit() -> None:
+    async def test(commits: GroupCommits) -> None:
+        problem = await _problem(commits.write(_documents("r", 9, characters=1 << 20)))
+        assert problem.status == 413
+        assert "one request may take 8388608; send fewer" in problem.detail
+        # Three bytes per character: what counts is what the object will hold.
+        wide = [Document(f"r{n}", "s", False, "", "猫" * (1 << 20)) for n in range(3)]
+        assert (await _problem(commits.write(wide))).status == 413
+
+    _committing(MemoryStore(), test)
+
+
+def test_while_too_much_waits_writers_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits_module, "QUEUE_BYTES", 1_000)
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        first = asyncio.create_task(commits.write(_documents("first", characters=800)))
+        await asyncio.sleep(0)
+        problem = await _problem(commits.write(_documents("second", characters=800)))
+        assert (problem.status, problem.extra["outcome"], problem.extra["retry_after_seconds"]) == (
+            429,
+            "not_written",
+            1,
+        )
+        assert "the limit is 1000; send again later" in problem.detail
+        await first
+        assert (await commits.write(_documents("third", characters=800))).position == 2
+
+    _committing(store, test)
+
+
+def test_before_the_log_is_open_nothing_is_written() -> None:
+    async def run() -> None:
+        problem = await _problem(GroupCommits(MemoryStore()).write(_documents("r")))
+        assert (problem.status, problem.extra["outcome"]) == (503, "not_written")
+
+    asyncio.run(run())
+
+
+def _short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = log_module.Append.run
+    monkeypatch.setattr(log_module.Append, "run", lambda self: run(self, deadline_seconds=0.05))
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "conflict"])
+def test_a_write_that_may_have_landed_is_503_unknown_and_the_next_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    _short_deadline(monkeypatch)
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        _only_log_writes(store, fault)
+        problem = await _problem(commits.write(_documents("lost")))
+        assert (problem.status, problem.extra["outcome"]) == (503, "unknown")
+        store.fault_of = lambda number, key: ""
+        assert (await commits.write(_documents("next"))).position == 1
+
+    _committing(store, test)
+
+
+def test_a_lost_reply_is_acknowledged_once() -> None:
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        _only_log_writes(store, "lost_reply")
+        assert await commits.write(_documents("r")) == (1, 0)
+        assert _stored(store) == {(1, 0): "r.0"}
+
+    _committing(store, test)
+
+
+def test_two_routers_never_share_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits_module, "GATHER_SECONDS", 0.001)
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        other = GroupCommits(store)
+        running = asyncio.create_task(other.run())
+        await _open(other)
+        # One writes long enough that the other would have to try every number in between.
+        for number in range(60):
+            await commits.write(_documents(f"early {number}"))
+        writes = [writer.write(_documents(f"{n}")) for n, writer in enumerate([commits, other] * 10)]
+        places = await asyncio.gather(*writes)
+        stored = _stored(store)
+        assert [stored[place] for place in places] == [f"{n}.0" for n in range(20)]
+        running.cancel()
+
+    _committing(store, test)
+
+
+def test_a_new_router_continues_after_the_last_entry() -> None:
+    store = MemoryStore()
+
+    async def write(commits: GroupCommits) -> None:
+        await commits.write(_documents("r"))
+
+    for _ in range(3):
+        _committing(store, write)
+    assert _stored(store) == {(1, 0): "r.0", (2, 0): "r.0", (3, 0): "r.0"}
+
+
+def test_a_store_that_is_unwell_at_the_start_is_asked_again() -> None:
+    store = MemoryStore()
+    store.fault_of = lambda number, key: "unavailable" if number < 6 else ""
+
+    async def test(commits: GroupCommits) -> None:
+        assert (await commits.write(_documents("r"))).position == 1
+
+    _committing(store, test)
+
+
+def test_a_store_that_does_not_conform_ends_the_router() -> None:
+    class Careless(MemoryStore):
+        def create(self, key: str, body: bytes) -> str:
+            self.objects.pop(key, None)
+            return super().create(key, body)
+
+    with pytest.raises(NotConforming, match="enforces If-None-Match"):
+        asyncio.run(asyncio.wait_for(GroupCommits(Careless()).run(), 10))
+
+
+def test_a_damaged_newest_entry_keeps_the_log_closed_but_the_router_alive() -> None:
+    store = MemoryStore()
+
+    async def write(commits: GroupCommits) -> None:
+        await commits.write(_documents("r"))
+
+    _committing(store, write)
+    key = documents_log(store).key(1)
+    body, store.objects[key] = store.objects[key], b"damaged"
+
+    async def run() -> None:
+        commits = GroupCommits(store)
+        running = asyncio.create_task(commits.run())
+        until = time.monotonic() + 0.1
+        while time.monotonic() < until:
+            assert not running.done()
+            assert not commits.ready
+            await asyncio.sleep(0.005)
+        store.objects[key] = body
+        await asyncio.wait_for(_open(commits), 10)
+        assert (await commits.write(_documents("next"))).position == 2
+        running.cancel()
+
+    asyncio.run(run())
