@@ -20,7 +20,11 @@ def values(settings: Settings, plan: Plan) -> dict[str, Mapping[str, object]]:
         "embedding": settings.embedding.model_dump(),
         "chunking": settings.chunking.model_dump(),
         "index": settings.index.model_dump(),
-        "fleet": {"shards": plan.shards, "replicas": plan.replicas},
+        "fleet": {
+            "shards": plan.shards,
+            "replicas": plan.replicas,
+            "metrics_period_seconds": settings.alarm_period_seconds,
+        },
     }
 
 

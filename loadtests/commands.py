@@ -115,7 +115,7 @@ def golden_command(
     """Ask the golden set; print recall and relevance."""
     with _told():
         before = golden_set.load(baseline) if baseline else None
-        asked = question_set.load(questions)
+        asked = golden_set.comparable(question_set.load(questions), before)
         client = Client(endpoint_of(endpoint, outputs))
         with progress_bar() as bar:
             task = bar.add_task("golden set", total=len(asked))

@@ -64,6 +64,21 @@ class Golden:
         return told
 
 
+def comparable(questions: Sequence[Question], baseline: Golden | None) -> tuple[Question, ...]:
+    """
+    The questions to ask: all of them, or those that a baseline asked.
+
+    Raises BaselineError when the baseline asked one that there isn't any more.
+    """
+    if baseline is None:
+        return tuple(questions)
+    chosen = tuple(question for question in questions if question.id in baseline.answers)
+    gone = set(baseline.answers) - {question.id for question in chosen}
+    if gone:
+        raise BaselineError(f"the baseline asked {', '.join(sorted(gone))}, which the golden set no longer has")
+    return chosen
+
+
 def ask(
     client: Client,
     questions: Sequence[Question],
