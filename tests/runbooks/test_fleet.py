@@ -1,0 +1,67 @@
+"""The fleet's view of itself, and waiting for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runbooks.fleet import FleetError, FleetView, see, view, wait_ready
+from service.client import ServiceError, Unanswered
+
+
+def status(*ready: tuple[int, bool]) -> dict[str, Any]:
+    shards: dict[int, list[dict[str, Any]]] = {}
+    for number, (shard, is_ready) in enumerate(ready):
+        shards.setdefault(shard, []).append({"instance": f"i-{number}", "zone": "a", "ready": is_ready, "position": 3})
+    return {"head": 5, "shards": [{"shard": shard, "replicas": found} for shard, found in shards.items()]}
+
+
+def test_a_shard_without_a_ready_replica_is_missing() -> None:
+    found = view(status((0, True), (0, False), (1, False)), 2)
+    assert (found.missing, found.state) == ([1], "shard-missing")
+    assert (found.field("shards_missing"), found.field("state"), found.field("ready")) == ("1", "shard-missing", "1")
+
+
+def test_a_shard_that_nobody_knows_is_missing_too() -> None:
+    assert view(status((0, True)), 2).missing == [1]
+
+
+def test_a_complete_fleet_misses_none() -> None:
+    found = view(status((0, True), (1, True)), 2)
+    assert (found.field("state"), found.field("shards_missing"), found.field("head")) == ("complete", "none", "5")
+
+
+class Client:
+    """Answers from a list, an error where one stands."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def status(self) -> dict[str, Any]:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        found: dict[str, Any] = answer
+        return found
+
+
+@pytest.mark.parametrize("answer", [Unanswered("gone"), ServiceError(503, "a", "b", None), {"head": 1}, {"shards": 3}])
+def test_a_fleet_that_does_not_answer_is_an_error(answer: Any) -> None:
+    with pytest.raises(FleetError, match="/v1/status"):
+        see(Client(answer), 2)
+
+
+def test_waiting_ends_when_every_shard_is_ready() -> None:
+    heard: list[FleetView | None] = []
+    client = Client(status((0, True)), Unanswered("gone"), status((0, True), (1, True)))
+    assert wait_ready(client, 2, 1, 30.0, heard.append)
+    assert [found.state if found else None for found in heard] == ["shard-missing", None, "complete"]
+
+
+def test_waiting_gives_up() -> None:
+    assert not wait_ready(Client(status((0, True))), 2, 1, 0.2, lambda _: None)
+
+
+def test_one_ready_replica_is_not_two() -> None:
+    assert not wait_ready(Client(status((0, True), (1, True))), 2, 2, 0.1, lambda _: None)
