@@ -114,36 +114,44 @@ def _too_few_samples(statistic: str, summary: Summary) -> bool:
     return tail > 0 and summary.count < 10 / tail
 
 
-def _series(definition: Definition, starts: Sequence[int], summaries: Summaries) -> tuple[expressions.Series, bool]:
-    """The returned series, and whether a percentile in it stands on too few samples."""
+def _significant(query: Query, found: dict[int, Summary]) -> dict[int, Summary]:
+    """Only the periods with enough samples for the query's percentile."""
+    return {start: samples for start, samples in found.items() if not _too_few_samples(query.statistic, samples)}
+
+
+def _series(
+    definition: Definition, starts: Sequence[int], summaries: Summaries
+) -> tuple[expressions.Series, int | None]:
+    """The returned series, and the newest period that was left out for too few samples (None: none was)."""
     series: dict[str, expressions.Series] = {}
-    few = False
+    left_out: set[int] = set()
     returned = ""
     # Expressions come after all metrics, in their own order: each may name those before it.
     for query in sorted(definition.queries, key=lambda query: query.metric is None):
         if query.metric:
             found = summaries(query.metric, starts, definition.period_seconds)
-            values = {start: found[start].statistic(query.statistic) for start in starts if start in found}
+            kept = _significant(query, found) if definition.ignore_low_samples else found
+            left_out |= set(found) - set(kept)
+            values = {start: kept[start].statistic(query.statistic) for start in starts if start in kept}
             series[query.id] = {start: value for start, value in values.items() if value is not None}
-            few |= any(_too_few_samples(query.statistic, summary) for summary in found.values())
         else:
             series[query.id] = expressions.evaluate(query.expression, series, starts)
         returned = query.id if query.returns else returned
-    return series[returned], few
+    return series[returned], max(left_out, default=None)
 
 
 def evaluate(definition: Definition, summaries: Summaries, now_seconds: float, current: State) -> Verdict:
     """State of an alarm at an instant (Unix time), given the state it has now.
 
-    `summaries` answers (metric, period starts, period) with the samples per start. Raises ExpressionError or
-    ValueError when the definition itself can't be evaluated.
+    `summaries` answers (metric, period starts, period) with the samples per start. A period whose percentile
+    stands on too few samples counts as missing when the definition ignores such periods, and changes nothing
+    while it is the newest one. Raises ExpressionError or ValueError when the definition can't be evaluated.
     """
     starts = definition.starts(now_seconds)
-    series, few = _series(definition, starts, summaries)
-    points = [series.get(start) for start in starts]
-    if few and definition.ignore_low_samples:
+    series, left_out = _series(definition, starts, summaries)
+    if left_out is not None and left_out > max(series, default=0):
         return Verdict(current, "Unchanged: too few samples for the percentile to be significant.")
-    state = _decide(definition, points, current)
+    state = _decide(definition, [series.get(start) for start in starts], current)
     used = [(start, series[start]) for start in starts if start in series][-definition.periods :]
     return Verdict(
         state,

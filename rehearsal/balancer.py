@@ -17,10 +17,11 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.forwarding import Client, Pool
+from rehearsal.forwarding import Client
 from rehearsal.listeners import Listener, View, read
 from rehearsal.probes import Prober, http_probe
 from rehearsal.routing import Router, eligible
+from rehearsal.upstream import Pool
 
 _log = logging.getLogger("rehearsal.balancer")
 

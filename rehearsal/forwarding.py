@@ -14,10 +14,8 @@ from collections.abc import Callable
 import httptools
 
 from rehearsal.listeners import Target
+from rehearsal.upstream import Pool, Upstream
 
-CONNECT_TIMEOUT_SECONDS = 10.0
-# Shorter than the keep-alive of the servers behind (5 s), so that a pooled connection is never half-closed.
-POOL_IDLE_SECONDS = 2.0
 BODY_LIMIT_BYTES = 64 * 2**20
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect content-length "
@@ -64,131 +62,6 @@ class Request:
         if self.size or self.method not in (b"GET", b"HEAD"):
             lines.append(b"Content-Length: %d" % self.size)
         return b"\r\n".join(lines) + b"\r\n\r\n" + b"".join(self.body)
-
-
-class Upstream(asyncio.Protocol):
-    """A connection to a target; serves one request at a time, then rests in the pool."""
-
-    def __init__(self, pool: Pool, target: Target) -> None:
-        self.pool = pool
-        self.target = target
-        self.transport: asyncio.Transport | None = None
-        self.client: Client | None = None
-        self.idle_since = 0.0
-        self._parser = httptools.HttpResponseParser(self)
-        self._head_only = False
-        self.started = False
-        self._complete = False
-        self._keep_alive = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-
-    def send(self, client: Client, data: bytes, *, head_only: bool) -> None:
-        """Send a request; its response goes to `client`."""
-        assert self.transport is not None
-        self.client = client
-        self._parser = httptools.HttpResponseParser(self)
-        self._head_only = head_only
-        self.started = self._complete = False
-        self.transport.write(data)
-
-    def on_headers_complete(self) -> None:
-        # Only during the message does the parser know; a HEAD's answer ends here, whatever length it names.
-        self._keep_alive = self._parser.should_keep_alive()
-        self._complete |= self._head_only
-
-    def on_message_complete(self) -> None:
-        # An interim answer (1xx) is followed by the real one.
-        self._complete |= self._parser.get_status_code() >= 200
-
-    def data_received(self, data: bytes) -> None:
-        client = self.client
-        if client is None:
-            self.close()
-            return
-        self.started = True
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._fail()
-            return
-        client.relay(data)
-        if self._complete:
-            self._finish()
-
-    def _finish(self) -> None:
-        client, self.client = self.client, None
-        if self._keep_alive and not self._head_only:
-            self.pool.put(self)
-        else:
-            self.close()
-        if client:
-            client.answered(close=not self._keep_alive)
-
-    def _fail(self) -> None:
-        client, self.client = self.client, None
-        self.close()
-        if client:
-            client.broken(self.started)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.pool.drop(self)
-        if self.client:
-            self._fail()
-
-    def close(self) -> None:
-        """Close the connection; the client, if any, is not told."""
-        self.client = None
-        if self.transport:
-            self.transport.close()
-
-
-class Pool:
-    """Idle connections per target."""
-
-    def __init__(self) -> None:
-        self._idle: dict[Target, list[Upstream]] = {}
-
-    def take(self, target: Target) -> Upstream | None:
-        """A usable idle connection, the most recently used first."""
-        idle = self._idle.get(target, [])
-        now = asyncio.get_running_loop().time()
-        while idle:
-            upstream = idle.pop()
-            fresh = now - upstream.idle_since < POOL_IDLE_SECONDS
-            if fresh and upstream.transport and not upstream.transport.is_closing():
-                return upstream
-            upstream.close()
-        return None
-
-    def put(self, upstream: Upstream) -> None:
-        """Keep a connection for later."""
-        upstream.idle_since = asyncio.get_running_loop().time()
-        self._idle.setdefault(upstream.target, []).append(upstream)
-
-    def drop(self, upstream: Upstream) -> None:
-        """Forget a connection that ended."""
-        idle = self._idle.get(upstream.target, [])
-        if upstream in idle:
-            idle.remove(upstream)
-
-    async def connect(self, target: Target) -> Upstream:
-        """A new connection. Raises OSError, or TimeoutError after CONNECT_TIMEOUT_SECONDS."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            _, upstream = await loop.create_connection(
-                lambda: Upstream(self, target), target.address, target.port
-            )
-        return upstream
-
-    def prune(self) -> None:
-        """Close connections that idle too long; called now and then."""
-        now = asyncio.get_running_loop().time()
-        for idle in self._idle.values():
-            for upstream in [u for u in idle if now - u.idle_since >= POOL_IDLE_SECONDS]:
-                idle.remove(upstream)
-                upstream.close()
 
 
 class Client(asyncio.Protocol):

@@ -9,8 +9,7 @@ force; the activity list is always empty. Every change of a group goes through `
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,139 +19,23 @@ from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, In
 from moto.core.utils import utcnow
 from moto.ec2.models import EC2Backend
 
-from rehearsal.emulator import activities
 from rehearsal.emulator.health import published_state
+from rehearsal.emulator.membership import dead, fill, retire, surplus, suspended, sync_targets
 
 # moto's groups, instances and target groups are shared between request threads without any lock.
 LOCK = threading.RLock()
-_GONE = frozenset({"shutting-down", "terminated"})
-
-
-def _suspended(group: Any, process: str) -> bool:
-    return any(entry["ProcessName"] == process for entry in group.suspended_processes)
-
-
-def _slots(group: Any) -> list[tuple[str | None, str]]:
-    """Where instances may start, as (subnet id or None, zone)."""
-    if not group.vpc_zone_identifier:
-        return [(None, zone) for zone in group.availability_zones]
-    subnets = [group.ec2_backend.get_subnet(name) for name in group.vpc_zone_identifier.split(",")]
-    return [(subnet.id, subnet.availability_zone) for subnet in subnets]
-
-
-def _emptiest(group: Any) -> tuple[str | None, str]:
-    slots = _slots(group)
-    used = Counter(state.instance.subnet_id for state in group.instance_states)
-    zones = Counter(state.availability_zone for state in group.instance_states)
-    return min(slots, key=lambda slot: (used[slot[0]], zones[slot[1]], slots.index(slot)))
-
-
-def _template(group: Any) -> dict[str, str] | None:
-    if group.ec2_launch_template is None:
-        return None
-    version = group.ec2_launch_template.get_version(group.launch_template_version)
-    return {"LaunchTemplateId": group.ec2_launch_template.id, "Version": str(version.number)}
-
-
-def _launch(group: Any) -> None:
-    subnet, zone = _emptiest(group)
-    reservation = group.ec2_backend.run_instances(
-        group.image_id,
-        1,
-        group.user_data,
-        group.security_groups,
-        instance_type=group.instance_type,
-        is_instance_type_default=False,
-        tags={"instance": {**group.get_propagated_tags(), models.ASG_NAME_TAG: group.name}},
-        placement=zone,
-        subnet_id=subnet,
-        launch_config=group.launch_config,
-        launch_template=_template(group),
-        associate_public_ip=group.launch_config.associate_public_ip_address if group.launch_config else None,
-    )
-    instance = reservation.instances[0]
-    instance.autoscaling_group = group
-    protected = group.new_instances_protected_from_scale_in
-    group.instance_states.append(InstanceState(instance, protected_from_scale_in=protected))
-    activities.record(group, f"Launching a new EC2 instance: {instance.id}", zone, subnet)
-
-
-def _retire(group: Any, state: Any, cause: str) -> Any:
-    """Take an instance out of its group and end it if it still exists."""
-    group.instance_states = [other for other in group.instance_states if other is not state]
-    if state.instance.state not in _GONE:
-        # Not through terminate_instances(): its API termination protection does not bind the group.
-        state.instance.terminate()
-    state.lifecycle_state = "Terminated"
-    what = f"Terminating EC2 instance: {state.instance_id}"
-    return activities.record(group, what, state.availability_zone, state.instance.subnet_id, cause)
-
-
-def _dead(group: Any) -> Iterator[tuple[Any, str]]:
-    for state in list(group.instance_states):
-        status = state.instance.state
-        if status in _GONE:
-            yield state, "was terminated outside of the group"
-        elif state.lifecycle_state == "Standby" or _suspended(group, "ReplaceUnhealthy"):
-            continue
-        elif status in ("stopping", "stopped"):
-            yield state, f"failed its EC2 health check: it is {status}"
-        elif state.health_status == "Unhealthy":
-            yield state, "was marked Unhealthy"
-
-
-def _surplus(group: Any, count: int) -> list[Any]:
-    """Who leaves when a group shrinks: from the fullest zone, oldest first, never a protected one."""
-    chosen: list[Any] = []
-    newest = "NewestInstance" in group.termination_policies
-    for _ in range(count):
-        rest = [s for s in group.active_instances() if s not in chosen and not s.protected_from_scale_in]
-        if not rest:
-            break
-        zones = Counter(state.availability_zone for state in rest)
-        order = reversed(rest) if newest else iter(rest)
-        chosen.append(max(order, key=lambda state: zones[state.availability_zone]))
-    return chosen
-
-
-def _fill(group: Any, missing: int) -> None:
-    if _suspended(group, "Launch"):
-        return
-    for _ in range(missing):
-        try:
-            _launch(group)
-        except Exception as problem:
-            activities.record_failure(group, "Launching a new EC2 instance", str(problem))
-            return
-
-
-def _sync_targets(group: Any) -> None:
-    """Make each target group hold exactly this group's running instances, and none that left it."""
-    present = {s.instance_id for s in group.active_instances() if s.instance.state == "running"}
-    known: set[str] = group.__dict__.setdefault("registered", set())
-    for arn in group.target_group_arns:
-        target_group = group.autoscaling_backend.elbv2_backend.target_groups.get(arn)
-        if target_group is None or _suspended(group, "AddToLoadBalancer"):
-            continue
-        leaving = [{"Id": name} for name in known - present if name in target_group.targets]
-        joining = [{"Id": name, "Port": target_group.port} for name in sorted(present - set(target_group.targets))]
-        if leaving:
-            target_group.deregister(leaving)
-        if joining:
-            target_group.register(joining)
-    group.registered = present
 
 
 def reconcile(group: Any) -> None:
     """Bury the dead, then launch or end instances until the desired capacity runs, then sync targets."""
     with LOCK:
-        for state, cause in _dead(group):
-            _retire(group, state, cause)
+        for state, cause in dead(group):
+            retire(group, state, cause)
         missing = (group.desired_capacity or 0) - len(group.active_instances())
-        for state in _surplus(group, -missing):
-            _retire(group, state, "was taken out because the group shrank")
-        _fill(group, missing)
-        _sync_targets(group)
+        for state in surplus(group, -missing):
+            retire(group, state, "was taken out because the group shrank")
+        fill(group, missing)
+        sync_targets(group)
 
 
 def reconcile_all(backend: Any) -> None:
@@ -164,7 +47,7 @@ def reconcile_all(backend: Any) -> None:
 
 
 def _apply_balancer_health(group: Any) -> None:
-    if "ELB" not in group.health_check_type or _suspended(group, "HealthCheck"):
+    if "ELB" not in group.health_check_type or suspended(group, "HealthCheck"):
         return
     for state in group.active_instances():
         states = {published_state(arn, state.instance_id) for arn in group.target_group_arns}
@@ -213,7 +96,7 @@ def _terminate_instance(self: Any, instance_id: str, should_decrement: bool) -> 
                     "replacement will violate group's min size constraint."
                 )
             group.desired_capacity -= 1
-        activity = _retire(group, state, "was taken out of service in response to a user request")
+        activity = retire(group, state, "was taken out of service in response to a user request")
         reconcile(group)
         return activity
 

@@ -1,0 +1,63 @@
+"""User data is read as cloud-init would get it, and refused in words otherwise."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rehearsal.userdata import NotUnderstoodError, decode, parse
+
+ROLE: dict[str, Any] = {
+    "artifact": {"bucket": "b", "key": "service/1.zip", "sha256": "1"},
+    "argv": ["python", "-m", "service", "node"],
+    "environment": {"VECTORFLEET_ROLE": "node", "VECTORFLEET_SHARD": "1", "VECTORFLEET_REPLICA": "b"},
+}
+
+
+def cloud_config(role: object, path: str = "/etc/vectorfleet/role.json") -> str:
+    files = [{"path": path, "permissions": "0644", "content": json.dumps(role)}]
+    return "#cloud-config\n" + json.dumps({"write_files": files, "runcmd": [["/bin/true"]]})
+
+
+def test_the_manifest_is_found_and_named() -> None:
+    manifest = parse(decode(base64.b64encode(cloud_config(ROLE).encode()).decode()))
+    assert manifest.argv == ("python", "-m", "service", "node")
+    assert manifest.artifact.key == "service/1.zip"
+    assert (manifest.role, manifest.label) == ("node", "node-1b")
+    router = {**ROLE, "environment": {"VECTORFLEET_ROLE": "router"}}
+    assert parse(cloud_config(router)).label == "router"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("#!/bin/sh\n", "first line must be #cloud-config"),
+        ("#cloud-config\n{", "can't be read"),
+        ("#cloud-config\n{}", "writes no /etc/vectorfleet/role.json"),
+        (cloud_config(ROLE, "/etc/other"), "writes no /etc/vectorfleet/role.json"),
+        (cloud_config({}), "missing required field `artifact`"),
+        (cloud_config({**ROLE, "argv": []}), "empty argv"),
+        (cloud_config({**ROLE, "environment": {"A": 1}}), "Expected `str`"),
+    ],
+)
+def test_anything_else_says_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(NotUnderstoodError, match=words):
+        parse(text)
+
+
+@given(st.text())
+def test_no_text_ever_crashes_the_reader(text: str) -> None:
+    for candidate in (text, "#cloud-config\n" + text, cloud_config(text)):
+        with pytest.raises(NotUnderstoodError):
+            parse(candidate)
+
+
+def test_missing_or_broken_encoding_is_refused() -> None:
+    for value in (None, "", "%%%", base64.b64encode(b"\xff").decode()):
+        with pytest.raises(NotUnderstoodError):
+            decode(value)
