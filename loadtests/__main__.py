@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import click
 
-from loadtests.commands import golden_command, ingest_command, search_command
+from loadtests.commands import USAGE_EXIT_CODE, golden_command, ingest_command, search_command
+from loadtests.load_commands import gate_command, judge_command, truth_command
+
+# click's own 2 would read as UNDECIDED.
+click.UsageError.exit_code = USAGE_EXIT_CODE
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,6 +19,9 @@ def main() -> None:
 main.add_command(ingest_command, "ingest")
 main.add_command(golden_command, "golden")
 main.add_command(search_command, "search")
+main.add_command(truth_command, "truth")
+main.add_command(gate_command, "gate")
+main.add_command(judge_command, "judge")
 
 if __name__ == "__main__":
     main()

@@ -312,7 +312,7 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
             "ef_construction": 200,
             "ef_search": 100,
         },
-        "/vectorfleet/rehearsal/fleet": {"shards": 2, "replicas": 2},
+        "/vectorfleet/rehearsal/fleet": {"shards": 2, "replicas": 2, "metrics_period_seconds": 10},
     }
 
 

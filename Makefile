@@ -1,0 +1,57 @@
+# Every target works on a fresh checkout: what it needs is installed into .venv from requirements.lock first.
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+PORT ?= 4566
+PROFILE ?= full
+ROOT ?= .rehearsal
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help venv rehearse test lint types check up status logs down lock clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED) ## Install everything into .venv; hashes are checked, the compiler builds hnswlib.
+
+$(INSTALLED): requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here; name a Python 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@command -v c++ >/dev/null || { echo "no C++ compiler (c++) is here; hnswlib is compiled at installation: install g++ or clang"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recover, report. PROFILE=short, PORT=n.
+	@$(BIN)/python -m rehearsal run --root $(ROOT) --port $(PORT) --profile $(PROFILE)
+
+test: venv ## Every test.
+	@$(BIN)/python -m pytest
+
+lint: venv ## Style and format.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: venv ## Strict types.
+	@$(BIN)/mypy
+
+check: lint types test ## All of the above.
+
+up: venv ## Start a rehearsal that stays up, to play with.
+	@$(BIN)/python -m rehearsal up --root $(ROOT) --port $(PORT)
+
+status: venv ## What runs.
+	@$(BIN)/python -m rehearsal status --root $(ROOT)
+
+logs: venv ## The log files; NAME=router shows the end of those with router in their name.
+	@$(BIN)/python -m rehearsal logs --root $(ROOT) $(NAME)
+
+down: venv ## Destroy the deployed stack and end every process.
+	@$(BIN)/python -m rehearsal down --root $(ROOT)
+
+lock: venv ## Resolve requirements.lock anew from pyproject.toml.
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@$(BIN)/pip-compile --quiet --all-extras --generate-hashes --allow-unsafe --strip-extras --no-header \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o requirements.lock pyproject.toml
+
+clean: ## Remove what was installed and what rehearsals left.
+	rm -rf .venv $(ROOT)
