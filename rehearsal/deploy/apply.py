@@ -21,7 +21,7 @@ import msgspec
 from rehearsal.deploy.cloud import Clouds, check_answers, provider_settings
 from rehearsal.deploy.deployment import Deployment, Verb
 from rehearsal.deploy.errors import DeployError, RefusedError
-from rehearsal.deploy.preview import Preview
+from rehearsal.deploy.foresight import Preview
 from rehearsal.deploy.reasons import sentence
 from rehearsal.deploy.stackfile import Stack, check_loopback, read_stack, redirected
 from rehearsal.deploy.state import OUTPUTS_FILE, Resource, State, held, write_atomically

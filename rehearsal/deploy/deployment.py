@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -34,7 +34,7 @@ class Registration:
     inputs: Properties
     provider: str = ""
     dependencies: tuple[str, ...] = ()
-    property_dependencies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     protect: bool = False
     retain_on_delete: bool = False
     delete_before_replace: bool | None = None
@@ -54,7 +54,8 @@ class Made:
 class Deployment:
     """Applies registrations to the cloud and the state; several threads may register at once."""
 
-    def __init__(self, state: State, clouds: Clouds, report: Report) -> None:
+    def __init__(self, state: State, clouds: Clouds, report: Report, table: Callable[[str], Kind] = kind_of) -> None:
+        self.kind_of = table
         self.state = state
         self.clouds = clouds
         self.failure: str | None = None
@@ -77,7 +78,7 @@ class Deployment:
         snapshot = self.state.snapshot
         known = {(r.type, r.id) for r in [*snapshot.live.values(), *snapshot.condemned]}
         for resource in sorted(snapshot.announced.values(), key=lambda r: -r.order):
-            kind, cloud = kind_of(resource.type), self.clouds.get(region=resource.region)
+            kind, cloud = self.kind_of(resource.type), self.clouds.get(region=resource.region)
             for id_ in found(partial(kind.find, cloud, resource.inputs)) or []:
                 if (resource.type, id_) not in known:
                     with naming(resource):
@@ -86,7 +87,7 @@ class Deployment:
 
     def register(self, asked: Registration) -> Made:
         """Make one resource true. Raises DeployError with a sentence, or what the API raised."""
-        kind, cloud = kind_of(asked.type), self._cloud(asked)
+        kind, cloud = self.kind_of(asked.type), self._cloud(asked)
         self._note(asked.urn)
         kind.check(asked.inputs)
         started = time.monotonic()
@@ -101,7 +102,7 @@ class Deployment:
 
     def look_up(self, type_: str, id_: str, inputs: Properties, provider: str) -> Made:
         """Read a resource that the program does not own."""
-        outputs = kind_of(type_).read(self.clouds.get(provider), id_, inputs)
+        outputs = self.kind_of(type_).read(self.clouds.get(provider), id_, inputs)
         if outputs is None:
             raise DeployError(f"{id_} does not exist; `.get()` only reads what somebody else made")
         return Made(id_, outputs)
@@ -160,7 +161,7 @@ class Deployment:
             inputs=settled(kind, inputs, cloud.default_tags),
             named_by_deployer=by_deployer,
             dependencies=asked.dependencies,
-            property_dependencies=asked.property_dependencies,
+            property_dependencies=dict(asked.property_dependencies),
             protect=asked.protect,
             retain_on_delete=asked.retain_on_delete,
             delete_before_replace=bool(asked.delete_before_replace),
@@ -211,11 +212,14 @@ class Deployment:
             # Both live for a while, and a name can be taken once.
             wanted = replace_input(wanted, kind.name_property, kind.new_name(asked.name))
         if deletes_first(kind, old, wanted.inputs, asked.delete_before_replace):
-            doomed = dependents(old.urn, list(self.state.snapshot.live.values()), _forces_replacement)
+            doomed = dependents(old.urn, list(self.state.snapshot.live.values()), self._forces_replacement)
             self._displaced.update(resource.urn for resource in doomed)
             for resource in [*doomed, old]:
                 self._delete(resource)
         return self._create(kind, cloud, wanted)
+
+    def _forces_replacement(self, resource: Resource, name: str) -> bool:
+        return name in self.kind_of(resource.type).replaced_by
 
     def _remove(self, doomed: list[Resource]) -> None:
         protected = [resource for resource in doomed if resource.protect]
@@ -229,7 +233,7 @@ class Deployment:
         started = time.monotonic()
         if not resource.retain_on_delete:
             with naming(resource):
-                kind_of(resource.type).delete(self.clouds.get(region=resource.region), resource)
+                self.kind_of(resource.type).delete(self.clouds.get(region=resource.region), resource)
         self.state.forget(resource)
         self._report("retain" if resource.retain_on_delete else "delete", resource, time.monotonic() - started)
 
@@ -244,10 +248,6 @@ def _protected(resource: Resource, what: str) -> RefusedError:
         f"{resource.label}: it is protected and would have to be {what}; nothing was done to it. Deploy it once "
         "without `protect` if that is what you want"
     )
-
-
-def _forces_replacement(resource: Resource, name: str) -> bool:
-    return name in kind_of(resource.type).replaced_by
 
 
 def _shown(kind: Kind, inputs: Properties) -> Properties:

@@ -85,6 +85,7 @@ def _listen(process: subprocess.Popen[bytes], progress: Progress) -> Event | Non
         last = msgspec.json.decode(line, type=Event)
         if isinstance(last, Step):
             progress(last)
+    process.stdout.close()
     process.wait()
     return last
 
@@ -98,6 +99,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         _listen(process, silent)
     except KeyboardInterrupt:
         process.kill()
-        process.wait()
+        _listen(process, silent)
     finally:
         timer.cancel()

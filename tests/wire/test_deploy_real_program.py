@@ -118,7 +118,10 @@ def test_an_interrupt_finishes_what_is_under_way_and_can_be_taken_up_again(tmp_p
     assert last["message"].startswith("interrupted")
     state = json.loads((root / "deploy.json").read_text())
     assert state["announced"] == {}
-    assert deploy.up("rehearsal", root, endpoint, project=project).unchanged == len(state["live"])
+    steps: list[deploy.Step] = []
+    deploy.up("rehearsal", root, endpoint, steps.append, project=project)
+    assert {step.name for step in steps if step.verb == "same"} >= {r["name"] for r in state["live"].values()}
+    assert [step for step in steps if step.verb not in ("same", "create")] == []
     deploy.destroy(root, endpoint)
 
 

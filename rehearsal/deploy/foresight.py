@@ -5,7 +5,6 @@ from __future__ import annotations
 from rehearsal.deploy.deployment import Deployment, Made, Registration
 from rehearsal.deploy.errors import RefusedError
 from rehearsal.deploy.state import Resource
-from rehearsal.deploy.table import kind_of
 
 
 class Preview(Deployment):
@@ -13,7 +12,7 @@ class Preview(Deployment):
 
     def register(self, asked: Registration) -> Made:
         """The decision, and the outputs as far as they are known before anything happened."""
-        kind, cloud = kind_of(asked.type), self._cloud(asked)
+        kind, cloud = self.kind_of(asked.type), self._cloud(asked)
         self._note(asked.urn)
         kind.check(asked.inputs)
         old = self._live(asked)

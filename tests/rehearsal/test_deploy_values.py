@@ -1,0 +1,55 @@
+"""Values on their way in: unknowns and secrets have names, assets are their content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.deploy.errors import DeployError, UnsupportedError
+from rehearsal.deploy.values import ASSET, SECRET, SIGNATURE, UNKNOWN, asset_bytes, plain, struct
+
+
+def test_numbers_lists_and_nothing_arrive_as_the_engine_sees_them() -> None:
+    sent = {"count": 4, "ratio": 0.5, "on": True, "none": None, "nested": {"list": [1, {"x": None, "y": "z"}]}}
+    assert plain(struct(sent)) == {"count": 4, "ratio": 0.5, "on": True, "nested": {"list": [1, {"y": "z"}]}}
+
+
+@pytest.mark.parametrize(
+    ("sent", "path"),
+    [({"a": UNKNOWN}, "a"), ({"a": {"b": UNKNOWN}}, "a.b"), ({"a": [{"b": ["x", UNKNOWN]}]}, r"a\[0\].b\[1\]")],
+)
+def test_an_unknown_anywhere_is_refused_with_its_path(sent: dict[str, Any], path: str) -> None:
+    with pytest.raises(DeployError, match=f"property {path} is not known"):
+        plain(struct(sent))
+
+
+def test_before_anything_is_made_unknowns_are_no_error() -> None:
+    assert plain(struct({"a": UNKNOWN}), keep_unknown=True) == {"a": UNKNOWN}
+
+
+def test_a_secret_is_refused_unless_the_sdk_always_marks_it() -> None:
+    sent = struct({"value": {SIGNATURE: SECRET, "value": "x"}})
+    with pytest.raises(UnsupportedError, match="property value is a secret"):
+        plain(sent)
+    assert plain(sent, veiled=frozenset({"value"})) == {"value": "x"}
+
+
+def test_a_file_is_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"one")
+    sent = struct({"source": {SIGNATURE: ASSET, "path": str(file)}})
+    asset = plain(sent)["source"]
+    assert asset_bytes(asset) == b"one"
+    file.write_bytes(b"two")
+    with pytest.raises(DeployError, match="changed while it was deployed"):
+        asset_bytes(asset)
+    file.unlink()
+    with pytest.raises(DeployError, match="cannot be read"):
+        plain(sent)
+
+
+def test_a_text_asset_carries_its_content() -> None:
+    asset = plain(struct({"source": {SIGNATURE: ASSET, "text": "hello"}}))["source"]
+    assert asset_bytes(asset) == b"hello"
