@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -22,8 +23,12 @@ class Problem(Exception):
 
 def problem_response(status: int, detail: str, extra: dict[str, object]) -> Response:
     """A problem as a response; `retry_after_seconds` also becomes the header."""
+    return _response(status, detail, extra, {})
+
+
+def _response(status: int, detail: str, extra: dict[str, object], headers: Mapping[str, str]) -> Response:
     body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra}
-    headers = {}
+    headers = dict(headers)
     if "retry_after_seconds" in extra:
         headers["Retry-After"] = str(extra["retry_after_seconds"])
     return Response(
@@ -41,4 +46,10 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for its own errors: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     detail = f"{request.method} {request.url.path}: {error.detail}"
-    return problem_response(error.status_code, detail, {})
+    return _response(error.status_code, detail, {}, error.headers or {})
+
+
+async def answer_fault(request: Request, _: Exception) -> Response:
+    """Starlette's handler for everything else: what went wrong inside is for the log, not for the caller."""
+    detail = f"{request.method} {request.url.path}: a fault of the service; its log has the details"
+    return problem_response(500, detail, {})

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.problems import Problem, answer_http_exception, answer_problem
+from service.problems import Problem, answer_fault, answer_http_exception, answer_problem
 from service.settings import Process
 
 KEEP_ALIVE_SECONDS = 120
@@ -60,7 +60,11 @@ class Service:
         self.application = Starlette(
             routes=[*routes, *common],
             lifespan=self._lifespan,
-            exception_handlers={Problem: answer_problem, HTTPException: answer_http_exception},
+            exception_handlers={
+                Problem: answer_problem,
+                HTTPException: answer_http_exception,
+                Exception: answer_fault,
+            },
         )
 
     async def _readyz(self, _: Request) -> Response:

@@ -81,11 +81,12 @@ class RouterApi:
     async def write(self, request: Request) -> Response:
         """Store documents; the answer means that they are in S3."""
         body = await decoded(request, WriteRequest)
+        body.check()
         return await self._store(body.documents)
 
     async def delete(self, request: Request) -> Response:
         """Store the deletion of one document."""
-        return await self._store([DocumentWrite(request.path_params["source_id"], delete=True)])
+        return await self._store([DocumentWrite.deletion(request.path_params["source_id"])])
 
     async def _store(self, writes: list[DocumentWrite]) -> Response:
         documents = [write.document() for write in writes]

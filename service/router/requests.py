@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, TypeVar
 from uuid import uuid4
 
@@ -19,18 +20,30 @@ MAX_BATCH = 1_000
 MAX_BODY_BYTES = 16 << 20
 MAX_SOURCE_ID = 512
 MAX_TEXT_BYTES = 1 << 20
+# Every chunk is embedded under its title, so a long one costs the indexer its length times thousands.
+MAX_TITLE = 1_024
+# A text is embedded between two other requests: 7 s of nothing else for 2.4 MB.
+MAX_QUERY = 20_000
 SourceId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SOURCE_ID)]
-Position = Annotated[int, msgspec.Meta(ge=0)]
+Position = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One document to write or delete; without a request_id the router makes one."""
 
     source_id: SourceId
-    title: str = ""
+    title: Annotated[str, msgspec.Meta(max_length=MAX_TITLE)] = ""
     text: str = ""
     delete: bool = False
     request_id: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+    @classmethod
+    def deletion(cls, source_id: str) -> DocumentWrite:
+        """The deletion of a document that a path names; raises Problem for a source_id that none can have."""
+        try:
+            return msgspec.convert({"source_id": source_id, "delete": True}, cls)
+        except msgspec.ValidationError as error:
+            raise Problem(422, f"{source_id[:MAX_SOURCE_ID]!r} is no source_id: {error}") from error
 
     def document(self) -> Document:
         """The document as the log keeps it; raises Problem where it can never be indexed."""
@@ -53,6 +66,17 @@ class WriteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     documents: Annotated[list[DocumentWrite], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
 
+    def check(self) -> None:
+        """Every request_id names one document: the fold drops a second one as a repetition of the first."""
+        given = [document.request_id for document in self.documents if document.request_id]
+        repeated = next((name for name, count in Counter(given).items() if count > 1), None)
+        if repeated is not None:
+            raise Problem(
+                422,
+                f"request_id {repeated!r} stands at more than one document; only the first would count, "
+                "so give each its own",
+            )
+
 
 class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which of these documents are held, as of `min_position` or later?"""
@@ -64,7 +88,7 @@ class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search by text or by vector. `model` ("name/version") is refused unless it is the slot's."""
 
-    text: str = ""
+    text: Annotated[str, msgspec.Meta(max_length=MAX_QUERY)] = ""
     vector: list[float] | None = None
     k: Annotated[int, msgspec.Meta(ge=1, le=MAX_K)] = 10
     exact: bool = False
@@ -92,10 +116,12 @@ async def decoded(request: Request, shape: type[T]) -> T:
 
 def unit_vector(vector: list[float], dims: int) -> np.ndarray:
     """The vector, shape (dims,), scaled to length one; raises Problem where that can't be."""
-    array = np.asarray(vector, np.float32)
+    # In double precision, since the squares of a float32 vector may not fit into float32.
+    array = np.asarray(vector, np.float64)
     if array.shape != (dims,):
         raise Problem(422, f"the vector has {array.size} components, this slot's model has {dims}")
-    norm = float(np.linalg.norm(array))
-    if not np.isfinite(norm) or norm == 0:
+    largest = float(np.max(np.abs(array)))
+    if not np.isfinite(largest) or largest == 0:
         raise Problem(422, "the vector must be finite and not all zeros")
-    return array / np.float32(norm)
+    scaled = array / largest
+    return np.asarray(scaled / np.linalg.norm(scaled), np.float32)

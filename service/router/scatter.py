@@ -16,6 +16,7 @@ from service.node.messages import MEDIA_TYPE, LookupAnswer, ShardAnswer, ShardLo
 from service.router.replicas import Replica, Replicas
 
 HEDGE_SECONDS = 0.06
+HEDGE_WAITING_SECONDS = 0.5
 ATTEMPT_SECONDS = 2.0
 WAIT_FOR_POSITION_SECONDS = 5.0
 
@@ -78,18 +79,20 @@ class Scatter:
         """The first good answer of the shard's replicas, asked one after another, sooner when one is slow."""
         body = msgspec.msgpack.encode(query)
         waiting = list(self._replicas.of(shard, self._build()))
-        hedge = HEDGE_SECONDS + query.wait_seconds
+        patience = 0.0
         running: set[asyncio.Task[A]] = set()
         behind = False
         until = time.monotonic() + ATTEMPT_SECONDS + query.wait_seconds
         try:
             while (waiting or running) and time.monotonic() < until:
                 if waiting:
-                    running.add(asyncio.create_task(self._ask(waiting.pop(0), body, path, shape)))
+                    replica = waiting.pop(0)
+                    patience = _patience(replica, query)
+                    running.add(asyncio.create_task(self._ask(replica, body, path, shape)))
                 left = until - time.monotonic()
                 done, running = await asyncio.wait(
                     running,
-                    timeout=min(hedge, left) if waiting else left,
+                    timeout=min(patience, left) if waiting else left,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in done:
@@ -121,6 +124,13 @@ class Scatter:
         if answer.status == 503 and b'"position"' in content:
             raise Behind
         raise Failed(f"{replica.url}{path}: {answer.status}")
+
+
+def _patience(replica: Replica, query: ShardQuery | ShardLookup) -> float:
+    """Seconds that a replica may stay silent before another is asked too: more where it has to wait for a position."""
+    if replica.report.position >= query.min_position:
+        return HEDGE_SECONDS
+    return HEDGE_SECONDS + min(query.wait_seconds, HEDGE_WAITING_SECONDS)
 
 
 def merge(answers: dict[int, ShardAnswer], k: int) -> list[Hit]:

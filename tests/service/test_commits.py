@@ -53,7 +53,7 @@ def _committing(store: MemoryStore, test: Callable[[GroupCommits], Awaitable[Non
 
 
 async def _open(commits: GroupCommits) -> None:
-    while not commits.ready:
+    while not commits.ready:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
 
 

@@ -1,0 +1,165 @@
+"""Every bad input is answered with a sentence that says what was given and what is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.requests import Request
+
+from service.problems import Problem
+from service.router.requests import (
+    MAX_BODY_BYTES,
+    DocumentWrite,
+    LookupRequest,
+    SearchRequest,
+    WriteRequest,
+    decoded,
+    unit_vector,
+)
+
+
+def _decode(shape: type[Any], body: bytes | dict[str, object]) -> Any:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    blocks = [raw[at : at + (1 << 20)] for at in range(0, len(raw), 1 << 20)] or [b""]
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": blocks.pop(0), "more_body": bool(blocks)}
+
+    request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+    return asyncio.run(decoded(request, shape))
+
+
+def _write(document: dict[str, object]) -> Any:
+    (one,) = _decode(WriteRequest, {"documents": [document]}).documents
+    return one.document()
+
+
+GOOD: dict[str, object] = {"source_id": "a", "title": "t", "text": "x"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "body", "sentence"),
+    [
+        (WriteRequest, b"", "the body is not a WriteRequest: "),
+        (WriteRequest, b"{", "the body is not a WriteRequest: "),
+        (WriteRequest, b"[]", "Expected `object`, got `array`"),
+        (WriteRequest, b'{"documents":[{"source_id":"\xff"}]}', "the body is not a WriteRequest: "),
+        (WriteRequest, b'{"documents":[{"source_id":"\\ud800","text":"x"}]}', "the body is not a WriteRequest: "),
+        (WriteRequest, b"[" * 100_000, "the body is not a WriteRequest: "),
+        (WriteRequest, {}, "missing required field `documents`"),
+        (WriteRequest, {"documents": []}, "`array` of length >= 1"),
+        (WriteRequest, {"documents": [GOOD] * 1_001}, "`array` of length <= 1000"),
+        (WriteRequest, {"documents": [GOOD], "if": 1}, "unknown field `if`"),
+        (WriteRequest, {"documents": [GOOD | {"source_id": ""}]}, "`str` of length >= 1"),
+        (WriteRequest, {"documents": [GOOD | {"source_id": "s" * 513}]}, "`str` of length <= 512"),
+        (WriteRequest, {"documents": [GOOD | {"request_id": "r" * 129}]}, "`str` of length <= 128"),
+        (WriteRequest, {"documents": [GOOD | {"title": "t" * 1_025}]}, "`str` of length <= 1024"),
+        (WriteRequest, {"documents": [GOOD | {"text": None}]}, "Expected `str`, got `null`"),
+        (WriteRequest, {"documents": [GOOD | {"txt": "?"}]}, "unknown field `txt`"),
+        (LookupRequest, {"source_ids": []}, "`array` of length >= 1"),
+        (LookupRequest, {"source_ids": ["a"] * 1_001}, "`array` of length <= 1000"),
+        (LookupRequest, {"source_ids": ["a"], "min_position": -1}, "`int` >= 0"),
+        (LookupRequest, {"source_ids": ["a"], "min_position": 1 << 63}, "`int` <= 9223372036854775807"),
+        (SearchRequest, {"text": "a", "k": 0}, "`int` >= 1"),
+        (SearchRequest, {"text": "a", "k": 1_001}, "`int` <= 1000"),
+        (SearchRequest, {"text": "a", "k": "ten"}, "Expected `int`, got `str`"),
+        (SearchRequest, {"text": "a", "min_position": 10**30}, "`int` <= 9223372036854775807"),
+        (SearchRequest, {"text": "a", "exakt": True}, "unknown field `exakt`"),
+        (SearchRequest, {"text": "a" * 20_001}, "`str` of length <= 20000"),
+        (SearchRequest, {"vector": ["a"]}, "Expected `float`, got `str`"),
+    ],
+)
+def test_a_body_that_is_not_the_request_is_422(
+    shape: type[Any], body: bytes | dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        _decode(shape, body)
+    assert refused.value.status == 422
+    assert sentence in refused.value.detail
+
+
+def test_a_body_that_is_too_large_is_413_with_the_limit() -> None:
+    with pytest.raises(Problem) as refused:
+        _decode(WriteRequest, b" " * (MAX_BODY_BYTES + 1))
+    assert refused.value.status == 413
+    assert refused.value.detail == "the body is larger than 16777216 bytes; send fewer documents at a time"
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "sentence"),
+    [
+        (GOOD | {"delete": True}, 422, "document 'a': a deletion has no title or text"),
+        ({"source_id": "a"}, 422, "document 'a': title and text are empty; to remove it, send delete: true"),
+        ({"source_id": "a", "text": " \n"}, 422, "document 'a': title and text are empty"),
+        ({"source_id": "a", "text": "ä" * (1 << 19) + "x"}, 413, "1048577 bytes of text, allowed 1048576"),
+    ],
+)
+def test_a_document_that_can_never_be_indexed_is_refused(
+    document: dict[str, object], status: int, sentence: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        _write(document)
+    assert refused.value.status == status
+    assert sentence in refused.value.detail
+
+
+def test_documents_keep_their_request_id_or_get_one_each() -> None:
+    assert _write(GOOD | {"request_id": "mine"}).request_id == "mine"
+    made = {_write(GOOD).request_id for _ in range(10)}
+    assert len(made) == 10
+    assert all(made)
+
+
+def test_one_request_id_for_two_documents_of_a_batch_is_refused() -> None:
+    one, other = GOOD | {"request_id": "r"}, GOOD | {"source_id": "b", "request_id": "r"}
+    batch = _decode(WriteRequest, {"documents": [one, GOOD, other, GOOD]})
+    with pytest.raises(Problem) as refused:
+        batch.check()
+    assert refused.value.status == 422
+    assert refused.value.detail == (
+        "request_id 'r' stands at more than one document; only the first would count, so give each its own"
+    )
+    _decode(WriteRequest, {"documents": [one, GOOD, GOOD]}).check()
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"text": "  "}, {"text": "a", "vector": [1.0]}, {"text": "", "vector": None}, {"k": 3}]
+)
+def test_a_search_needs_exactly_one_of_text_and_vector(body: dict[str, object]) -> None:
+    with pytest.raises(Problem, match="give either text or vector, and exactly one of them"):
+        _decode(SearchRequest, body).check()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 1e30, 1e300])
+def test_a_vector_of_any_finite_length_is_scaled_to_one(scale: float) -> None:
+    vector = unit_vector([3 * scale, 0, 4 * scale], 3)
+    assert vector.dtype == np.float32
+    assert vector.tolist() == pytest.approx([0.6, 0, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("vector", "sentence"),
+    [
+        ([], "the vector has 0 components, this slot's model has 3"),
+        ([1.0, 2.0], "the vector has 2 components, this slot's model has 3"),
+        ([0.0, 0.0, 0.0], "the vector must be finite and not all zeros"),
+        ([float("inf"), 0.0, 0.0], "the vector must be finite and not all zeros"),
+        ([float("nan"), 0.0, 0.0], "the vector must be finite and not all zeros"),
+    ],
+)
+def test_a_vector_without_direction_or_of_another_size_is_422(vector: list[float], sentence: str) -> None:
+    with pytest.raises(Problem) as refused:
+        unit_vector(vector, 3)
+    assert (refused.value.status, refused.value.detail) == (422, sentence)
+
+
+def test_a_deletion_named_in_a_path_obeys_the_same_limits() -> None:
+    assert DocumentWrite.deletion("a/b").document().delete
+    for bad in ("", "s" * 513):
+        with pytest.raises(Problem) as refused:
+            DocumentWrite.deletion(bad)
+        assert (refused.value.status, "source_id" in refused.value.detail) == (422, True)

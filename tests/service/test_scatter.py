@@ -1,0 +1,181 @@
+"""One replica of every shard is asked; a slow, silent or failing one is made up for by another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.index.shard import Hit
+from service.node.messages import ShardAnswer, ShardQuery
+from service.router.discovery import NodeAddress
+from service.router.replicas import Replica, Replicas, Report
+from service.router.scatter import Gathered, Scatter, merge
+
+QUERY = ShardQuery("b", b"\0" * 4, 10)
+Answering = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def _answer(position: int, name: str = "hit") -> Answering:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=msgspec.msgpack.encode(ShardAnswer(position, [Hit(name, "", "", 0.5)])))
+
+    return answer
+
+
+def _status(status: int, body: bytes = b"{}") -> Answering:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    return answer
+
+
+async def _silent(_: web.Request) -> web.Response:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def _broken(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+class Slot(Replicas):
+    """Known replicas, asked in the order in which they were added."""
+
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
+        self._by_instance: dict[str, Replica] = {}
+
+    def add(self, shard: int, port: int, position: int = 0, build: str = "b") -> None:
+        number = len(self._by_instance)
+        replica = Replica(NodeAddress(f"i-{number}", "127.0.0.1", "", shard, "a"), port)
+        replica.report = Report(True, build=build, position=position)
+        self._by_instance[f"i-{number}"] = replica
+
+    def of(self, shard: int, build: str) -> list[Replica]:
+        wanted = super().of(shard, build)
+        return sorted(wanted, key=lambda replica: replica.node.instance)
+
+
+def _gather(
+    nodes: list[tuple[int, Answering]], query: ShardQuery = QUERY, *, shards: int = 1, position: int = 0
+) -> tuple[Gathered[ShardAnswer], Slot, float]:
+    """Ask nodes, given as (shard, what they do); returns the answers, the slot afterwards and the seconds taken."""
+
+    async def run() -> tuple[Gathered[ShardAnswer], Slot, float]:
+        slot, runners = Slot(shards), []
+        for shard, answering in nodes:
+            application = web.Application()
+            application.router.add_post("/search", answering)
+            runner = web.AppRunner(application, handler_cancellation=True)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            slot.add(shard, runner.addresses[0][1], position)
+            runners.append(runner)
+        async with aiohttp.ClientSession() as session:
+            started = time.monotonic()
+            gathered = await Scatter(session, slot, lambda: "b").search(query)
+            seconds = time.monotonic() - started
+        for runner in runners:
+            await runner.cleanup()
+        return gathered, slot, seconds
+
+    return asyncio.run(run())
+
+
+def _ready(slot: Slot) -> list[bool]:
+    return [replica.ready for replica in slot.all()]
+
+
+def test_every_shard_answers_and_one_replica_each_is_asked() -> None:
+    gathered, slot, _ = _gather([(0, _answer(4, "a")), (0, _status(500)), (1, _answer(5, "b"))], shards=2)
+    assert {shard: answer.position for shard, answer in gathered.answers.items()} == {0: 4, 1: 5}
+    assert _ready(slot) == [True] * 3
+    assert [replica.in_flight for replica in slot.all()] == [0] * 3
+
+
+def test_a_silent_replica_is_hedged() -> None:
+    gathered, slot, seconds = _gather([(0, _silent), (0, _answer(4))])
+    assert gathered.answers[0].position == 4
+    assert seconds < 1
+    assert [replica.in_flight for replica in slot.all()] == [0, 0]
+
+
+@pytest.mark.parametrize("reported", [0, 9])
+def test_a_silent_replica_is_hedged_also_when_a_position_is_waited_for(reported: int) -> None:
+    query = msgspec.structs.replace(QUERY, min_position=7, wait_seconds=5.0)
+    gathered, _, seconds = _gather([(0, _silent), (0, _answer(9))], query, position=reported)
+    assert gathered.answers[0].position == 9
+    assert seconds < 1.5
+
+
+@pytest.mark.parametrize("failing", [_status(500), _status(409), _status(503), _broken, _status(200, b"\xc1 garbage")])
+def test_a_failing_replica_is_made_up_for_by_another(failing: Answering) -> None:
+    gathered, _, seconds = _gather([(0, failing), (0, _answer(4))])
+    assert gathered.answers[0].position == 4
+    assert seconds < 1
+
+
+def test_a_replica_whose_connection_breaks_is_asked_no_more_until_a_probe() -> None:
+    _, slot, _ = _gather([(0, _broken), (0, _answer(4))])
+    assert _ready(slot) == [False, True]
+
+
+def test_a_shard_whose_replicas_all_fail_gives_no_answer() -> None:
+    gathered, _, _ = _gather([(0, _status(500)), (0, _broken), (1, _answer(4))], shards=2)
+    assert (set(gathered.answers), gathered.behind) == ({1}, 0)
+
+
+def test_a_replica_that_is_behind_is_made_up_for_by_one_that_is_not() -> None:
+    behind = _status(503, b'{"status":503,"position":3}')
+    gathered, slot, _ = _gather([(0, behind), (0, _answer(9))], msgspec.structs.replace(QUERY, min_position=7))
+    assert gathered.answers[0].position == 9
+    assert _ready(slot) == [True, True]
+
+
+def test_a_shard_that_is_behind_everywhere_is_counted() -> None:
+    behind = _status(503, b'{"status":503,"position":3}')
+    gathered, _, _ = _gather([(0, behind), (0, behind), (1, _answer(9))], shards=2)
+    assert (set(gathered.answers), gathered.behind) == ({1}, 1)
+
+
+def test_replicas_of_another_build_and_unready_ones_are_not_asked() -> None:
+    slot = Slot(1)
+    slot.add(0, 1, build="other")
+    slot.add(0, 2)
+    slot.add(0, 3)
+    slot.all()[2].eject()
+    assert [replica.port for replica in slot.of(0, "b")] == [2]
+
+
+def test_the_least_busy_replica_comes_first() -> None:
+    slot = Slot(1)
+    slot.add(0, 1)
+    slot.add(0, 2)
+    slot.all()[0].in_flight = 3
+    assert [replica.port for replica in Replicas.of(slot, 0, "b")] == [2, 1]
+
+
+SCORES = st.lists(st.floats(-1, 1, width=16), max_size=8)
+
+
+@given(st.dictionaries(st.integers(0, 4), SCORES, max_size=4), st.integers(1, 12))
+def test_merged_hits_are_the_best_of_all_shards(scores: dict[int, list[float]], k: int) -> None:
+    answers = {
+        shard: ShardAnswer(1, [Hit(f"{shard}.{n}", "", "", score) for n, score in enumerate(of_shard)])
+        for shard, of_shard in scores.items()
+    }
+    hits = merge(answers, k)
+    every = [hit for answer in answers.values() for hit in answer.hits]
+    assert hits == sorted(every, key=lambda hit: (-hit.score, hit.source_id))[:k]
+    assert len(hits) == min(k, len(every))

@@ -1,0 +1,111 @@
+"""What a process is told at start: errors name the variable or parameter and what to set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service import settings
+from service.settings import BadSettings, load_parameters, process_from_environment
+
+PARAMETERS: dict[str, object] = {
+    "storage": {"documents": "docs", "index": "idx", "artifacts": "art"},
+    "embedding": {"model": "wordllama", "version": "0.4.0.post1", "dims": 256},
+    "chunking": {"size": 300, "overlap": 0},
+    "index": {"type": "hnsw", "metric": "cosine", "m": 16, "ef_construction": 200, "ef_search": 100},
+    "fleet": {"shards": 2, "replicas": 2, "metrics_period_seconds": 10},
+}
+
+
+class Ssm:
+    """Parameters in two pages."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._items = [{"Name": f"/vectorfleet/t/{name}", "Value": value} for name, value in values.items()]
+
+    def get_paginator(self, _: str) -> Ssm:
+        return self
+
+    def paginate(self, **_: object) -> Iterator[dict[str, Any]]:
+        yield {"Parameters": self._items[:2]}
+        yield {"Parameters": self._items[2:]}
+
+
+def _load(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> settings.Parameters:
+    values = {name: json.dumps(value) for name, value in PARAMETERS.items()} | changes
+    present = {name: value for name, value in values.items() if value is not None}
+    monkeypatch.setattr(settings, "aws_client", lambda _: Ssm(present))
+    return load_parameters("/vectorfleet/t")
+
+
+def test_parameters_are_read_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = _load(monkeypatch)
+    assert parameters.storage.index == "idx"
+    assert (parameters.fleet.shards, parameters.fleet.metrics_period_seconds) == (2, 10)
+
+
+def test_a_missing_parameter_is_named_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSettings) as bad:
+        _load(monkeypatch, fleet=None)
+    assert str(bad.value) == (
+        "parameter /vectorfleet/t/fleet is missing; there are ['chunking', 'embedding', 'index', 'storage']"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("fleet", "{", "Input data was truncated"),
+        ("fleet", '{"shards": "two", "replicas": 2}', "Expected `int`, got `str` - at `$.shards`"),
+        ("chunking", '{"size": 300}', "missing required field `overlap`"),
+        ("index", json.dumps(PARAMETERS["index"]).replace("hnsw", "ivf"), "Invalid enum value 'ivf'"),
+    ],
+)
+def test_a_parameter_that_can_t_be_used_is_named_with_its_value_and_the_reason(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    with pytest.raises(BadSettings) as bad:
+        _load(monkeypatch, **{name: value})
+    assert str(bad.value).startswith(f"parameter /vectorfleet/t/{name} is {value!r}: ")
+    assert reason in str(bad.value)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A node's variables, set."""
+    values = {
+        "VECTORFLEET_FLEET": "t",
+        "VECTORFLEET_ROLE": "node",
+        "VECTORFLEET_SLOT": "blue",
+        "VECTORFLEET_PARAMETERS": "/vectorfleet/t",
+        "VECTORFLEET_SHARD": "1",
+        "VECTORFLEET_PORT": "8080",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return values
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_process_s_place_comes_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECTORFLEET_DATA", "/disk")
+    process = process_from_environment()
+    assert (process.role, process.shard, process.port, str(process.data_folder)) == ("node", 1, 8080, "/disk")
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("name", ["FLEET", "ROLE", "SLOT", "PARAMETERS"])
+def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv(f"VECTORFLEET_{name}")
+    with pytest.raises(BadSettings, match=rf"missing required field `{name.lower()}`.*VECTORFLEET_{name}"):
+        process_from_environment()
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_variable_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECTORFLEET_PORT", "http")
+    with pytest.raises(BadSettings, match=r"Expected `int`, got `str` - at `\$\.port`"):
+        process_from_environment()
