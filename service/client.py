@@ -63,7 +63,9 @@ class Client:
         min_position: int | None = None,
     ) -> dict[str, Any]:
         """The nearest documents: {"hits", "shards_total", "shards_answered", "partial", "position"}."""
-        query = {"text": text} if text is not None else {"vector": list(vector or [])}
+        query = (
+            {"text": text} if text is not None else {"vector": [float(x) for x in (() if vector is None else vector)]}
+        )
         return self._call("POST", "/v1/search", query | {"k": k, "exact": exact} | _position(min_position))
 
     def status(self) -> dict[str, Any]:

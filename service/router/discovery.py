@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 TAG_PREFIX = "vectorfleet:"
+
+log = logging.getLogger(__name__)
 
 
 class NodeAddress(NamedTuple):
@@ -26,15 +29,22 @@ def find_nodes(ec2: Any, *, fleet: str, slot: str) -> list[NodeAddress]:
     instances = (
         instance for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]
     )
-    return sorted((_address(instance) for instance in instances), key=lambda node: node.instance)
+    found = (_address(instance) for instance in instances)
+    return sorted((node for node in found if node is not None), key=lambda node: node.instance)
 
 
-def _address(instance: dict[str, Any]) -> NodeAddress:
+def _address(instance: dict[str, Any]) -> NodeAddress | None:
+    """The node, or None for an instance whose tags don't say its place: one wrong tag must not stop a router."""
     tags = {tag["Key"].removeprefix(TAG_PREFIX): tag["Value"] for tag in instance["Tags"]}
+    try:
+        shard, replica = int(tags["shard"]), tags["replica"]
+    except (KeyError, ValueError):
+        log.warning("an instance's tags name no shard and replica", extra={"node": instance["InstanceId"]})
+        return None
     return NodeAddress(
         instance["InstanceId"],
         instance["PrivateIpAddress"],
         instance["Placement"]["AvailabilityZone"],
-        int(tags["shard"]),
-        tags["replica"],
+        shard,
+        replica,
     )

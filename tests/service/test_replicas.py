@@ -1,0 +1,92 @@
+"""Which nodes a router knows, and what it says of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.router.discovery import NodeAddress, find_nodes
+from service.router.replicas import Replica, Replicas, Report
+
+
+class Ec2:
+    """Instances with tags; remembers the filters."""
+
+    def __init__(self, *tags: dict[str, str]) -> None:
+        self._instances = [
+            {
+                "InstanceId": f"i-{number}",
+                "PrivateIpAddress": f"127.0.0.{number}",
+                "Placement": {"AvailabilityZone": "us-east-1a"},
+                "Tags": [{"Key": f"vectorfleet:{key}", "Value": value} for key, value in one.items()],
+            }
+            for number, one in enumerate(tags)
+        ]
+        self.filters: list[dict[str, Any]] = []
+
+    def get_paginator(self, _: str) -> Ec2:
+        return self
+
+    def paginate(self, *, Filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:  # noqa: N803
+        self.filters = Filters
+        for instance in reversed(self._instances):
+            yield {"Reservations": [{"Instances": [instance]}]}
+
+
+def test_nodes_are_found_by_their_tags_over_all_pages() -> None:
+    ec2 = Ec2({"shard": "0", "replica": "a"}, {"shard": "11", "replica": "b"})
+    assert find_nodes(ec2, fleet="f", slot="blue") == [
+        NodeAddress("i-0", "127.0.0.0", "us-east-1a", 0, "a"),
+        NodeAddress("i-1", "127.0.0.1", "us-east-1a", 11, "b"),
+    ]
+    assert {one["Name"]: one["Values"] for one in ec2.filters} == {
+        "tag:vectorfleet:fleet": ["f"],
+        "tag:vectorfleet:slot": ["blue"],
+        "tag:vectorfleet:role": ["node"],
+        "instance-state-name": ["running"],
+    }
+
+
+@pytest.mark.parametrize("tags", [{}, {"shard": "0"}, {"shard": "first", "replica": "a"}])
+def test_an_instance_without_its_place_is_left_out_and_named(
+    tags: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        nodes = find_nodes(Ec2(tags, {"shard": "1", "replica": "b"}), fleet="f", slot="blue")
+    assert [node.instance for node in nodes] == ["i-1"]
+    assert "i-0" in str(vars(caplog.records[0]))
+
+
+class Known(Replicas):
+    """Replicas without discovery."""
+
+    def __init__(self) -> None:
+        self.shards, self._port = 2, 8080
+        self._by_instance: dict[str, Replica] = {}
+
+
+def _node(name: str, shard: int = 0) -> NodeAddress:
+    return NodeAddress(name, "127.0.0.1", "us-east-1a", shard, name[-1])
+
+
+def test_known_nodes_keep_their_report_new_ones_come_and_gone_ones_go() -> None:
+    known = Known()
+    known._take([_node("i-a"), _node("i-b", 1)])
+    known.all()[0].report = Report(True, build="b", position=7)
+    known._take([_node("i-a"), _node("i-c", 1)])
+    assert [(replica.node.instance, replica.report.position) for replica in known.all()] == [("i-a", 7), ("i-c", 0)]
+
+
+def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
+    known = Known()
+    known._take([_node("i-b"), _node("i-a")])
+    known.all()[0].report = Report(True, build="b", position=7, stale="entry 8 is damaged")
+    empty, lost = known.status()
+    assert [(one["instance"], one["ready"], one["stale"]) for one in empty["replicas"]] == [
+        ("i-a", False, ""),
+        ("i-b", True, "entry 8 is damaged"),
+    ]
+    assert lost == {"shard": 1, "replicas": []}
