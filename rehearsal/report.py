@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def _context(record: Record, folder: Path) -> dict[str, Any]:
-    found = record.to_json()
+    found = json.loads(json.dumps(record.to_json(), default=str))
     names = ("plan", "deploy", "status", "ingest", "search", "golden", "load", "drill", "outputs")
     return {name: found.get(name) for name in names} | {
         "run": found,
@@ -98,6 +99,8 @@ def _drill_chart(found: Mapping[str, Any], folder: Path) -> str:
     ):
         if recovery[key] is not None:
             marks.append(Mark(recovery[key] - injected, name))
+    if recovery["alarm_after_seconds"] is not None:
+        marks.append(Mark(recovery["alarm_after_seconds"], "alarm"))
     last = marks[-1].at_seconds + DRILL_AFTER_SECONDS
     near = [point for point in points if -DRILL_BEFORE_SECONDS <= point.at_seconds <= last]
     return charts.latency(near, marks, **_limits(), x="seconds from the fault")
@@ -105,8 +108,6 @@ def _drill_chart(found: Mapping[str, Any], folder: Path) -> str:
 
 def _load_start(run: Path) -> float:
     """When the background load began, in Unix seconds."""
-    import json
-
     started = json.loads((run / "run.json").read_text())["started_at"]
     return datetime.fromisoformat(started).timestamp()
 

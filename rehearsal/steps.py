@@ -212,7 +212,9 @@ def load(stage: Stage) -> Verdict:
     with stage.narrator.steps("seconds of load") as bar:
         result = gate_runs(gate, stage.report_folder / "load", lambda progress: bar(*_elapsed(progress)))
     show_runs(result.runs, result.judgement, stage.narrator.console)
-    stage.record["load"] = result.as_json() | {"settings": settings.values()}
+    judged = sum(run.judged for run in result.runs)
+    recall = sum(run.recall_sum for run in result.runs) / judged if judged else 0.0
+    stage.record["load"] = result.as_json() | {"settings": settings.values(), "mean_recall": recall}
     return result.judgement.verdict
 
 
