@@ -14,12 +14,15 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 
+from rehearsal.emulator.answers import changed
+
 _KEPT_PER_GROUP = 500
 
 
 def _append(group: Any, activity: Any) -> None:
     log: list[Any] = group.__dict__.setdefault("activity_log", [])
     log.append(activity)
+    changed()
     del log[:-_KEPT_PER_GROUP]
 
 

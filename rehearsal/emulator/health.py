@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from rehearsal.emulator.answers import changed
+
 STATES = ("initial", "healthy", "unhealthy", "draining", "unused", "unavailable")
 
 
@@ -36,7 +38,9 @@ def publish(entries: list[dict[str, Any]]) -> None:
         fresh[entry["target_group"], entry["id"]] = health
     global _published
     with _lock:
-        _published = fresh
+        if _published != fresh:
+            _published = fresh
+            changed()
 
 
 def published(target_group: str, target: str) -> TargetHealth | None:

@@ -10,6 +10,7 @@ from moto.autoscaling import models
 from moto.autoscaling.models import InstanceState
 
 from rehearsal.emulator import activities
+from rehearsal.emulator.answers import changed
 
 _GONE = frozenset({"shutting-down", "terminated"})
 
@@ -129,4 +130,6 @@ def sync_targets(group: Any) -> None:
             target_group.deregister(leaving)
         if joining:
             target_group.register(joining)
+        if leaving or joining:
+            changed()
     group.registered = present

@@ -19,6 +19,7 @@ os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 
 from moto.autoscaling.models import autoscaling_backends
 from moto.cloudwatch.models import cloudwatch_backends
+from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -27,6 +28,7 @@ from rehearsal.emulator import (
     alarming,
     autoscaling,
     group_settings,
+    identity,
     launch_templates,
     loadbalancing,
     monitoring,
@@ -35,12 +37,14 @@ from rehearsal.emulator import (
     security_groups,
 )
 from rehearsal.emulator.admin import with_admin
+from rehearsal.emulator.answers import with_answers
 from rehearsal.emulator.faults import Faults, Wsgi, with_faults
 
 HOST = "127.0.0.1"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 _CONCEPTS = (
+    identity,
     networking,
     security_groups,
     launch_templates,
@@ -66,13 +70,17 @@ def install() -> None:
 
 
 def application() -> Wsgi:
-    """The WSGI application: admin API, then faults, then moto."""
+    """The WSGI application: admin API, then faults, then kept answers, then moto."""
     faults = Faults()
     inner = DomainDispatcherApplication(create_backend_app)
-    return with_admin(with_faults(inner, faults), faults)
+    return with_admin(with_faults(with_answers(inner), faults), faults)
 
 
-_STEPS = ((autoscaling.reconcile_all, autoscaling_backends), (alarming.evaluate_all, cloudwatch_backends))
+_STEPS = (
+    (autoscaling.reconcile_all, autoscaling_backends),
+    (alarming.evaluate_all, cloudwatch_backends),
+    (networking.forget_terminated, ec2_backends),
+)
 
 
 def _keep_ticking(every_seconds: float) -> None:
@@ -118,6 +126,7 @@ def serve(port: int) -> None:
     # A line per request costs more than many of the requests themselves.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = build(port)
+    identity.warm_up(ACCOUNT)
     threading.Thread(target=_keep_ticking, args=(1.0,), daemon=True, name="clock").start()
     _log.info("emulated AWS on http://%s:%d, account %s, region %s", HOST, port, ACCOUNT, REGION)
     server.serve_forever()
