@@ -31,8 +31,10 @@ def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (tmp_path / "log").open("wb") as log:
         popen = processes.spawn([sys.executable, "-c", STUBBORN], environment=os.environ, directory=tmp_path, log=log)
     eventually(lambda: b"ready" in (tmp_path / "log").read_bytes())
+    process = processes.identify(popen.pid)
     yield popen
-    popen.kill()
+    if process:
+        processes.kill_session(process)
     popen.wait()
 
 
