@@ -76,8 +76,20 @@ class IndexerProcess:
         log.info("indexing", extra={"build": self._build.id, "position": indexer.position})
         return indexer
 
+    async def _started(self) -> Indexer:
+        """The indexer, as soon as the store answers; what no waiting mends ends the process."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._start)
+            except conformance.NotConforming:
+                raise
+            except (StoreError, Damaged) as error:
+                self._error = str(error)
+                log.warning("the indexer can't start; trying again", extra={"reason": self._error})
+                await asyncio.sleep(ERROR_PAUSE_SECONDS)
+
     async def _work(self) -> None:
-        self._indexer = await asyncio.to_thread(self._start)
+        self._indexer = await self._started()
         pause = FIRST_IDLE_SECONDS
         while True:
             POSITION.set(self._indexer.position)

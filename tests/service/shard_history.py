@@ -15,20 +15,26 @@ from service.storage.documents import Document, content_hash, documents_log, to_
 from service.storage.log import Append, Tail, tail_of
 from service.storage.objects import ObjectStore
 from service.storage.shards import from_entry, shard_log, shard_of
-from tests.service.small_space import DIMS, WordEmbedder, document
+from tests.service.small_space import WordEmbedder, document
 
 Batch = Sequence[Document]
 Live = set[tuple[str, int, bytes]]
 WORDS = ("stop", "start", "a", "bucket", "the", "table", "rotate", "key", "of", "queue.", "Machine", "list")
 
 
-def histories(seed: int, *, batches: int, sources: int = 6) -> list[Batch]:
-    """A log's worth of batches: writes, deletions, rejections, and request_ids sent again, early and late."""
+def histories(seed: int, *, batches: int, sources: int = 6, hopeless: float = 0.1) -> list[Batch]:
+    """
+    A log's worth of batches: writes, deletions, request_ids sent again, early and late, and a share of `hopeless`
+    documents, which WordEmbedder can't embed.
+    """
     rng = random.Random(seed)
     sent: list[Document] = []
     log: list[Batch] = []
     for number in range(batches):
-        batch = [_write(rng, f"r{number}.{item}", f"s{rng.randrange(sources)}") for item in range(rng.randint(1, 4))]
+        batch = [
+            _write(rng, f"r{number}.{item}", f"s{rng.randrange(sources)}", hopeless)
+            for item in range(rng.randint(1, 4))
+        ]
         if sent and rng.random() < 0.4:
             batch.append(rng.choice(sent))
         sent += batch
@@ -36,11 +42,11 @@ def histories(seed: int, *, batches: int, sources: int = 6) -> list[Batch]:
     return log
 
 
-def _write(rng: random.Random, request_id: str, source_id: str) -> Document:
+def _write(rng: random.Random, request_id: str, source_id: str, hopeless: float) -> Document:
     kind = rng.random()
     if kind < 0.2:
         return document(request_id, source_id)
-    if kind < 0.3:
+    if kind < 0.2 + hopeless:
         return document(request_id, source_id, "12 34")
     return document(request_id, source_id, " ".join(rng.choices(WORDS, k=rng.randint(1, 12))))
 
@@ -75,7 +81,7 @@ def folded(store: ObjectStore, build: Build, shard: int) -> tuple[Live, int]:
     """What a shard's log holds, read to its end, and the documents position there; checks every link on the way."""
     live: dict[str, list[tuple[str, int, bytes]]] = {}
     tail = Tail()
-    for entry in shard_log(store, build.id, shard, DIMS).follow(tail):
+    for entry in shard_log(store, build.id, shard, build.recipe.embedding.dims).follow(tail):
         for record in from_entry(entry):
             assert entry.header.start <= record.position < entry.header.end
             if record.rejected:
