@@ -28,9 +28,7 @@ def _fetch(store: ObjectStore, artifact: Artifact) -> bytes:
     try:
         body: bytes = store.get_object(Bucket=artifact.bucket, Key=artifact.key)["Body"].read()
     except Exception as problem:
-        raise ArtifactRejectedError(
-            f"s3://{artifact.bucket}/{artifact.key} can't be fetched: {problem}"
-        ) from problem
+        raise ArtifactRejectedError(f"s3://{artifact.bucket}/{artifact.key} can't be fetched: {problem}") from problem
     found = hashlib.sha256(body).hexdigest()
     if found != artifact.sha256:
         raise ArtifactRejectedError(
@@ -74,9 +72,7 @@ def unpacked(store: ObjectStore, artifact: Artifact, cache: Path) -> Path:
             _check_names(archive)
             archive.extractall(draft)
     except zipfile.BadZipFile as problem:
-        raise ArtifactRejectedError(
-            f"s3://{artifact.bucket}/{artifact.key} is no zip file: {problem}"
-        ) from None
+        raise ArtifactRejectedError(f"s3://{artifact.bucket}/{artifact.key} is no zip file: {problem}") from None
     # The folder is read-only from here on, so that instances could not cache their bytecode themselves.
     compileall.compile_dir(draft, quiet=2, stripdir=str(draft), prependdir=str(folder))
     _protect(draft)

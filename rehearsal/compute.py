@@ -165,9 +165,7 @@ def run(compute: Compute) -> None:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--endpoint", default="http://127.0.0.1:4566", show_default=True, help="The emulated AWS.")
-@click.option(
-    "--root", default=".rehearsal", show_default=True, type=click.Path(path_type=Path), help="State folder."
-)
+@click.option("--root", default=".rehearsal", show_default=True, type=click.Path(path_type=Path), help="State folder.")
 @click.option(
     "--grace-seconds",
     default=2.0,

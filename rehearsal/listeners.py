@@ -124,10 +124,7 @@ def read(elb: Any, ec2: Any) -> View:
     listeners = _listeners(elb)
     described = {group["TargetGroupArn"]: group for group in elb.describe_target_groups()["TargetGroups"]}
     registered = {
-        arn: [
-            entry["Target"]
-            for entry in elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-        ]
+        arn: [entry["Target"] for entry in elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]]
         for arn in described
     }
     addresses = _addresses(ec2, (target["Id"] for targets in registered.values() for target in targets))

@@ -63,9 +63,7 @@ def http_probe(session: aiohttp.ClientSession) -> Probe:
             return Outcome(False, "Target.FailedHealthChecks", "Health checks failed")
         if check.accepts(status):
             return Outcome(True)
-        return Outcome(
-            False, "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
-        )
+        return Outcome(False, "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]")
 
     return probe
 

@@ -55,9 +55,7 @@ def spawn(
     Raises OSError when the program can't be started.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(
-            "spawn() must be called from the main thread: its death signal follows the thread."
-        )
+        raise RuntimeError("spawn() must be called from the main thread: its death signal follows the thread.")
     parent = os.getpid()
     return subprocess.Popen(
         list(argv),

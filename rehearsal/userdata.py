@@ -69,9 +69,7 @@ def parse(text: str) -> Manifest:
     """The role manifest of a cloud-config whose body is JSON. Raises NotUnderstoodError."""
     header, _, body = text.partition("\n")
     if header.strip() != _HEADER:
-        raise NotUnderstoodError(
-            f"the user data starts with {header[:40]!r}; its first line must be {_HEADER}."
-        )
+        raise NotUnderstoodError(f"the user data starts with {header[:40]!r}; its first line must be {_HEADER}.")
     try:
         files = msgspec.json.decode(body, type=_CloudConfig).write_files
         content = next(file.content for file in files if file.path == MANIFEST_PATH)
