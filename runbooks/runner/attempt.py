@@ -65,8 +65,11 @@ def _look(expectation: Expectation, shell: Shell, deadline: float) -> str:
     assert expectation.command is not None
     bound = expectation.within_seconds
     until = deadline if bound is None else min(deadline, time.monotonic() + bound)
+    reason = ""
     while True:
-        reason = _unmet(expectation, shell.run(expectation.command, until))
+        ran = shell.run(expectation.command, until)
+        # A last look that time cut short tells less than the one before it.
+        reason = reason if reason and ran.exit_code is None else _unmet(expectation, ran)
         pause_seconds = min(POLL_SECONDS, until - time.monotonic())
         if not reason or bound is None or pause_seconds <= 0:
             return reason

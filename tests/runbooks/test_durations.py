@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooks.durations import parse_seconds, spoken
@@ -23,6 +23,7 @@ def test_anything_else_is_refused(text: str) -> None:
         parse_seconds(text)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10_000_000))
 def test_what_is_spoken_is_read_back(milliseconds: int) -> None:
     seconds = milliseconds / 1000

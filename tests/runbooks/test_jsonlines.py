@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooks.jsonlines import Appender, DamagedFileError, read_records
@@ -13,6 +13,7 @@ from runbooks.jsonlines import Appender, DamagedFileError, read_records
 VALUES = st.dictionaries(st.text(max_size=8), st.one_of(st.text(), st.integers(), st.none()), max_size=3)
 
 
+@settings(deadline=None)
 @given(records=st.lists(VALUES, max_size=6), cut=st.integers(min_value=1, max_value=40))
 def test_a_crash_loses_at_most_the_record_being_written(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, object]], cut: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooks.drills.measure import Canary, CanaryResult, Marks, Yardstick, look, measure
@@ -129,6 +129,7 @@ RESULTS: st.SearchStrategy[CanaryResult] = st.sampled_from(["good", "good", "goo
 SECONDS = st.one_of(st.none(), st.floats(min_value=0, max_value=60))
 
 
+@settings(deadline=None)
 @given(
     results=st.lists(RESULTS, min_size=1, max_size=120),
     injected=st.floats(min_value=0, max_value=30),
@@ -157,6 +158,7 @@ def test_the_instants_stand_in_order_and_the_phases_add_up(
             assert sum(known) == pytest.approx(found.rto_seconds)
 
 
+@settings(deadline=None)
 @given(results=st.lists(RESULTS, min_size=30, max_size=80), later=st.integers(min_value=20, max_value=40))
 def test_one_more_failure_never_makes_recovery_shorter(results: list[CanaryResult], later: int) -> None:
     def recovery(states: list[CanaryResult]) -> float | None:

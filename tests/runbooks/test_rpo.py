@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooks.drills.rpo import Fate, Held, Losses, WriteOp, audit, losses
@@ -54,6 +54,7 @@ def honest(steps: list[tuple[str, str, str]]) -> History:
     return history
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_a_service_that_keeps_its_word_is_never_accused(steps: list[tuple[str, str, str]]) -> None:
     history = honest(steps)
@@ -62,6 +63,7 @@ def test_a_service_that_keeps_its_word_is_never_accused(steps: list[tuple[str, s
     assert not found.phantoms
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_an_unknown_write_is_never_counted_as_lost(steps: list[tuple[str, str, str]]) -> None:
     history = honest(steps)
@@ -72,6 +74,7 @@ def test_an_unknown_write_is_never_counted_as_lost(steps: list[tuple[str, str, s
                 assert found.fates[operation.number] is Fate.UNKNOWN
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_every_operation_has_one_fate(steps: list[tuple[str, str, str]]) -> None:
     history = honest(steps)
@@ -79,6 +82,7 @@ def test_every_operation_has_one_fate(steps: list[tuple[str, str, str]]) -> None
     assert found.fates.keys() == {operation.number for operation in history.operations}
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_an_acknowledged_write_that_is_missing_is_always_lost(steps: list[tuple[str, str, str]]) -> None:
     history = honest(steps)

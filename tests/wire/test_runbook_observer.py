@@ -196,10 +196,11 @@ def test_a_hanging_service_delays_no_due_instant(fleet: FakeFleet, observation: 
 def test_an_unknown_write_is_not_touched_again(fleet: FakeFleet, observation: Observation) -> None:
     observation.await_canaries(20)
     fleet.hang(True)
-    observation.await_canaries(40)
+    observation.await_canaries(60)
     fleet.hang(False)
-    observation.await_canaries(80)
+    observation.await_canaries(200)
     ledger = observation.end()
+    assert sum(operation.outcome == "unknown" for operation in ledger.writes) > 5
     last: dict[str, int] = {}
     for operation in ledger.writes:
         last[operation.source_id] = operation.number
