@@ -44,7 +44,7 @@ class Balancer(pulumi.ComponentResource):
         self.target_groups = {slot: self._target_group(slot) for slot in SLOTS}
         self.listener = self._listener()
         scheme = "https" if settings.certificate_arn else "http"
-        self.endpoint = pulumi.Output.format("{0}://{1}:{2}", scheme, self.balancer.dns_name, settings.listener_port)
+        self.endpoint = pulumi.Output.format("{0}://{1}:{2}", scheme, self.balancer.dns_name, settings.port)
         self.register_outputs({"endpoint": self.endpoint})
 
     def _target_group(self, slot: str) -> aws.lb.TargetGroup:
@@ -67,7 +67,11 @@ class Balancer(pulumi.ComponentResource):
                 "healthy_threshold": probe.healthy_threshold,
                 "unhealthy_threshold": probe.unhealthy_threshold,
             },
-            tags={"Name": f"{settings.fleet}-{slot}", "vectorfleet:slot": slot},
+            tags={
+                "Name": f"{settings.fleet}-{slot}",
+                "vectorfleet:fleet": settings.fleet,
+                "vectorfleet:slot": slot,
+            },
             opts=self._child,
         )
 
@@ -77,7 +81,7 @@ class Balancer(pulumi.ComponentResource):
         return aws.lb.Listener(
             settings.fleet,
             load_balancer_arn=self.balancer.arn,
-            port=settings.listener_port,
+            port=settings.port,
             protocol="HTTPS" if settings.certificate_arn else "HTTP",
             certificate_arn=settings.certificate_arn,
             ssl_policy=TLS_POLICY if settings.certificate_arn else None,

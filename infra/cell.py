@@ -7,7 +7,7 @@ from dataclasses import replace
 import pulumi
 
 from infra.group import GroupArgs, InstanceGroup
-from infra.plan import Placement
+from infra.placement import Placement
 
 
 class Cell(pulumi.ComponentResource):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra import slo
 from infra.catalog import BY_NAME
+from infra.refusals import refuse, sentences
 
 NAMESPACE = "vectorfleet"
 SUBNET_BITS = 4  # subnets are a sixteenth of the VPC: six private and six public ones fit
@@ -101,7 +101,9 @@ class Settings(_Section):
     zones: tuple[str, ...] = Field(min_length=2, max_length=6, description="2 to 6 different Availability Zones")
     vpc_cidr: Cidr = Field(default="10.64.0.0/16", description="an IPv4 network from /16 to /24")
     client_cidrs: tuple[Cidr, ...] = Field(default=(), description="IPv4 networks; none means the VPC itself")
-    listener_port: int = Field(default=443, ge=1, le=65_535, description="a port from 1 to 65535")
+    listener_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="a port from 1 to 65535; none means 443 with a certificate, else 80"
+    )
     certificate_arn: str | None = Field(
         default=None, pattern=r"^arn:aws[\w-]*:acm:", description="the ARN of an ACM certificate"
     )
@@ -137,7 +139,7 @@ class Settings(_Section):
     def _fits_together(self) -> Self:
         for key, wrong, allowed in self._findings():
             if wrong:
-                raise ValueError(f"{key}\0{allowed}")
+                raise refuse(key, allowed)
         return self
 
     def _findings(self) -> tuple[tuple[str, bool, str], ...]:
@@ -183,6 +185,16 @@ class Settings(_Section):
                 any(cidr in bad for cidr in self.client_cidrs),
                 "IPv4 networks such as 10.0.0.0/8",
             ),
+            (
+                "clientCidrs",
+                not self.internal and not self.client_cidrs,
+                "at least one network when internal is false: the VPC itself is all it would admit",
+            ),
+            (
+                "certificateArn",
+                not self.internal and self.certificate_arn is None,
+                "the ARN of an ACM certificate when internal is false: nothing plain goes over the internet",
+            ),
         )
 
     def _unknown_types(self) -> list[str]:
@@ -194,6 +206,11 @@ class Settings(_Section):
         blocks = [str(block) for block in IPv4Network(self.vpc_cidr).subnets(prefixlen_diff=SUBNET_BITS)]
         count = len(self.zones)
         return tuple(blocks[:count]), tuple(blocks[8 : 8 + count])
+
+    @property
+    def port(self) -> int:
+        """The front listener's port."""
+        return self.listener_port or (443 if self.certificate_arn else 80)
 
     @property
     def allowed_clients(self) -> tuple[str, ...]:
@@ -210,7 +227,7 @@ def settings_from(values: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate({key: _decoded(value) for key, value in values.items()})
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentence(finding) for finding in error.errors())) from None
+        raise ConfigError("\n".join(sentences(error, Settings, NAMESPACE))) from None
 
 
 def _decoded(value: str) -> object:
@@ -228,57 +245,3 @@ def _is_network(cidr: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _sentence(finding: Any) -> str:
-    path = [str(part) for part in finding["loc"]]
-    key = ".".join(path)
-    if finding["type"] == "extra_forbidden":
-        return _unknown_key(path)
-    if finding["type"] == "missing":
-        return f"Configuration key {NAMESPACE}:{key} is missing; allowed: {_allowed(path)}. {_remedy(key)}"
-    given = finding["input"]
-    allowed = _allowed(path)
-    if finding["type"] == "value_error" and "\0" in str(finding["ctx"]["error"]):
-        key, allowed = str(finding["ctx"]["error"]).split("\0")
-        given = _lookup(given, key)
-    return f"Configuration key {NAMESPACE}:{key} is {_shown(given)}; allowed: {allowed}. {_remedy(key)}"
-
-
-def _unknown_key(path: list[str]) -> str:
-    known = list(_fields(path[:-1]))
-    close = difflib.get_close_matches(path[-1], known, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
-    key = ".".join(path)
-    remedy = f"Rename it, or remove it with `pulumi config rm --path {NAMESPACE}:{key}`."
-    return f"Configuration key {NAMESPACE}:{key} is unknown. {hint} {remedy}"
-
-
-def _fields(path: list[str]) -> dict[str, Any]:
-    """Wire name to field of the section at that path."""
-    model: Any = Settings
-    for part in path:
-        model = {field.alias: field for field in model.model_fields.values()}[part].annotation
-    return {str(field.alias): field for field in model.model_fields.values()}
-
-
-def _allowed(path: list[str]) -> str:
-    named = [part for part in path if not part.isdigit()]
-    try:
-        return str(_fields(named[:-1])[named[-1]].description)
-    except (KeyError, AttributeError, IndexError):
-        return "see docs"
-
-
-def _lookup(given: Any, key: str) -> object:
-    for part in key.split("."):
-        given = given.get(part, "not given") if isinstance(given, Mapping) else given
-    return given
-
-
-def _shown(given: object) -> str:
-    return json.dumps(given, default=str, ensure_ascii=False)
-
-
-def _remedy(key: str) -> str:
-    return f"Change it with `pulumi config set --path {NAMESPACE}:{key} …`."

@@ -49,7 +49,7 @@ class Firewall(pulumi.ComponentResource):
         )
 
     def _clients(self) -> list[pulumi.Resource]:
-        port = self._settings.listener_port
+        port = self._settings.port
         return [
             aws.vpc.SecurityGroupIngressRule(
                 f"{self._settings.fleet}-balancer-from-{cidr.replace('/', '-')}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import cycle, islice
 
 from infra.catalog import GIB, MIB, InstanceType
+from infra.placement import Placement, place, replicas_needed, routers_needed
 from infra.sizing import (
     MAX_VECTORS_PER_SHARD,
     Ram,
@@ -18,7 +18,6 @@ from infra.sizing import (
     total_bytes,
 )
 
-REPLICA_LETTERS = "abcdef"
 GP3_BASE_MIBPS = 125  # included in the price of every gp3 volume
 GP3_MAX_MIBPS = 1000
 GP3_MIN_GIB = 20
@@ -37,6 +36,7 @@ class Workload:
     dims: int
     peak_queries_per_second: float
     zones: tuple[str, ...]
+    retrieval_p95_ms: float
     recovery_time_seconds: int
     m: int
     chunk_bytes: int
@@ -46,15 +46,6 @@ class Workload:
     minimum_replicas: int = 2
     minimum_routers: int = 2
     router_queries_per_second: float = 500.0
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where one replica lives."""
-
-    shard: int
-    replica: str
-    zone: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +82,8 @@ class Plan:
             "vectors": self.workload.vectors,
             "dims": self.workload.dims,
             "peak_queries_per_second": self.workload.peak_queries_per_second,
+            "retrieval_p95_ms": self.workload.retrieval_p95_ms,
+            "recovery_time_seconds": self.workload.recovery_time_seconds,
             "ram": asdict(self.ram),
             "measured": {
                 "terms": [asdict(term) for term in self.terms],
@@ -137,44 +130,6 @@ def shard_bytes(workload: Workload, shards: int) -> int:
     vectors = math.ceil(workload.vectors / shards)
     formula = ram(vectors=vectors, dims=workload.dims).recommended_bytes
     return max(formula, total_bytes(_terms(workload, vectors)))
-
-
-def replicas_needed(*, peak: float, capacity: float, minimum: int) -> int:
-    """
-    Replicas of each shard, one per zone, so that the peak still fits when one zone is lost.
-
-    >>> replicas_needed(peak=900, capacity=500, minimum=2)
-    3
-    """
-    return max(minimum, math.ceil(peak / capacity) + 1)
-
-
-def place(shards: int, replicas: int, zones: Sequence[str]) -> tuple[Placement, ...]:
-    """Every replica of a shard in its own zone; shards start at different zones, so zones fill evenly."""
-    return tuple(
-        Placement(shard=shard, replica=REPLICA_LETTERS[i], zone=zones[(shard + i) % len(zones)])
-        for shard in range(shards)
-        for i in range(replicas)
-    )
-
-
-def routers_needed(*, peak: float, capacity: float, zones: int, minimum: int) -> int:
-    """
-    Routers over the zones, evenly spread, so that those outside the fullest zone carry the peak.
-
-    >>> routers_needed(peak=900, capacity=500, zones=3, minimum=2)
-    3
-    """
-    carriers = math.ceil(peak / capacity)
-    count = max(minimum, carriers + 1)
-    while count - math.ceil(count / zones) < carriers:
-        count += 1
-    return count
-
-
-def router_zones(count: int, zones: Sequence[str]) -> tuple[str, ...]:
-    """The zone of each router as the group spreads them."""
-    return tuple(islice(cycle(zones), count))
 
 
 def _terms(workload: Workload, vectors: int) -> tuple[Term, ...]:

@@ -8,7 +8,7 @@ import pulumi
 
 from infra.cell import Cell
 from infra.group import GroupArgs
-from infra.plan import Placement
+from infra.placement import Placement
 
 
 class Shard(pulumi.ComponentResource):

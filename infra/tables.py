@@ -53,12 +53,20 @@ def _fleet(plan: Plan) -> Table:
     table = _table("Fleet", "what", "how many", "why")
     per_shard = f"{_gigabytes(plan.shard_bytes)} needed of {_gigabytes(plan.usable_bytes)} usable"
     table.add_row("shards", str(plan.shards), per_shard)
-    table.add_row("replicas", str(plan.replicas), "one per zone; the peak fits with one zone lost")
+    table.add_row("replicas", str(plan.replicas), _peak(plan))
     table.add_row("cells", str(plan.shards * plan.replicas), plan.instance_type)
     table.add_row("routers", str(plan.routers), f"over {len(plan.workload.zones)} zones")
     throughput = f"restores within half of {plan.workload.recovery_time_seconds} s"
     table.add_row("disk", f"{plan.disk.size_gib} GiB", f"{plan.disk.throughput_mibps} MiB/s: {throughput}")
     return table
+
+
+def _peak(plan: Plan) -> str:
+    work = plan.workload
+    return (
+        f"one per zone; {work.peak_queries_per_second:g} queries/s at P95 < {work.retrieval_p95_ms:g} ms "
+        "fit with one zone lost"
+    )
 
 
 def _cost(plan: Plan) -> Table:

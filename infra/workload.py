@@ -16,6 +16,7 @@ def workload(settings: Settings) -> Workload:
         dims=settings.dims,
         peak_queries_per_second=settings.peak_queries_per_second,
         zones=settings.zones,
+        retrieval_p95_ms=settings.objectives.retrieval_p95_ms,
         recovery_time_seconds=settings.objectives.recovery_time_seconds,
         m=settings.index.m,
         chunk_bytes=round(settings.chunking.size * BYTES_PER_CHARACTER),

@@ -80,6 +80,7 @@ def test_graph_prints_what_the_engine_sees(run: Run) -> None:
     rows = json.loads(output)
     assert code == 0
     assert all(row.keys() == {"type", "name", "inputs"} for row in rows)
+    assert {row["type"].split(":")[0] for row in rows} == {"aws"}
     assert {"httpTokens": "required"}.items() <= next(
         row["inputs"]["metadataOptions"] for row in rows if row["type"].endswith(":LaunchTemplate")
     ).items()

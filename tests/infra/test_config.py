@@ -98,6 +98,26 @@ def test_a_nested_value_is_refused_by_its_path(section: str, value: dict[str, ob
     assert allowed in sentence
 
 
+def test_nothing_is_exposed_to_the_internet_by_halves() -> None:
+    clients = ["198.51.100.0/24"]
+    assert 'clientCidrs is "not given"; allowed: at least one network' in refusal(internal="false")
+    assert 'certificateArn is "not given"' in refusal(internal="false", clientCidrs=clients)
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/0"
+    assert not settings_from(given(internal="false", clientCidrs=clients, certificateArn=arn)).internal
+
+
+@pytest.mark.parametrize(
+    ("values", "port"),
+    [
+        ({}, 80),
+        ({"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0"}, 443),
+        ({"listenerPort": "8080"}, 8080),
+    ],
+)
+def test_the_port_follows_the_certificate_unless_stated(values: dict[str, str], port: int) -> None:
+    assert settings_from(given(**values)).port == port
+
+
 def test_a_misspelt_key_is_refused_with_the_likely_one() -> None:
     assert "vectorfleet:vektors is unknown. Did you mean vectors?" in refusal(vektors="1")
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import doctest
 from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from infra import plan as plan_module
 from infra.catalog import BY_NAME, CATALOG, candidates
 from infra.plan import (
     Plan,
     PlanError,
     Workload,
     make_plan,
-    place,
-    replicas_needed,
-    router_zones,
-    routers_needed,
     shard_bytes,
 )
 from infra.sizing import MAX_VECTORS_PER_SHARD, ram
@@ -31,6 +25,7 @@ workloads = st.builds(
     dims=st.integers(2, 4096),
     peak_queries_per_second=st.floats(0.1, 5000),
     zones=st.sampled_from([ZONES[:2], ZONES, (*ZONES, "us-east-1d")]),
+    retrieval_p95_ms=st.just(200.0),
     recovery_time_seconds=st.just(86_400),
     m=st.integers(4, 64),
     chunk_bytes=st.integers(50, 2000),
@@ -47,10 +42,6 @@ def planned(workload: Workload) -> Plan:
     except PlanError:
         assume(False)
         raise
-
-
-def test_the_worked_examples_in_the_docstrings_hold() -> None:
-    assert doctest.testmod(plan_module).failed == 0
 
 
 @given(workloads)
@@ -95,28 +86,6 @@ def test_more_vectors_never_cost_less(workload: Workload, more: int) -> None:
 @given(workloads, st.integers(1, 64))
 def test_more_shards_never_make_a_shard_larger(workload: Workload, shards: int) -> None:
     assert shard_bytes(workload, shards + 1) <= shard_bytes(workload, shards)
-
-
-@given(st.floats(0.1, 1e5), st.floats(1, 1e4), st.integers(2, 6), st.integers(2, 50))
-def test_routers_outside_the_fullest_zone_carry_the_peak(
-    peak: float, capacity: float, zones: int, minimum: int
-) -> None:
-    count = routers_needed(peak=peak, capacity=capacity, zones=zones, minimum=minimum)
-    spread = router_zones(count, [str(zone) for zone in range(zones)])
-    fullest = max(spread.count(zone) for zone in set(spread))
-    assert count >= minimum
-    assert (count - fullest) * capacity >= peak * (1 - 1e-9)
-
-
-@given(st.integers(1, 40), st.integers(2, 3))
-def test_zones_fill_evenly(shards: int, replicas: int) -> None:
-    cells = [placement.zone for placement in place(shards, replicas, ZONES)]
-    counts = [cells.count(zone) for zone in ZONES]
-    assert max(counts) - min(counts) <= 2
-
-
-def test_a_lone_replica_is_never_planned() -> None:
-    assert replicas_needed(peak=0.1, capacity=1000, minimum=2) == 2
 
 
 def test_the_cheapest_fitting_machine_is_chosen() -> None:

@@ -23,6 +23,7 @@ from infra.stack import stack_config
 
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0"
 BUCKET = "aws:s3/bucket:Bucket"
 
 
@@ -332,11 +333,10 @@ def test_the_listener_weighs_both_slots_once_and_then_leaves_them_to_the_runbook
 
 
 def test_a_certificate_makes_the_listener_https() -> None:
-    arn = "arn:aws:acm:us-east-1:123456789012:certificate/0"
-    listener = one(changed(certificateArn=arn), "aws:lb/listener:Listener")
-    assert (listener.inputs["protocol"], listener.inputs["certificateArn"]) == ("HTTPS", arn)
+    listener = one(changed(certificateArn=CERTIFICATE), "aws:lb/listener:Listener")
+    assert (listener.inputs["protocol"], listener.inputs["certificateArn"]) == ("HTTPS", CERTIFICATE)
     assert "TLS13" in listener.inputs["sslPolicy"]
-    assert changed(certificateArn=arn).outputs["endpoint"].startswith("https://")
+    assert changed(certificateArn=CERTIFICATE).outputs["endpoint"].startswith("https://")
 
 
 def test_the_load_balancer_is_internal_unless_told_otherwise() -> None:
@@ -346,7 +346,7 @@ def test_the_load_balancer_is_internal_unless_told_otherwise() -> None:
 
 
 def test_an_internet_facing_load_balancer_stands_in_public_subnets_alone() -> None:
-    public = changed(internal="false")
+    public = changed(internal="false", certificateArn=CERTIFICATE)
     balancer = one(public, "aws:lb/loadBalancer:LoadBalancer")
     instances = {subnet for group in public.of_type(GROUP) for subnet in group.inputs["vpcZoneIdentifiers"]}
     assert balancer.inputs["internal"] is False

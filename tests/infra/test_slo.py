@@ -22,6 +22,7 @@ def test_the_table_is_the_designs() -> None:
 @pytest.mark.parametrize("row", slo.TABLE, ids=lambda row: row.key)
 def test_the_alert_lies_on_the_bad_side_of_the_target(row: slo.Objective) -> None:
     assert not row.meets_target(row.alert)
+    assert not row.meets_target(row.target)
     assert not row.alerts(row.target)
     assert not row.alerts(row.alert)
 

@@ -10,6 +10,7 @@ SMALL = Workload(
     dims=1536,
     peak_queries_per_second=100,
     zones=ZONES,
+    retrieval_p95_ms=200,
     recovery_time_seconds=900,
     m=16,
     chunk_bytes=330,
