@@ -69,9 +69,9 @@ class Cloud:
         if allowed and self.account not in [str(account) for account in allowed]:
             raise RefusedError(f"account {self.account} answers, the stack allows {', '.join(map(str, allowed))} only")
 
-    def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
-        """The ARN of something in this account; services without regions leave theirs empty."""
-        return f"arn:aws:{service}:{self.region if regional else ''}:{self.account}:{resource}"
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of something in this account and region."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     def _connect(self, service: str) -> Any:
         names = ALIASES.get(service, (service,))

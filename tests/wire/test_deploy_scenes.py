@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from rehearsal import deploy
+from rehearsal.deploy.launcher import Progress, silent
 from rehearsal.emulator.launch import free_port, start
-from tests.rehearsal.programs.project import client, inventory, playground
+from tests.rehearsal.programs.project import client, inventory, playground, real_project
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +31,10 @@ class Stage:
     def __init__(self, folder: Path, endpoint: str) -> None:
         self.root, self.endpoint, self._folder = folder / ".rehearsal", endpoint, folder / "project"
 
-    def up(self, scene: str, **settings: Any) -> deploy.Summary:
+    def up(self, scene: str, *, progress: Progress = silent, **settings: Any) -> deploy.Summary:
         """Apply a scene."""
         project = playground(self._folder, scene, **settings)
-        return deploy.up("test", self.root, self.endpoint, project=project)
+        return deploy.up("test", self.root, self.endpoint, progress, project=project)
 
     def preview(self, scene: str, **settings: Any) -> deploy.Summary:
         """What applying it would do."""
@@ -200,7 +201,30 @@ def test_what_vanished_from_the_cloud_is_made_again(stage: Stage, connect: Calla
     for topic in inventory(stage.endpoint)["list_topics"]:
         connect("sns").delete_topic(TopicArn=topic)
     summary = stage.up("guarded", present=True)
-    assert (summary.created, summary.unchanged) == (1, 1)
+    assert (summary.created, summary.unchanged, summary.deleted) == (1, 1, 0)
+
+
+def test_ctrl_c_in_the_caller_ends_the_apply_in_order(stage: Stage) -> None:
+    def interrupt(step: deploy.Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stage.up("network", progress=interrupt)
+    state = stage.state()
+    assert state["announced"] == {}
+    assert stage.up("network").unchanged == len(state["live"])
+
+
+def test_an_emulator_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(deploy.DeployError, match=r"nothing answers at http://127\.0\.0\.1:1; start"):
+        Stage(tmp_path, "http://127.0.0.1:1").up("network")
+
+
+def test_a_root_belongs_to_one_stack(stage: Stage, tmp_path: Path) -> None:
+    stage.up("guarded")
+    other = real_project(tmp_path / "other")
+    with pytest.raises(deploy.DeployError, match="holds the stack playground/test, not vectorfleet/rehearsal"):
+        deploy.up("rehearsal", stage.root, stage.endpoint, project=other)
 
 
 def test_a_preview_says_what_would_happen_and_does_nothing(stage: Stage) -> None:
