@@ -197,11 +197,11 @@ def test_a_launch_template_gets_versions_and_the_group_follows(stage: Stage, con
 
 
 def test_what_vanished_from_the_cloud_is_made_again(stage: Stage, connect: Callable[[str], Any]) -> None:
-    stage.up("guarded", present=True)
-    for topic in inventory(stage.endpoint)["list_topics"]:
-        connect("sns").delete_topic(TopicArn=topic)
-    summary = stage.up("guarded", present=True)
-    assert (summary.created, summary.unchanged, summary.deleted) == (1, 1, 0)
+    vpc, ec2 = stage.up("network").outputs["vpc"], connect("ec2")
+    (subnet,) = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    summary = stage.up("network")
+    assert (summary.created, summary.unchanged, summary.deleted) == (1, 3, 0)
 
 
 def test_ctrl_c_in_the_caller_ends_the_apply_in_order(stage: Stage) -> None:
