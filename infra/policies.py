@@ -44,7 +44,7 @@ def _allow(sid: str, actions: Sequence[str], *resources: str, **condition: objec
     statement: Statement = {
         "Sid": sid,
         "Effect": "Allow",
-        "Action": sorted(actions),
+        "Action": list(actions),
         "Resource": list(resources),
     }
     return {**statement, **({"Condition": condition} if condition else {})}

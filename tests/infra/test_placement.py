@@ -37,3 +37,4 @@ def test_zones_fill_evenly(shards: int, replicas: int) -> None:
 
 def test_a_lone_replica_is_never_planned() -> None:
     assert replicas_needed(peak=0.1, capacity=1000, minimum=2) == 2
+    assert replicas_needed(peak=0.1, capacity=1000, minimum=3) == 3
