@@ -1,6 +1,6 @@
 # Every target works on a fresh checkout: what it needs is installed into .venv from requirements.lock first.
 .DEFAULT_GOAL := help
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PORT ?= 4566
 PROFILE ?= full
 ROOT ?= .rehearsal
@@ -15,7 +15,8 @@ help: ## List the targets.
 venv: $(INSTALLED) ## Install everything into .venv; hashes are checked, the compiler builds hnswlib.
 
 $(INSTALLED): requirements.lock
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here; name a Python 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || \
+		{ echo "'$(PYTHON)' is no Python 3.11 or 3.12; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	@command -v c++ >/dev/null || { echo "no C++ compiler (c++) is here; hnswlib is compiled at installation: install g++ or clang"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock

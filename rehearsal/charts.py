@@ -78,7 +78,8 @@ def latency(points: Sequence[Point], marks: Sequence[Mark], *, target_ms: float,
             color=LINE,
         )
     _draw_marks(axes, marks)
-    axes.legend(loc="lower right", frameon=False, fontsize=8, ncols=3)
+    if points:
+        axes.legend(loc="lower right", frameon=False, fontsize=8, ncols=3)
     return _svg(figure)
 
 

@@ -88,8 +88,7 @@ def _drill_chart(found: Mapping[str, Any], folder: Path) -> str:
         return ""
     recovery = drill["recovery"]
     injected = recovery["injected"]
-    run = folder / "drill" / "load"
-    points = charts.arrivals(run, _load_start(run) - drill["wall_offset_seconds"] - injected)
+    points = _background_searches(folder / "drill" / "load", drill["wall_offset_seconds"] + injected)
     marks = [Mark(0.0, "fault")]
     for key, name in (
         ("t1", "replacements launched"),
@@ -106,10 +105,13 @@ def _drill_chart(found: Mapping[str, Any], folder: Path) -> str:
     return charts.latency(near, marks, **_limits(), x="seconds from the fault")
 
 
-def _load_start(run: Path) -> float:
-    """When the background load began, in Unix seconds."""
-    started = json.loads((run / "run.json").read_text())["started_at"]
-    return datetime.fromisoformat(started).timestamp()
+def _background_searches(run: Path, injected_at: float) -> list[Point]:
+    """The searches of the drill's load; `injected_at` is in Unix seconds, as the start of the load is noted."""
+    registered = run / "run.json"
+    if not registered.exists():
+        return []
+    started_at = datetime.fromisoformat(json.loads(registered.read_text())["started_at"]).timestamp()
+    return charts.arrivals(run, started_at - injected_at)
 
 
 def _limits() -> dict[str, float]:

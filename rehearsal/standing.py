@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from service.client import Client, ServiceError, Unanswered
 
 STACK = "rehearsal"
 READY_SECONDS = 120.0
+PIPE_COLUMNS = 140
 
 
 class StandingError(Exception):
@@ -73,7 +75,7 @@ def state(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"endpoint_of_aws": session.endpoint, "instances": [], "outputs": {}, "fleet": None}
     compute = session.root / "compute.json"
     if compute.exists():
-        found["instances"] = json.loads(compute.read_text())
+        found["instances"] = json.loads(compute.read_text())["instances"]
     if session.outputs.exists():
         found["outputs"] = json.loads(session.outputs.read_text())
         try:
@@ -85,7 +87,8 @@ def state(root: Path) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     """Print the state as tables."""
-    console = Console()
+    # In a pipe rich assumes 80 columns, which cuts ids and addresses.
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)
     console.print(f"emulated AWS  {found['endpoint_of_aws']}")
     console.print(f"fleet         {found['outputs'].get('endpoint', 'not deployed')}")
     fleet = found["fleet"]

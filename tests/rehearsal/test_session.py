@@ -1,0 +1,51 @@
+"""Starting, finding and ending an emulated AWS: the sentences a person gets when that can't be."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from rehearsal import processes
+from rehearsal.session import SessionError, begin, end, find
+from rehearsal.supervisor import facts_file, pid_file
+
+
+def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SessionError, match=rf"port {port} on 127.0.0.1 is in use; .*--port N"):
+            begin(tmp_path, port, detached=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_rehearsal_there_is_a_sentence_that_says_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match=r"no rehearsal runs on .*; `python -m rehearsal up` starts one"):
+        find(tmp_path)
+
+
+def running_here(root: Path) -> None:
+    """Record this very process as the supervisor."""
+    own = processes.identify(os.getpid(), "supervisor")
+    assert own is not None
+    processes.write_pid_file(pid_file(root), own)
+    facts_file(root).write_text(json.dumps({"endpoint": "http://127.0.0.1:1"}))
+
+
+def test_a_running_rehearsal_is_found_and_refuses_a_second(tmp_path: Path) -> None:
+    running_here(tmp_path)
+    assert find(tmp_path).endpoint == "http://127.0.0.1:1"
+    with pytest.raises(SessionError, match=r"already runs on .*`python -m rehearsal down` ends it"):
+        begin(tmp_path, 1, detached=False)
+
+
+def test_a_pid_that_the_kernel_gave_to_somebody_else_is_not_ours(tmp_path: Path) -> None:
+    running_here(tmp_path)
+    recorded = json.loads(pid_file(tmp_path).read_text())
+    pid_file(tmp_path).write_text(json.dumps(recorded | {"started": recorded["started"] - 1}))
+    with pytest.raises(SessionError):
+        find(tmp_path)
+    assert end(tmp_path) == []
