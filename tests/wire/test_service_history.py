@@ -1,0 +1,149 @@
+"""A long random history of a small fleet, its processes killed and restarted throughout, against a plain model."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from service.client import Client, ServiceError, Unanswered
+from tests.wire.service_fleet import Member, ServiceFleet, eventually, new_fleet
+
+Connect = Callable[[str], Any]
+STEPS = 110
+BUDGET_SECONDS = 45.0
+ANSWER_SECONDS = 30.0
+NAMES = [f"doc/{number}" for number in range(10)]
+WORDS = ("river", "mountain", "engine", "violin", "harvest", "planet", "kitchen", "winter", "letter", "bridge")
+
+
+@pytest.fixture(scope="module")
+def fleet(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceFleet]:
+    """One shard with two replicas, one indexer, one router."""
+    one = new_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=1)
+    try:
+        one.boot(replicas=2)
+        yield one
+    finally:
+        one.stop()
+
+
+def _answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """
+    What the fleet answers in the end: a caller that repeats exactly what it sent while routers and nodes restart.
+
+    Refusals that repeating can't mend end the test.
+    """
+    until = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return call()
+        except (ServiceError, Unanswered) as error:
+            if isinstance(error, ServiceError) and error.status != 503:
+                raise
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.1)
+
+
+@dataclass
+class History:
+    """A driver with its model: the text that every live document must have."""
+
+    fleet: ServiceFleet
+    rng: random.Random
+    live: dict[str, str] = field(default_factory=dict)
+    sent: list[list[dict[str, Any]]] = field(default_factory=list)
+    position: int = 0
+    done: list[str] = field(default_factory=list)
+
+    @property
+    def _client(self) -> Client:
+        return self.fleet.client(timeout_seconds=8)
+
+    def step(self) -> None:
+        """One thing that may happen to a fleet."""
+        name = self.rng.choices(
+            ["write", "delete", "repeat", "search", "lookup", "restart"], weights=[30, 12, 10, 25, 15, 8]
+        )[0]
+        self.done.append(name)
+        getattr(self, name)()
+
+    def _write(self, documents: list[dict[str, Any]]) -> None:
+        # The same request again and again until it is acknowledged: whichever of them landed, it counts once.
+        answer = _answered(partial(self._client.write, documents))
+        assert answer["position"] > self.position
+        self.position = answer["position"]
+
+    def write(self) -> None:
+        """New texts for some documents; some are long enough for several chunks."""
+        documents = []
+        for name in self.rng.sample(NAMES, self.rng.randint(1, 4)):
+            text = ". ".join(
+                " ".join(self.rng.choices(WORDS, k=6)).capitalize() for _ in range(self.rng.randint(1, 20))
+            )
+            documents.append({"request_id": uuid4().hex, "source_id": name, "title": f"About {name}", "text": text})
+        self._write(documents)
+        self.sent.append(documents)
+        self.live.update({one["source_id"]: one["text"] for one in documents})
+
+    def delete(self) -> None:
+        """One document, whether it is there or not."""
+        name = self.rng.choice(NAMES)
+        self._write([{"request_id": uuid4().hex, "source_id": name, "delete": True}])
+        self.live.pop(name, None)
+
+    def repeat(self) -> None:
+        """An old request once more, after newer writes of its documents: it must change nothing."""
+        if self.sent:
+            self._write(self.rng.choice(self.sent))
+
+    def search(self) -> None:
+        """All documents, best first, as they are at the newest position."""
+        search = partial(self._client.search, text=" ".join(self.rng.choices(WORDS, k=3)))
+        exact = self.rng.random() < 0.3
+        answer = _answered(partial(search, k=50, exact=exact, min_position=self.position))
+        assert not answer["partial"]
+        assert answer["position"] >= self.position
+        hits = answer["hits"]
+        assert sorted(hit["source_id"] for hit in hits) == sorted(self.live)
+        assert all(hit["text"] in self.live[hit["source_id"]] for hit in hits)
+        assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+
+    def lookup(self) -> None:
+        """Every document, held or not."""
+        answer = _answered(partial(self._client.lookup, NAMES, min_position=self.position))
+        held = {name for name, place in answer["documents"].items() if place is not None}
+        assert held == set(self.live)
+
+    def restart(self) -> None:
+        """Kill a process without warning and start it again at once; the next step does not wait for it."""
+        victim: Member = self.rng.choice(self.fleet.members)
+        self.done[-1] = f"restart {victim.role}"
+        victim.kill()
+        victim.start()
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_a_long_history_with_restarts_agrees_with_the_model(fleet: ServiceFleet, seed: int) -> None:
+    history = History(fleet, random.Random(seed))
+    until = time.monotonic() + BUDGET_SECONDS
+    for _ in range(STEPS):
+        if time.monotonic() > until:
+            break
+        history.step()
+    history.lookup()
+    history.search()
+    fleet.await_ready()
+    fleet.await_position(history.position)
+    first, second = (eventually(node.ready, "node ready") for node in fleet.nodes)
+    assert (first["digest"], first["rows"]) == (second["digest"], second["rows"])
+    assert first["documents"] == len(history.live)
+    restarts = {step for step in history.done if step.startswith("restart")}
+    assert restarts == {"restart node", "restart indexer", "restart router"}, "the history was too short to mean much"

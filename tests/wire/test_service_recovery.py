@@ -1,0 +1,212 @@
+"""I3 against the emulated S3: a replica comes back from any state of its snapshots, or says what it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.node.replica import Replica
+from service.storage import snapshot
+from service.storage.builds import Build, Slots
+from service.storage.objects import ObjectStore
+from service.storage.shards import shard_log
+from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
+from tests.service.small_space import DIMS, build
+from tests.wire.service_fleet import (
+    Member,
+    ServiceFleet,
+    aws_environment,
+    documents,
+    eventually,
+    new_bucket,
+    new_fleet,
+    s3_faults,
+)
+
+Connect = Callable[[str], Any]
+BUILD = build(shards=1)
+
+
+@pytest.fixture(scope="module")
+def environment(emulator: str) -> Iterator[None]:
+    """Every client of this module speaks to the emulator."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in aws_environment(emulator).items():
+            patched.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def store(connect: Connect, environment: None, tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
+    """A shard of nine entries with snapshots after entries 3 and 6; tests leave it as it was."""
+    store = ObjectStore(new_bucket(connect, "index"))
+    for batch in histories(21, batches=9):
+        write(store, [batch])
+        index_all(store, BUILD)
+    for generation, entry in ((1, 3), (2, 6)):
+        snapshot_at(shard_store(store, BUILD, 0, tmp_path_factory.mktemp("builder")), entry, generation)
+    return store
+
+
+def _booted(store: ObjectStore, folder: Path, index: Build = BUILD) -> Replica:
+    replica = Replica(shard_store(store, index, 0, folder))
+    replica.boot()
+    return replica
+
+
+def _state(replica: Replica) -> tuple[str, int, int]:
+    return replica.index.digest, replica.index.rows, replica.position
+
+
+@contextmanager
+def _spoiled(connect: Connect, bucket: str, key: str, how: str) -> Iterator[None]:
+    """An object spoiled behind the store's back while the block runs."""
+    s3 = connect("s3")
+    body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    middle = len(body) // 2
+    if how == "missing":
+        s3.delete_object(Bucket=bucket, Key=key)
+    else:
+        other = {
+            "flipped": body[:middle] + bytes([body[middle] ^ 4]) + body[middle + 1 :],
+            "truncated": body[:middle],
+            "foreign": b"an object of somebody else",
+        }[how]
+        s3.put_object(Bucket=bucket, Key=key, Body=other)
+    try:
+        yield
+    finally:
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def test_every_path_gives_the_same_state(store: ObjectStore, connect: Connect, tmp_path: Path) -> None:
+    newest = _booted(store, tmp_path / "newest")
+    other = build(shards=1, name="b-other")
+    index_all(store, other)
+    states = [_state(newest), _state(_booted(store, tmp_path / "other", other))]
+    sources = [newest.restored_from]
+    with ExitStack() as gone:
+        for name in snapshot.names(store, BUILD.id, 0):
+            key = f"{snapshot.prefix_of(BUILD.id, 0)}{name}/manifest.json"
+            gone.enter_context(_spoiled(connect, store.bucket, key, "missing"))
+            replica = _booted(store, tmp_path / name)
+            states.append(_state(replica))
+            sources.append(replica.restored_from)
+    assert len(set(states)) == 1
+    assert [source.split("-")[0] for source in sources] == [
+        "snapshot 00000000000000000006",
+        "snapshot 00000000000000000003",
+        "the log alone",
+    ]
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "foreign", "missing"])
+@pytest.mark.parametrize("file", ["manifest.json", "rows.arrow", "graph.hnsw"])
+def test_a_spoiled_object_is_refused_by_name_and_an_older_snapshot_taken(
+    store: ObjectStore, connect: Connect, tmp_path: Path, file: str, how: str
+) -> None:
+    newest, older = snapshot.names(store, BUILD.id, 0)
+    right = _state(_booted(store, tmp_path / "right"))
+    with _spoiled(connect, store.bucket, f"{snapshot.prefix_of(BUILD.id, 0)}{newest}/{file}", how):
+        replica = _booted(store, tmp_path / "disk")
+    assert _state(replica) == right
+    assert replica.restored_from == f"snapshot {older}"
+    assert all(newest in reason for reason in replica.refused)
+    # Without its manifest a snapshot does not exist, so there is nothing to refuse.
+    assert len(replica.refused) == ((file, how) != ("manifest.json", "missing"))
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "foreign"])
+def test_a_damaged_entry_stops_the_replay_before_it(
+    store: ObjectStore, connect: Connect, tmp_path: Path, how: str
+) -> None:
+    right = _state(_booted(store, tmp_path / "disk"))
+    key = shard_log(store, BUILD.id, 0, DIMS).key(8)
+    with _spoiled(connect, store.bucket, key, how):
+        replica = _booted(store, tmp_path / "disk")
+    assert (replica.position, replica.ready) == (7, True)
+    assert "b-test/shard-00 entry 8" in replica.stale
+    assert _state(_booted(store, tmp_path / "disk")) == right
+
+
+def test_a_store_that_stumbles_is_asked_again_while_restoring(
+    store: ObjectStore, emulator: str, tmp_path: Path
+) -> None:
+    right = _state(_booted(store, tmp_path / "right"))
+    faults = ("unavailable", "lost_reply", "delay")
+    rules = [{"method": "GET", "bucket": store.bucket, "fault": fault} for fault in faults]
+    with s3_faults(emulator, *rules):
+        replica = _booted(store, tmp_path / "disk")
+    assert (_state(replica), replica.refused) == (right, [])
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    connect: Connect, emulator: str, environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceFleet]:
+    """One node, one indexer, one router, and a second slot's indexer, not started."""
+    one = new_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=1)
+    try:
+        one.boot(replicas=1)
+        yield one
+    finally:
+        one.stop()
+
+
+def _restarted(node: Member) -> dict[str, Any]:
+    node.kill()
+    node.start()
+    report: dict[str, Any] = eventually(node.ready, "node ready")
+    return report
+
+
+def test_a_node_process_names_what_it_refused_and_serves_what_it_can(fleet: ServiceFleet, connect: Connect) -> None:
+    (node,) = fleet.nodes
+    client = fleet.client()
+    for batch in range(4):
+        position = client.write(documents([f"n{batch}.{n}" for n in range(5)], "some words"))["position"]
+        # An entry of the shard log each.
+        fleet.await_position(position)
+    index = ObjectStore(fleet.index)
+    slot = Slots(index).find("blue")
+    assert slot is not None
+    right = node.ready()
+    assert right is not None
+    log = shard_log(index, slot.id, 0, slot.recipe.embedding.dims)
+    builder = shard_store(index, slot, 0, fleet.root / "builder")
+    names = [snapshot_at(builder, entry, number) for number, entry in ((1, log.head() - 2), (2, log.head() - 1))]
+    graph = f"{snapshot.prefix_of(slot.id, 0)}{names[1]}/graph.hnsw"
+    with _spoiled(connect, fleet.index, graph, "flipped"):
+        report = _restarted(node)
+    assert (report["digest"], report["position"]) == (right["digest"], right["position"])
+    assert report["restored_from"] == f"snapshot {names[0]}"
+    assert names[1] in report["refused"][0]
+    with _spoiled(connect, fleet.index, log.key(log.head()), "flipped"):
+        report = _restarted(node)
+        assert (report["position"], "sha256 differs" in report["stale"]) == (position - 1, True)
+        eventually(lambda: client.status()["shards"][0]["replicas"][0]["stale"], "stale in the router's status")
+    fleet.await_position(position)
+    repaired = node.ready()
+    assert repaired is not None
+    assert (repaired["digest"], repaired["stale"]) == (right["digest"], "")
+
+
+def test_another_slot_indexed_anew_has_the_same_digest(fleet: ServiceFleet) -> None:
+    indexer, node = fleet.add("indexer", slot="green"), fleet.add("node", 0, "a", slot="green")
+    position = fleet.client().write(documents(["last"], "the last words"))["position"]
+    fleet.await_position(position)
+    for member in (indexer, node):
+        member.start()
+    blue = fleet.nodes[0].ready()
+    eventually(lambda: node.reaches(position), "green at the position of blue")
+    green = node.ready()
+    assert blue is not None
+    assert green is not None
+    assert (green["digest"], green["rows"], green["documents"]) == (blue["digest"], blue["rows"], blue["documents"])
+    assert green["build"] != blue["build"]
+    # The router of blue asks only the nodes of its own slot.
+    assert fleet.seen_ready() == {fleet.nodes[0].instance}
