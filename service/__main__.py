@@ -12,8 +12,8 @@ import click
 # slower with four nodes on two cores. Read when numpy is first imported, so set before that.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from service import logs  # noqa: E402
-from service.settings import (  # noqa: E402
+from service import logs
+from service.settings import (
     BadSettings,
     Process,
     load_parameters,
