@@ -32,7 +32,7 @@ class _Findings:
 
     def sentence(self, finding: ErrorDetails) -> str:
         path = [str(part) for part in finding["loc"]]
-        key = ".".join(path)
+        key = _dotted(path)
         if finding["type"] == "extra_forbidden":
             return self._unknown(path)
         if finding["type"] == "missing":
@@ -50,7 +50,7 @@ class _Findings:
         return f"allowed: {allowed}. Change it with `pulumi config set --path {self.namespace}:{key} …`."
 
     def _unknown(self, path: list[str]) -> str:
-        known, key = list(self._fields(path[:-1])), ".".join(path)
+        known, key = list(self._fields(path[:-1])), _dotted(path)
         close = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
         remedy = f"Rename it, or remove it with `pulumi config rm --path {self.namespace}:{key}`."
@@ -67,6 +67,11 @@ class _Findings:
         """The field's description; an item of a list is allowed what the list is."""
         named = [part for part in path if not part.isdigit()]
         return str(self._fields(named[:-1])[named[-1]].description)
+
+
+def _dotted(path: list[str]) -> str:
+    """The path as `pulumi config --path` takes it: `zones[0]`, `index.m`."""
+    return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in path).removeprefix(".")
 
 
 def _lookup(given: Any, key: str) -> object:

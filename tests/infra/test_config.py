@@ -98,6 +98,11 @@ def test_a_nested_value_is_refused_by_its_path(section: str, value: dict[str, ob
     assert allowed in sentence
 
 
+def test_an_item_of_a_list_is_refused_by_its_place() -> None:
+    sentence = refusal(clientCidrs=["10.0.0.0/8", "home"])
+    assert sentence.startswith('Configuration key vectorfleet:clientCidrs[1] is "home"; allowed: IPv4 networks')
+
+
 def test_nothing_is_exposed_to_the_internet_by_halves() -> None:
     clients = ["198.51.100.0/24"]
     assert "clientCidrs is not given; allowed: at least one network" in refusal(internal="false")
