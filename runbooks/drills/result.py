@@ -108,12 +108,13 @@ class DrillResult:
 
 def _recovery_rows(recovery: Recovery, target_seconds: float) -> list[tuple[str, str]]:
     phases = recovery.phases
+    finest = recovery.uncertainty_seconds
     parts = (
-        ("detect", _seconds(phases.detect_seconds)),
+        ("detect", _phase(phases.detect_seconds, finest)),
         ("decide", phases.decide),
-        ("restore", _seconds(phases.restore_seconds)),
-        ("validate", _seconds(phases.validate_seconds)),
-        ("traffic", _seconds(phases.traffic_seconds)),
+        ("restore", _phase(phases.restore_seconds, finest)),
+        ("validate", _phase(phases.validate_seconds, finest)),
+        ("traffic", _phase(phases.traffic_seconds, finest)),
     )
     rto = f"{_seconds(recovery.rto_seconds)} ± {recovery.uncertainty_seconds:g} s, target {spoken(target_seconds)}"
     rows = [("RTO", rto), ("from injection", _seconds(recovery.from_injection_seconds))]
@@ -122,6 +123,11 @@ def _recovery_rows(recovery: Recovery, target_seconds: float) -> list[tuple[str,
 
 def _seconds(value: float | None) -> str:
     return "not seen" if value is None else f"{value:.2f} s"
+
+
+def _phase(value: float | None, finest_seconds: float) -> str:
+    """Nothing is measured finer than the canaries' interval, so a short phase says just that."""
+    return _seconds(value) if value is None or value >= finest_seconds else f"≤ {finest_seconds:g} s"
 
 
 def _loss_rows(audited: Audited) -> list[tuple[str, str]]:

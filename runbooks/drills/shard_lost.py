@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from runbooks.drills import golden
-from runbooks.drills.audit import Audited, AuditError, audit_ledger
+from runbooks.drills.audit import AuditError, audit_ledger
 from runbooks.drills.evidence import canaries, hole
-from runbooks.drills.judge import Findings, Golden, judge
-from runbooks.drills.measure import Marks, Recovery, Window, Yardstick, look, measure
+from runbooks.drills.found import Found
+from runbooks.drills.measure import Marks, Recovery, Yardstick, look, measure
 from runbooks.drills.result import DrillResult
 from runbooks.drills.settings import DrillSettings
 from runbooks.drills.surroundings import NotMeasuredError, Surroundings
@@ -46,22 +45,6 @@ def run(settings: DrillSettings, progress: Progress) -> DrillResult:
     return _Drill(settings, progress).run()
 
 
-@dataclass
-class _Found:
-    """What the drill has gathered so far."""
-
-    unproven: list[str] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    injection: Injection | None = None
-    proof: str = "the fault was not injected"
-    recovery: Recovery | None = None
-    window: Window | None = None
-    audited: Audited | None = None
-    golden: Golden | None = None
-    runbook: Run | None = None
-    canaries: int = 0
-
-
 class _Drill:
     def __init__(self, settings: DrillSettings, progress: Progress) -> None:
         self.settings = settings
@@ -73,7 +56,7 @@ class _Drill:
         self.client = connect(self.stack.endpoint)
         self.target_seconds = settings.rto_target_seconds or self.page.rto_seconds
         self.yardstick = Yardstick(settings.window_seconds, settings.interval_seconds, settings.slow_seconds)
-        self.found = _Found()
+        self.found = Found()
         self.watch: Watch | None = None
         self.surroundings = Surroundings(self.stack, self.files, settings.folder)
 
@@ -228,17 +211,7 @@ class _Drill:
 
     def _result(self) -> DrillResult:
         found = self.found
-        verdict, reasons = judge(
-            Findings(
-                unproven=found.unproven,
-                doubts=found.doubts,
-                recovery=found.recovery,
-                losses=found.audited.losses if found.audited else None,
-                golden=found.golden,
-                runbook=found.runbook,
-                rto_target_seconds=self.target_seconds,
-            )
-        )
+        verdict, reasons = found.judged(self.target_seconds)
         return DrillResult(
             drill=f"{self.page.identity} {self.page.title}",
             fleet=self.stack.fleet,

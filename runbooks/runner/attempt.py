@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 
 from runbooks.durations import spoken
-from runbooks.runner.page import Expectation, Step
+from runbooks.runner.expectation import Expectation
+from runbooks.runner.page import Step
 from runbooks.runner.shell import Ran, Shell
 
 POLL_SECONDS = 0.5

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runbooks.durations import parse_seconds
 from runbooks.runner.blocks import Block, Bullet, Fence, Heading, PageError, blocks
+from runbooks.runner.expectation import Expectation, expectations
 
 HEADER_BULLETS = ("Use when", "Customer sees", "Do not use when", "Target", "Before step 1")
 STEP_BULLETS = ("Why", "Expect", "Budget", "Undo", "If not", "Then", "Person")
@@ -22,26 +23,8 @@ STEP_BULLETS = ("Why", "Expect", "Budget", "Undo", "If not", "Then", "Person")
 _TITLE = re.compile(r"(RB-\d\d) (.+)")
 _STEP = re.compile(r"([1-9]\d*)\. (.+)")
 _TARGET = re.compile(r"RTO (\S+), RPO (\S+)")
-_WITHIN = r"(?: within (?P<within>budget|[\d.hms]+))?"
-_EXIT = re.compile(r"exit (?P<code>\d+)")
-_EXITS = re.compile(r"`(?P<command>[^`]+)` exits (?P<code>\d+)" + _WITHIN)
-_PRINTS = re.compile(r"`(?P<command>[^`]+)` prints `(?P<text>[^`]+)`" + _WITHIN)
 _JUMP = re.compile(r"go to (\d+)(?:, at most (\d+) times, then go to (\d+))?")
 _ALARM = re.compile(r"`…-([a-z0-9-]+)`")
-_ITEM = re.compile(r"(?:[^;`]|`[^`]*`)+")
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """`command` is None for the exit code of the fence itself; `within_seconds` is None for one look,
-    infinite for "as long as the budget lasts"."""
-
-    line: int
-    command: str | None
-    exit_code: int | None
-    text: str | None
-    within_seconds: float | None
-    source: str
 
 
 @dataclass(frozen=True)
@@ -199,7 +182,7 @@ def _step(line: int, number: int, title: str, found: list[Block]) -> Step:
         title=title,
         fence=fences[0] if fences else None,
         why=_text(bullets, "Why"),
-        expects=tuple(_expectations(bullets["Expect"])) if "Expect" in bullets else (),
+        expects=tuple(expectations(bullets["Expect"])) if "Expect" in bullets else (),
         budget_seconds=_duration(bullets["Budget"]) if "Budget" in bullets else None,
         undo=_command(bullets["Undo"]) if "Undo" in bullets else None,
         if_not=_jump(bullets["If not"]) if "If not" in bullets else None,
@@ -236,36 +219,3 @@ def _jump(bullet: Bullet) -> Jump:
         raise PageError(bullet.line, f"`{bullet.text}` does not say where to go: {ways}")
     step, at_most, afterwards = (None if part is None else int(part) for part in match.groups())
     return Jump(bullet.line, step, at_most, afterwards)
-
-
-def _expectations(bullet: Bullet) -> Iterator[Expectation]:
-    for item in _ITEM.findall(bullet.text):
-        yield _expectation(bullet.line, item.strip())
-
-
-def _expectation(line: int, item: str) -> Expectation:
-    match = _EXIT.fullmatch(item) or _EXITS.fullmatch(item) or _PRINTS.fullmatch(item)
-    if match is None:
-        forms = "`exit 0`, `` `command` exits 0 ``, `` `command` prints `text` ``"
-        late = "the last two may end in `within budget` or `within 90s`"
-        raise PageError(line, f"`{item}` is no expectation: {forms}; {late}")
-    parts = match.groupdict()
-    return Expectation(
-        line=line,
-        command=parts.get("command"),
-        exit_code=int(parts["code"]) if parts.get("code") else None,
-        text=parts.get("text"),
-        within_seconds=_within(line, parts.get("within")),
-        source=item,
-    )
-
-
-def _within(line: int, text: str | None) -> float | None:
-    if text is None:
-        return None
-    if text == "budget":
-        return float("inf")
-    try:
-        return parse_seconds(text)
-    except ValueError as error:
-        raise PageError(line, str(error)) from None

@@ -6,13 +6,11 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,49 +23,9 @@ from runbooks.ledger import Ledger, LedgerWriter, read_ledger
 from runbooks.observer import Observer, ObserverError, ObserverSettings, sweep
 from runbooks.probe import probe
 from service.client import Client
+from tests.runbooks.observation import INTERVAL, FakeFleet, Observation, until
 
 ROOT = Path(__file__).resolve().parents[2]
-FAKE = ROOT / "tests/runbooks/fake_fleet.py"
-INTERVAL = 0.05
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
-
-
-class FakeFleet:
-    """The fake as a process on a fixed port, over one log file."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.endpoint = f"http://127.0.0.1:{self.port}"
-        self.log = folder / "log.jsonl"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, flaw: str = "none") -> None:
-        command = [sys.executable, str(FAKE), "--port", str(self.port), "--log", str(self.log), "--flaw", flaw]
-        self.process = subprocess.Popen(command)
-        until(self.answers)
-
-    def answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def hang(self, on: bool) -> None:
-        body = json.dumps({"hang": on}).encode()
-        with urllib.request.urlopen(f"{self.endpoint}/_fake/hang", data=body, timeout=5) as reply:
-            reply.read()
 
 
 @pytest.fixture
@@ -76,36 +34,6 @@ def fleet(tmp_path: Path) -> Iterator[FakeFleet]:
     fake.start()
     yield fake
     fake.kill()
-
-
-class Observation:
-    """An observer in a thread of the test, over a ledger that can be read at any time."""
-
-    def __init__(self, endpoint: str, path: Path) -> None:
-        self.path = path
-        self.stop = threading.Event()
-        self._writer = LedgerWriter(path)
-        settings = ObserverSettings(endpoint, INTERVAL, timeout_seconds=1.0, max_seconds=60.0)
-        self._observer = Observer(settings, self._writer, "test")
-        self._thread = threading.Thread(target=self._observer.run, args=[self.stop])
-        self._thread.start()
-
-    @property
-    def ledger(self) -> Ledger:
-        ledger = read_ledger(self.path)
-        assert ledger is not None
-        return ledger
-
-    def await_canaries(self, count: int) -> None:
-        goal = len(self.ledger.canaries) + count if self.path.stat().st_size else count
-        until(lambda: len(self.ledger.canaries) >= goal)
-
-    def end(self) -> Ledger:
-        self.stop.set()
-        self._thread.join(timeout=20)
-        assert not self._thread.is_alive()
-        self._writer.close()
-        return self.ledger
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""Pages of a few steps, made for one test each, and a runner for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from runbooks.runner.page import Page, parse_page
+from runbooks.runner.run import Answer, Run, Runner
+from runbooks.runner.shell import Shell
+
+HEAD = """\
+# RB-07 Something
+- Use when: the alarm `…-x` rings.
+- Customer sees: errors.
+- Do not use when: never.
+- Target: RTO 10m, RPO 0s
+"""
+
+
+def step(number: int, script: str, *bullets: str, expect: str = "exit 0", budget: str = "5s") -> str:
+    fence = f"```sh\n{script}\n```" if script else ""
+    lines = [f"## {number}. Step {number}", fence]
+    if script:
+        lines += [f"- Expect: {expect}", f"- Budget: {budget}"]
+    return "\n".join([*lines, *(f"- {bullet}" for bullet in bullets)])
+
+
+def page(*steps: str) -> Page:
+    return parse_page("\n".join([HEAD, *steps]) + "\n", Path("RB-07-x.md"))
+
+
+PERSON = "Person: call."
+
+
+def run(found: Page, folder: Path, ask: Callable[[object], Answer] | None = None, resume: bool = False) -> Run:
+    return Runner(found, Shell(folder), folder / "journal.jsonl", ask=ask).run(resume=resume)
+
+
+def trail(done: Run) -> list[tuple[int, str]]:
+    return [(visit.step, visit.verdict.value) for visit in done.visits]
