@@ -69,7 +69,8 @@ def endpoint_of(endpoint: str | None, outputs: Path) -> str:
         return str(json.loads(outputs.read_text())["endpoint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"no endpoint: {outputs} has none ({error!r}). Give --endpoint http://…, or --outputs with the stack's outputs"
+            f"no endpoint: {outputs} has none ({error!r}). Give --endpoint http://…, or --outputs with the stack's "
+            "outputs"
         ) from None
 
 

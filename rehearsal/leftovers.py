@@ -9,7 +9,7 @@ import psutil
 
 
 def leftovers(root: Path) -> list[str]:
-    """Living processes of this user, other than this one's line of parents, that name `root` in their command or data folder."""
+    """Living processes that name `root` in their command or data folder; this one and its parents don't count."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [
         f"{process.pid} {' '.join(process.cmdline())[:120]}"

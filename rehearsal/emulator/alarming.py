@@ -21,9 +21,9 @@ from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
-from rehearsal import alarms
+from rehearsal.alarms import evaluation
+from rehearsal.alarms.metrics import Metric
 from rehearsal.emulator.monitoring import STORE
-from rehearsal.metrics import Metric
 
 _HISTORY_KEPT = 1000
 _REGION_NAMES = {"us-east-1": "US East (N. Virginia)"}
@@ -37,19 +37,19 @@ def _metric(namespace: str, name: str, dimensions: Any) -> Metric:
     return Metric(namespace, name, tuple(sorted((d.name, d.value) for d in dimensions)))
 
 
-def _queries(alarm: Any) -> tuple[alarms.Query, ...]:
+def _queries(alarm: Any) -> tuple[evaluation.Query, ...]:
     if not alarm.metric_data_queries:
         metric = _metric(alarm.namespace, alarm.metric_name, alarm.dimensions)
-        return (alarms.Query("m1", metric, alarm.extended_statistic or alarm.statistic),)
+        return (evaluation.Query("m1", metric, alarm.extended_statistic or alarm.statistic),)
     queries = []
     for query in alarm.metric_data_queries:
         returns = query.return_data in (None, True, "true")
         if query.metric_stat:
             named = query.metric_stat.metric
             metric = _metric(named.namespace, named.metric_name, named.dimensions)
-            queries.append(alarms.Query(query.id, metric, query.metric_stat.stat, "", returns))
+            queries.append(evaluation.Query(query.id, metric, query.metric_stat.stat, "", returns))
         else:
-            queries.append(alarms.Query(query.id, None, "", query.expression, returns))
+            queries.append(evaluation.Query(query.id, None, "", query.expression, returns))
     return tuple(queries)
 
 
@@ -58,10 +58,10 @@ def _period(alarm: Any) -> int:
     return int(stats[0].period if stats else alarm.period)
 
 
-def definition(alarm: Any) -> alarms.Definition:
+def definition(alarm: Any) -> evaluation.Definition:
     """What moto holds of an alarm, as the evaluator wants it."""
     periods = int(alarm.evaluation_periods)
-    return alarms.Definition(
+    return evaluation.Definition(
         queries=_queries(alarm),
         period_seconds=_period(alarm),
         periods=periods,
@@ -167,10 +167,10 @@ def evaluate_all(backend: Any) -> None:
 def _evaluate(backend: Any, alarm: Any, now: float) -> None:
     try:
         defined = definition(alarm)
-        verdict = alarms.evaluate(defined, STORE.summaries, now, alarm.state_value)
-        data = alarms.reason_data(defined, verdict, now)
+        verdict = evaluation.evaluate(defined, STORE.summaries, now, alarm.state_value)
+        data = evaluation.reason_data(defined, verdict, now)
     except (ValueError, KeyError, TypeError) as problem:
-        verdict = alarms.Verdict("INSUFFICIENT_DATA", f"The alarm can't be evaluated: {problem}")
+        verdict = evaluation.Verdict("INSUFFICIENT_DATA", f"The alarm can't be evaluated: {problem}")
         data = "{}"
     if verdict.state != alarm.state_value:
         _transition(backend, alarm, verdict.state, verdict.reason, data)

@@ -17,8 +17,8 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 
-from rehearsal.expressions import Series, evaluate
-from rehearsal.metrics import RETENTION_SECONDS, Metric, Store, summarise
+from rehearsal.alarms.expressions import Series, evaluate
+from rehearsal.alarms.metrics import RETENTION_SECONDS, Metric, Store, summarise
 
 STORE = Store()
 

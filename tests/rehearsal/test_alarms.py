@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.alarms import EXTRA_PERIODS, Definition, Missing, Query, State, evaluate, reason_data
-from rehearsal.metrics import Metric, Store, Summary, summarise
+from rehearsal.alarms.evaluation import EXTRA_PERIODS, Definition, Missing, Query, State, evaluate, reason_data
+from rehearsal.alarms.metrics import Metric, Store, Summary, summarise
 
 LATENCY = Metric("vectorfleet", "RetrievalLatency", (("Fleet", "f"), ("Slot", "blue")))
 ERRORS, REQUESTS = Metric("vectorfleet", "Errors"), Metric("vectorfleet", "Requests")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.expressions import ExpressionError, Series, evaluate
+from rehearsal.alarms.expressions import ExpressionError, Series, evaluate
 
 STARTS = [0, 10, 20]
 SERIES: dict[str, Series] = {"e": {0: 1, 10: 2}, "r": {0: 10, 10: 0, 20: 50}}

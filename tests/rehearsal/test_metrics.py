@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.metrics import RETENTION_SECONDS, Metric, Store, Summary, percentile_of, summarise
+from rehearsal.alarms.metrics import RETENTION_SECONDS, Metric, Store, Summary, percentile_of, summarise
 
 values = st.lists(st.integers(0, 1000).map(float), min_size=1, max_size=60)
 METRIC = Metric.of("vectorfleet", "RetrievalLatency", [{"Name": "Slot", "Value": "blue"}])

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.listeners import Check, Group, Listener, Target, codes_of, weights_of
-from rehearsal.probes import Health, Outcome
-from rehearsal.routing import Router, Weights, eligible
+from rehearsal.balancer.listeners import Check, Group, Listener, Target, codes_of, weights_of
+from rehearsal.balancer.probes import Health, Outcome
+from rehearsal.balancer.routing import Router, Weights, eligible
 
 CHECK = Check("/healthz", None, 5, 2, 3, 2, ((200, 299),))
 TARGETS = tuple(Target(f"i-{number}", f"127.64.0.{number}", 8080) for number in range(4))

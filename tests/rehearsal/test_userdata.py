@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.userdata import NotUnderstoodError, decode, parse
+from rehearsal.compute.userdata import NotUnderstoodError, decode, parse
 
 ROLE: dict[str, Any] = {
     "artifact": {"bucket": "b", "key": "service/1.zip", "sha256": "1"},

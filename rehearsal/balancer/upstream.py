@@ -7,7 +7,7 @@ from typing import Protocol
 
 import httptools
 
-from rehearsal.listeners import Target
+from rehearsal.balancer.listeners import Target
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 # Shorter than the keep-alive of the servers behind (5 s), so that a pooled connection is never half-closed.

@@ -19,8 +19,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rehearsal import processes
-from rehearsal.machine import Facts, Machine, Site
-from rehearsal.userdata import Manifest, NotUnderstoodError, decode, parse
+from rehearsal.compute.machine import Facts, Machine, Site
+from rehearsal.compute.userdata import Manifest, NotUnderstoodError, decode, parse
 
 POLL_SECONDS = 0.33
 STEP_SECONDS = 0.05
@@ -179,7 +179,3 @@ def main(endpoint: str, root: Path, grace_seconds: float) -> None:
     root.mkdir(parents=True, exist_ok=True)
     site = Site(root.resolve(), endpoint)
     run(Compute(site, *_clients(site), grace_seconds=grace_seconds))
-
-
-if __name__ == "__main__":
-    main()

@@ -17,11 +17,11 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.forwarding import Client
-from rehearsal.listeners import Listener, View, read
-from rehearsal.probes import Prober, http_probe
-from rehearsal.routing import Router, eligible
-from rehearsal.upstream import Pool
+from rehearsal.balancer.forwarding import Client
+from rehearsal.balancer.listeners import Listener, View, read
+from rehearsal.balancer.probes import Prober, http_probe
+from rehearsal.balancer.routing import Router, eligible
+from rehearsal.balancer.upstream import Pool
 
 _log = logging.getLogger("rehearsal.balancer")
 
@@ -176,7 +176,3 @@ def main(endpoint: str, poll_seconds: float) -> None:
     """Be the load balancers of the emulated AWS until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(_run(endpoint.rstrip("/"), poll_seconds))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from rehearsal.listeners import Check, Group, Target
+from rehearsal.balancer.listeners import Check, Group, Target
 
 PUBLISHED_INITIAL = ("Elb.InitialHealthChecking", "Initial health checks in progress")
 Probe = Callable[[Target, Check], Awaitable["Outcome"]]

@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rehearsal import artifacts, processes
-from rehearsal.userdata import Manifest
+from rehearsal import processes
+from rehearsal.compute import artifacts
+from rehearsal.compute.userdata import Manifest
 
 RESTART_SECONDS = 1.0
 START_LIMIT = 5

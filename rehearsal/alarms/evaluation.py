@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from rehearsal import expressions
-from rehearsal.metrics import Metric, Summary, percentile_of
+from rehearsal.alarms import expressions
+from rehearsal.alarms.metrics import Metric, Summary, percentile_of
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 Missing = Literal["missing", "breaching", "notBreaching", "ignore"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rehearsal.listeners import Group, Listener, Target
+from rehearsal.balancer.listeners import Group, Listener, Target
 
 StateOf = Callable[[str, Target], str]
 

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
-from rehearsal.userdata import Artifact
+from rehearsal.compute.userdata import Artifact
 
 
 class ArtifactRejectedError(Exception):

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import httptools
 
-from rehearsal.listeners import Target
-from rehearsal.upstream import Pool, Upstream
+from rehearsal.balancer.listeners import Target
+from rehearsal.balancer.upstream import Pool, Upstream
 
 BODY_LIMIT_BYTES = 64 * 2**20
 _HOP_BY_HOP = frozenset(

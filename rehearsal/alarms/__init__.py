@@ -1,0 +1,1 @@
+"""Metric alarms decided as CloudWatch decides them."""
