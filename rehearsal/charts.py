@@ -28,6 +28,7 @@ mpl.rcParams.update(
 )
 from matplotlib.figure import Figure  # noqa: E402
 
+MERGE_SHARE = 0.015
 GOOD, SLOW, FAILED, LINE = "#2a7f9e", "#d98a00", "#c0392b", "#667"
 
 
@@ -84,9 +85,10 @@ def latency(points: Sequence[Point], marks: Sequence[Mark], *, target_ms: float,
 
 
 def _draw_marks(axes: Any, marks: Sequence[Mark]) -> None:
-    for i, mark in enumerate(marks):
+    first, last = axes.get_xlim()
+    for i, mark in enumerate(merged(marks, (last - first) * MERGE_SHARE)):
         axes.axvline(mark.at_seconds, color="#333", linewidth=0.8)
-        # Marks lie close together, so their names take turns in height.
+        # Names are wider than the gaps between marks, so they take turns in height.
         height = 1.02 + 0.075 * (i % 3)
         axes.annotate(
             mark.name,
@@ -97,6 +99,17 @@ def _draw_marks(axes: Any, marks: Sequence[Mark]) -> None:
             color="#333",
             annotation_clip=False,
         )
+
+
+def merged(marks: Sequence[Mark], within_seconds: float) -> list[Mark]:
+    """Marks closer than that to the one before share its line, and their names stand beside one another."""
+    kept: list[Mark] = []
+    for mark in sorted(marks, key=lambda mark: mark.at_seconds):
+        if kept and mark.at_seconds - kept[-1].at_seconds <= within_seconds:
+            kept[-1] = Mark(kept[-1].at_seconds, f"{kept[-1].name}, {mark.name}")
+        else:
+            kept.append(mark)
+    return kept
 
 
 def _svg(figure: Figure) -> str:

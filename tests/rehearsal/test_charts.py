@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rehearsal.charts import Mark, Point, arrivals, latency
+from rehearsal.charts import Mark, Point, arrivals, latency, merged
 
 
 def test_arrivals_tell_complete_partial_and_missing_answers_apart(tmp_path: Path) -> None:
@@ -40,3 +40,8 @@ def test_a_picture_is_one_svg_element_with_its_marks_and_limits() -> None:
 
 def test_a_picture_without_points_is_still_a_picture() -> None:
     assert latency([], [], target_ms=200, alert_ms=500, x="seconds").startswith("<svg")
+
+
+def test_marks_at_about_the_same_instant_share_a_line() -> None:
+    marks = [Mark(5.0, "traffic good"), Mark(0.0, "fault"), Mark(4.9, "right answer")]
+    assert merged(marks, 0.2) == [Mark(0.0, "fault"), Mark(4.9, "right answer, traffic good")]
