@@ -88,7 +88,9 @@ def test_faults_of_the_store_change_nothing(seed: int, faults: list[Fault]) -> N
 
 def test_a_step_that_failed_is_done_again_by_the_same_indexer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_module, "APPEND_DEADLINE_SECONDS", 0.01)
-    store, batches = MemoryStore(), histories(4, batches=6)
+    store = MemoryStore()
+    batches: list[Batch] = [[document(f"r{n}", f"s{n}", "words to keep")] for n in range(6)]
+    assert fold(batches, BUILD, 1, 3), "the shard that fails must have something to lose"
     write(store, batches)
     one = indexer(store, BUILD)
     append_run = log_module.Append.run

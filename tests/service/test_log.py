@@ -123,22 +123,23 @@ def test_at_the_deadline_the_outcome_is_unknown_where_the_write_may_have_landed(
     assert failed.value.outcome == "unknown"
 
 
-def test_at_the_deadline_the_outcome_is_not_written_where_every_number_was_another_s(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("first", ["", "unavailable"])
+def test_at_the_deadline_the_outcome_is_not_written_where_every_number_is_another_s(
+    monkeypatch: pytest.MonkeyPatch, first: Fault
 ) -> None:
+    """Also where the first reply was lost: another's entry at its number proves that it did not land."""
     store = MemoryStore()
     log = _filled(1, store)
-    tail = log.tail()
+    tail, faults = log.tail(), iter([first])
 
     def taken(number: int, key: str) -> Fault:
         if key not in store.objects:
             store.fault_of = lambda number, key: ""
             _append(log, uuid4().hex, log.tail())
             store.fault_of = taken
-        return ""
+        return next(faults, "")
 
-    lock = threading.RLock()
-    monkeypatch.setattr(store, "_lock", lock)
+    monkeypatch.setattr(store, "_lock", threading.RLock())
     store.fault_of = taken
     with pytest.raises(AppendFailed) as failed:
         Append(log, tail, to_rows([]), "append-1").run(deadline_seconds=0.1)

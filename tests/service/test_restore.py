@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service.node.replica import Replica
@@ -127,6 +128,22 @@ def test_a_spoiled_snapshot_is_refused_by_name_and_an_older_one_taken(
         assert newest in reason
     assert replica.ready
     assert replica.stale == ""
+
+
+@pytest.mark.parametrize("changes", [{"digest": "0" * 32}, {"rows": 1}, {"documents": 1}])
+def test_a_snapshot_whose_rows_are_not_what_its_manifest_says_is_refused(
+    store: MemoryStore, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    newest, older = _names(store)
+    folder = tmp_path / "folder"
+    manifest = snapshot.manifest_of(store, BUILD, 0, newest)
+    snapshot.download(store, manifest, folder)
+    _drop(store, newest)
+    # Every hash is right: only what the files hold is not.
+    name = snapshot.publish(store, msgspec.structs.replace(manifest, **changes), folder)
+    replica = _booted(store, tmp_path / "disk")
+    assert f"snapshot {name}: holds rows, documents, digest" in replica.refused[0]
+    assert replica.restored_from == f"snapshot {older}"
 
 
 def test_a_foreign_folder_among_the_snapshots_is_refused_and_passed_over(store: MemoryStore, tmp_path: Path) -> None:

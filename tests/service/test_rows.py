@@ -92,6 +92,12 @@ def test_a_digest_tells_apart_every_part_of_a_chunk() -> None:
     assert len({rows.record_digest(r) for r in records}) == len(records)
 
 
+def test_every_chunk_of_a_document_has_a_term_of_its_own() -> None:
+    one = unit(np.ones((1, DIMS)))
+    single, triple = (rows.record_digest(record("a", np.repeat(one, count, axis=0))) for count in (1, 3))
+    assert triple != 3 * single
+
+
 def test_what_is_taken_away_again_leaves_no_trace_in_a_digest() -> None:
     first, second = (rows.record_digest(r) for r in _records([2, 3]))
     assert rows.digest_text(first + second - first) == rows.digest_text(second)
