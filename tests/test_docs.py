@@ -1,0 +1,241 @@
+"""The documentation says what the code says: every name of the one is found in the other, and every link leads on."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from infra import slo
+from infra.config import Settings
+from infra.graph import graph
+from infra.recording import Recording
+from loadtests.gate import Verdict as GateVerdict
+from loadtests.settings import option_fields
+from rehearsal.profile import PROFILES
+from runbooks.drills.rpo import Fate
+from runbooks.drills.settings import DrillFiles
+from runbooks.runner import commands
+from runbooks.runner.page import HEADER_BULLETS, STEP_BULLETS
+from runbooks.verdict import Verdict
+from service.router import api, cloudwatch, requests
+from service.storage import documents, shards, snapshot
+from service.storage.entry import Header
+from tests.pages import FENCE, PAGES, ROOT, all_pages, codes, first_codes, rows, section, shell_commands, text
+
+PARTS = commands.PACKAGES
+DECISIONS = [page for page in PAGES if page.startswith("docs/adr/0")]
+DECISION_PARTS = ["Context", "Options", "Decision", "Consequences"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+GROUPS: dict[str, list[str]] = {"Every part": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+OTHER_TOOLS = ("curl", "pulumi", "locust", ".")
+every_page = pytest.mark.parametrize("page", PAGES)
+
+
+@cache
+def recorded() -> Recording:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's own, when a module of it is first used
+        return graph("rehearsal")
+
+
+@cache
+def makefile() -> dict[str, set[str]]:
+    found = text("Makefile")
+    targets = set(re.findall(r"^([a-z]+):", found, re.MULTILINE))
+    return {"targets": targets, "variables": set(re.findall(r"^([A-Z]+) \?=", found, re.MULTILINE)) | {"NAME"}}
+
+
+def configuration() -> Iterator[tuple[str, str, str]]:
+    """Key, default as the page writes it, and what is allowed."""
+    for field in Settings.model_fields.values():
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            for name, part in type(default).model_fields.items():
+                yield f"{field.alias}.{part.alias}", f"`{json.dumps(getattr(default, name))}`", str(part.description)
+        else:
+            shown = "none" if default is None else f"`{json.dumps(default)}`"
+            yield str(field.alias), "required" if field.is_required() else shown, str(field.description)
+
+
+def test_configuration_keys_with_their_defaults() -> None:
+    table = rows(section("docs/infrastructure.md", "Configuration"))
+    assert [tuple(row[:3]) for row in table] == [(f"`{key}`", *rest) for key, *rest in configuration()]
+
+
+def test_stack_outputs_and_parameters() -> None:
+    assert first_codes(section("docs/infrastructure.md", "Outputs")) == recorded().outputs.keys()
+    written = {row[0].strip("`"): codes(row[1]) for row in rows(section("docs/infrastructure.md", "Parameters"))}
+    inputs = [one.inputs for one in recorded().of_type("aws:ssm/parameter:Parameter")]
+    assert written == {one["name"].rsplit("/", 1)[1]: set(json.loads(one["value"])) for one in inputs}
+
+
+def test_components_and_resource_types() -> None:
+    page = section("docs/infrastructure.md", "What is created")
+    kinds = {(one.type.rsplit(":", 1)[1].removesuffix("v2"), one.custom) for one in recorded().resources}
+    assert {name for name, _ in kinds} <= {name.removesuffix("v2") for name in codes(page)}
+    assert {name for name, custom in kinds if not custom} == first_codes(page.split("###")[0])
+
+
+def test_alarms_with_their_metrics_and_runbooks() -> None:
+    table = {row[0].strip("`…"): row for row in rows(section("docs/infrastructure.md", "Alarms")) if "…" in row[0]}
+    found = [one.inputs for one in recorded().of_type("aws:cloudwatch/metricAlarm:MetricAlarm")]
+    alarms = {inputs["name"].removeprefix("rehearsal-blue"): inputs for inputs in found}
+    assert table.keys() == alarms.keys()
+    for ending, alarm in alarms.items():
+        metrics = {query["metric"]["metricName"] for query in alarm.get("metricQueries", ()) if "metric" in query}
+        assert codes(table[ending][1]) == metrics | ({alarm["metricName"]} if "metricName" in alarm else set())
+        assert alarm["alarmDescription"].rsplit(" ", 1)[1] in table[ending][2]
+
+
+def test_targets_and_alerts() -> None:
+    units = {"share": "", "%": " %", "ms": " ms", "tokens": ""}
+    opposite = {"below": "above", "above": "below"}
+    for one in slo.TABLE:
+        target, alert = (f"{value:g}{units[one.unit]}" for value in (one.target, one.alert))
+        wanted = [one.title, f"{one.direction} {target}", f"{opposite[one.direction]} {alert}"]
+        assert wanted in rows(section("docs/infrastructure.md", "Alarms"))
+
+
+def prometheus_metrics() -> set[str]:
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "service").rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    kinds = ("Counter", "Gauge", "Histogram")
+    first = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id in kinds]
+    return {str(one.value) for one in first if isinstance(one, ast.Constant)}
+
+
+def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloudwatch, "aws_client", lambda _: None)
+    metrics = cloudwatch.FleetMetrics(fleet="f", slot="blue", period_seconds=10)
+    metrics.observe(1.0, complete=True, partial=False)
+    sent = {(f"`{datum['MetricName']}`", datum["Unit"]) for datum in metrics._drain()}
+    table = rows(section("docs/service.md", "Metrics"))
+    assert prometheus_metrics() == {row[0].strip("`") for row in table if row[0].startswith("`vectorfleet_")}
+    assert sent == {(row[0], row[1]) for row in table if len(row) == 3}
+
+
+def test_api_routes_members_and_limits() -> None:
+    page = text("docs/service.md")
+    router: Any = api.RouterApi.__new__(api.RouterApi)
+    for route in router.routes():
+        assert f"{max(route.methods - {'HEAD'})} {route.path.replace(':path', '')}" in page
+    for shape in (requests.DocumentWrite, requests.LookupRequest, requests.SearchRequest):
+        for member in shape.__struct_fields__:
+            assert f"`{member}`" in page or f'"{member}"' in page, member
+    limits = section("docs/service.md", "Limits")
+    numbers = (requests.MAX_BODY_BYTES >> 20, requests.MAX_BATCH, requests.MAX_K, requests.MAX_SOURCE_ID)
+    for number in (*numbers, requests.MAX_TITLE, requests.MAX_TEXT_BYTES >> 20, requests.MAX_QUERY):
+        assert re.search(rf"\b{number}\b", limits), number
+
+
+def test_protocol_keys_and_fields() -> None:
+    store: Any = None
+    build = "b-1f2e3d4c5b6a"
+    keys = {documents.documents_log(store).key(42), shards.shard_log(store, build, 0, 2).key(7)}
+    keys |= {snapshot.prefix_of(build, 0) + "<name>/", snapshot.ROWS_FILE, snapshot.GRAPH_FILE}
+    columns = {*documents.SCHEMA.names, *shards.schema(2).names}
+    fields = {*Header.__struct_fields__, *snapshot.Manifest.__struct_fields__, *snapshot.File.__struct_fields__}
+    assert keys | columns | fields <= codes(text("docs/protocol.md"))
+
+
+def test_make_targets_verbs_and_options() -> None:
+    assert makefile()["targets"] <= set(re.findall(r"make ([a-z]+)", all_pages()))
+    for part in PARTS:
+        for verb in verbs(part):
+            assert re.search(rf"python -m {part} {verb}\b", all_pages()), f"python -m {part} {verb}"
+    defaults = {
+        one.name.replace("_", "-"): f"`{one.default}`" if one.default != "" else "none" for one in option_fields()
+    }
+    wanted = [[f"`--{name}`", default] for name, default in defaults.items()]
+    assert [row[:2] for row in rows(section("docs/loadtests.md", "Options"))] == wanted
+
+
+def verbs(part: str) -> set[str]:
+    return set(commands.group_of(part).commands)
+
+
+def problem(command: str) -> str | None:
+    words = command.removeprefix(".venv/bin/").split("#")[0].split()
+    if words[0] == "make":
+        targets = [word for word in words[1:] if "=" not in word]
+        given = {word.split("=")[0] for word in words[1:] if "=" in word}
+        return None if {*targets} <= makefile()["targets"] and given <= makefile()["variables"] else "no such target"
+    if words[:2] == ["python", "-m"]:
+        # A part or a verb may be named alone; whatever says more has to be callable as it stands.
+        named = words[2] in PARTS and (len(words) == 3 or (len(words) == 4 and words[3] in verbs(words[2])))
+        return None if named else next((said for _, said in commands.problems(" ".join(words).split(" > ")[0])), None)
+    return None if words[0] in OTHER_TOOLS else f"{words[0]} is no tool of ours"
+
+
+@every_page
+def test_commands_shown_exist(page: str) -> None:
+    assert {command: said for command in shell_commands(page) if (said := problem(command))} == {}
+
+
+@every_page
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text(page))):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = ROOT / page if not name else (ROOT / page).parent / name
+        assert target.is_file(), link
+        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in slugs, link
+
+
+@every_page
+def test_files_named_exist_and_lines_are_short(page: str) -> None:
+    prefixes = (*PARTS, "tests", "docs")
+    named = {code for code in codes(text(page)) if re.fullmatch(rf"({'|'.join(prefixes)})/[\w./-]*", code)}
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+    prose = [line for line in text(page).splitlines() if not line.startswith("|")]
+    assert [line for line in prose if len(line) > 120] == []
+
+
+def test_direct_dependencies() -> None:
+    for group, wanted in GROUPS.items():
+        names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted}
+        assert {row[0] for row in rows(section("docs/dependencies.md", group))} == names, group
+
+
+def test_decisions() -> None:
+    index = re.findall(r"\((\d{4}-[\w-]+\.md)\)", text("docs/adr/README.md"))
+    assert [f"docs/adr/{name}" for name in index] == DECISIONS
+    for number, page in enumerate(DECISIONS, start=1):
+        assert text(page).startswith(f"# {number:04d}: ")
+        assert Path(page).name.startswith(f"{number:04d}-")
+        assert re.findall(r"^## (\w+)", text(page), re.MULTILINE) == DECISION_PARTS
+        assert len(text(page).splitlines()) <= 60, f"{page} is more than a page"
+
+
+def test_runbook_grammar_fates_files_and_verdicts() -> None:
+    page = text("docs/runbooks.md")
+    assert {f"- {bullet}:" for bullet in (*HEADER_BULLETS, *STEP_BULLETS)} <= codes(page)
+    assert {fate.value for fate in Fate} == {row[0] for row in rows(section("docs/runbooks.md", "RPO"))}
+    kinds = {name for name, kind in vars(DrillFiles).items() if isinstance(kind, property)}
+    assert {getattr(DrillFiles(Path()), name).name for name in kinds} <= codes(section("docs/runbooks.md", "Files"))
+    for verdicts, name in ((Verdict, "docs/runbooks.md"), (GateVerdict, "docs/loadtests.md")):
+        for verdict in verdicts:
+            wanted = [verdict.name.replace("_", "-"), str(getattr(verdict, "exit_code", verdict))]
+            assert wanted in [row[:2] for row in rows(text(name))]
+    assert {path.name for path in (ROOT / "runbooks").glob("RB-*.md")} == set(re.findall(r"RB-\d\d-[\w-]+\.md", page))
+
+
+def test_profiles_variables_and_the_length_of_the_readme() -> None:
+    assert f"\n| | {' | '.join(PROFILES)} |\n" in text("docs/rehearsal.md")
+    sources = [path for part in PARTS for kind in ("*.py", "*.sh", "*.md") for path in (ROOT / part).rglob(kind)]
+    used = {name for path in sources for name in re.findall(r"VECTORFLEET_[A-Z_]*[A-Z]", path.read_text())}
+    assert used <= codes(all_pages())
+    assert len(text("README.md").splitlines()) <= 200
