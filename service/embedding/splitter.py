@@ -37,7 +37,8 @@ def heading(title: str, chunk: str) -> str:
 
 
 def _sentences(text: str) -> list[str]:
-    return [stripped for part in _SENTENCE_END.split(text) if (stripped := part.strip())]
+    # White space is folded, so that a tab between words is as good a place to cut as a space.
+    return [folded for part in _SENTENCE_END.split(text) if (folded := " ".join(part.split()))]
 
 
 def _fitting(sentence: str, size: int) -> list[str]:

@@ -76,6 +76,11 @@ class ShardIndex:
         return self._rows
 
     @property
+    def changed_rows(self) -> int:
+        """Rows of the delta and dead rows of the base: what the next base would be rid of."""
+        return len(self.delta) + (self.base.dead_rows if self.base is not None else 0)
+
+    @property
     def digest(self) -> str:
         """The order-free digest of the live set: equal sets have equal digests on every path to them."""
         return digest_text(self._digest)

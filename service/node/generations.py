@@ -33,10 +33,13 @@ class Claim(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-def is_due(*, delta_rows: int, base_rows: int, quiet_seconds: float) -> bool:
-    """Whether the delta is worth a new generation: when it is large, or fair-sized and nobody is writing."""
+def is_due(*, changed_rows: int, base_rows: int, quiet_seconds: float) -> bool:
+    """
+    Whether a new generation is worth its while: much has changed since the base, or a fair amount and nobody is
+    writing. `changed_rows` counts the delta's rows and the base's dead ones: both make searches slower.
+    """
     large = max(LARGE_DELTA_ROWS, int(base_rows * LARGE_DELTA_SHARE))
-    return delta_rows >= large or (delta_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS)
+    return changed_rows >= large or (changed_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS)
 
 
 def _claimed_at_ms(stored: Stored) -> int:
@@ -93,7 +96,7 @@ class Generations:
     def _is_due(self) -> bool:
         index = self._replica.index
         return is_due(
-            delta_rows=len(index.delta),
+            changed_rows=index.changed_rows,
             base_rows=len(index.base.live) if index.base is not None else 0,
             quiet_seconds=time.monotonic() - self._replica.applied_at,
         )

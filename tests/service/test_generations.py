@@ -22,7 +22,7 @@ CLAIM_KEY = "builds/b-test/shard-00/claims/000001.json"
 
 
 @pytest.mark.parametrize(
-    ("delta_rows", "base_rows", "quiet_seconds", "due"),
+    ("changed_rows", "base_rows", "quiet_seconds", "due"),
     [
         (0, 0, 1e9, False),
         (499, 0, 1e9, False),
@@ -36,9 +36,9 @@ CLAIM_KEY = "builds/b-test/shard-00/claims/000001.json"
     ],
 )
 def test_a_generation_is_due_when_the_delta_is_large_or_the_shard_quiet(
-    delta_rows: int, base_rows: int, quiet_seconds: float, due: bool
+    changed_rows: int, base_rows: int, quiet_seconds: float, due: bool
 ) -> None:
-    assert is_due(delta_rows=delta_rows, base_rows=base_rows, quiet_seconds=quiet_seconds) is due
+    assert is_due(changed_rows=changed_rows, base_rows=base_rows, quiet_seconds=quiet_seconds) is due
 
 
 @pytest.fixture

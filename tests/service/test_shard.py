@@ -172,3 +172,13 @@ def test_recall_holds_on_clustered_vectors_with_many_replaced_rows() -> None:
         found += len(exact & {hit.source_id for hit in index.search(query, 10)})
         wanted += len(exact)
     assert found / wanted > 0.95
+
+
+def test_what_the_next_base_would_be_rid_of_counts_the_delta_and_the_dead_rows_of_the_base() -> None:
+    vectors = unit(np.random.default_rng(1).normal(size=(6, DIMS)))
+    index = rebuilt({name: record(name, vectors[i : i + 2], position=1) for i, name in enumerate("abc")})
+    assert index.changed_rows == 0
+    index.apply(record("a", vectors[:0], position=2))
+    assert index.changed_rows == 2
+    index.apply(record("d", vectors[:3], position=3))
+    assert index.changed_rows == 5

@@ -66,3 +66,8 @@ def test_a_chunk_is_embedded_under_its_heading_and_a_title_only_once() -> None:
     assert heading("StopInstances", "Stops it.") == "StopInstances. Stops it."
     assert heading("StopInstances", "StopInstances") == "StopInstances"
     assert heading("", "Stops it.") == "Stops it."
+
+
+def test_a_tab_between_words_is_as_good_a_place_to_cut_as_a_space() -> None:
+    chunks = split("", "one\ttwo\tthree\tfour", Chunking(size=9, overlap=0))
+    assert chunks == ["one two", "three", "four"]
