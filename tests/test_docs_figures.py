@@ -1,0 +1,56 @@
+"""Figures that the documentation's sentences give are those of the code."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.alarms import BREACHING_PERIODS, EVALUATED_PERIODS
+from infra.config import SUBNET_BITS
+from loadtests.golden import ASKED, FIRST, RECALL_FLOOR
+from loadtests.questions import load
+from rehearsal.cli import DEFAULT_PORT
+from rehearsal.compute.machine import START_LIMIT
+from runbooks.drills.measure import MIN_COVERAGE, SLOW_SHARE
+from runbooks.observer import BEACONS
+from service.index import shard
+from service.indexer.indexer import STEP_ENTRIES
+from service.node import generations
+from service.router import commits, replicas, scatter
+from service.storage import log
+from tests.pages import text
+
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 8: "eight", 10: "ten", 30: "thirty"}
+DUE = f"{generations.QUIET_DELTA_ROWS} and nobody has written for {generations.QUIET_SECONDS:.0f} s"
+PERIODS = f"{NUMBERS[BREACHING_PERIODS].title()} of the last {NUMBERS[EVALUATED_PERIODS]} periods"
+SENTENCES = [
+    ("README.md", f"then {len(load())} golden questions"),
+    ("docs/adr/0008-relevance-on-exact-answers.md", f"{NUMBERS[ASKED[0]].title()} are asked for, more"),
+    ("docs/adr/0008-relevance-on-exact-answers.md", f"the first {NUMBERS[FIRST]} of the corpus"),
+    ("docs/adr/0008-relevance-on-exact-answers.md", f"a floor of {RECALL_FLOOR}"),
+    ("docs/runbooks.md", f"recall is at least {RECALL_FLOOR}"),
+    ("docs/runbooks.md", f"plants {NUMBERS[BEACONS]} documents"),
+    ("docs/runbooks.md", f"at least {MIN_COVERAGE:.0%} of its canaries".replace("%", " %")),
+    ("docs/runbooks.md", f"fewer than {SLOW_SHARE:.0%} of the searches".replace("%", " %")),
+    ("docs/service.md", f"silent for {scatter.HEDGE_SECONDS * 1000:.0f} ms is hedged"),
+    ("docs/service.md", f"has {scatter.ATTEMPT_SECONDS:.0f} s in all"),
+    ("docs/service.md", f"waits up to {scatter.WAIT_FOR_POSITION_SECONDS:.0f} s"),
+    ("docs/service.md", f"by their tags every {replicas.DISCOVERY_SECONDS:.0f} s"),
+    ("docs/service.md", f"the deadline ({log.APPEND_DEADLINE_SECONDS:.0f} s)"),
+    ("docs/service.md", f"reach {generations.LARGE_DELTA_ROWS:,} and a quarter of the base"),
+    ("docs/service.md", DUE),
+    ("docs/service.md", f"at least {shard.RECALL_FLOOR} of what exact search finds"),
+    ("docs/service.md", f"{commits.QUEUE_BYTES >> 20} MiB of writes wait"),
+    ("docs/protocol.md", f"within {commits.GATHER_SECONDS * 1000:.0f} ms, up to {commits.COMMIT_BYTES >> 20} MiB"),
+    ("docs/protocol.md", f"After {log.APPEND_DEADLINE_SECONDS:.0f} s give up"),
+    ("docs/protocol.md", f"at most {STEP_ENTRIES}, and appends"),
+    ("docs/protocol.md", f"older than {generations.CLAIM_SECONDS:.0f} s may be taken over"),
+    ("docs/infrastructure.md", PERIODS),
+    ("docs/infrastructure.md", {4: "a sixteenth of it"}[SUBNET_BITS]),
+    ("docs/rehearsal.md", f"port {DEFAULT_PORT}, account"),
+    ("docs/rehearsal.md", f"After {NUMBERS[START_LIMIT]} starts in a minute"),
+]
+
+
+@pytest.mark.parametrize(("page", "sentence"), SENTENCES)
+def test_the_page_gives_the_codes_figure(page: str, sentence: str) -> None:
+    assert sentence in " ".join(text(page).split())
