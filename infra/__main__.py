@@ -11,11 +11,22 @@ from pathlib import Path
 
 
 def run_program() -> None:
-    """Import the package from the project's root, as `python -m infra` does, and register the stack."""
+    """
+    Import the package from the project's root, as `python -m infra` does, and register the stack.
+
+    Raises pulumi.RunError for what is refused: Pulumi prints its message alone, and a traceback for anything else.
+    """
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    import pulumi
+
+    from infra.config import ConfigError
+    from infra.plan import PlanError
     from infra.program import deploy
 
-    deploy()
+    try:
+        deploy()
+    except (ConfigError, PlanError) as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ def emit(stream: IO[bytes], event: Event) -> None:
 
 def up(stack: Stack, root: Path, stream: IO[bytes], *, preview: bool = False) -> Summary:
     """Run the program and make it true; DeployError with the first failure."""
+    from pulumi import RunError
+
     from rehearsal.deploy.monitor import Monitor
     from rehearsal.deploy.program import run, where
 
@@ -93,6 +95,8 @@ def up(stack: Stack, root: Path, stream: IO[bytes], *, preview: bool = False) ->
         monitor = Monitor(deployment, stack.name, stack.project, preview=preview)
         try:
             run(stack, monitor, preview=preview)
+        except RunError as refusal:
+            deployment.fail(str(refusal))
         except Exception as error:
             deployment.fail(f"the Pulumi program stopped at {where(error)}: {type(error).__name__}: {error}")
         _raise(deployment)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra import graph as graph_module
@@ -450,3 +451,26 @@ def test_pulumi_runs_the_folder_itself_as_the_program(monkeypatch: pytest.Monkey
 
     recording = record(program, stack_config("rehearsal"), project="vectorfleet", stack="rehearsal", model=synthetic)
     assert recording == rehearsal()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"dims": "1"}, "vectorfleet:dims"),
+        ({"peakQueriesPerSecond": "1e9"}, "No instance type of"),
+    ],
+)
+def test_pulumi_shows_a_refusal_as_a_sentence_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], sentence: str
+) -> None:
+    """The executor prints a RunError's message alone, and the whole stack of any other exception."""
+    monkeypatch.chdir(PROJECT_ROOT / "infra")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    config = stack_config("rehearsal") | {f"vectorfleet:{key}": value for key, value in values.items()}
+
+    def program() -> None:
+        runpy.run_path(".", run_name="__main__")
+
+    with pytest.raises(pulumi.RunError, match=sentence) as refused:
+        record(program, config, project="vectorfleet", stack="rehearsal", model=synthetic)
+    assert refused.value.__cause__ is None

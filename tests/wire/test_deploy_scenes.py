@@ -155,6 +155,10 @@ def test_what_cannot_be_made_is_named(stage: Stage, scene: str, named: str) -> N
     assert named in stage.refusal(scene)
 
 
+def test_a_refusal_by_the_program_is_told_in_its_own_words(stage: Stage) -> None:
+    assert stage.refusal("refuses") == "configuration key depth is 7; allowed: up to 5"
+
+
 def test_a_failure_records_what_was_under_way_says_one_sentence_and_leaves_no_noise(stage: Stage) -> None:
     message = stage.refusal("partly_refused")
     assert message.startswith("aws:ec2/vpc:Vpc bad: CreateVpc was refused: InvalidParameterValue")

@@ -91,6 +91,11 @@ def partly_refused() -> None:
     aws.ec2.Subnet("after", vpc_id=bad.id, cidr_block="127.83.0.0/20")
 
 
+def refuses() -> None:
+    """A program that won't take its configuration, and says so as Pulumi programs do."""
+    raise pulumi.RunError("configuration key depth is 7; allowed: up to 5")
+
+
 def raises() -> None:
     """A program with a mistake of its own."""
     aws.sns.Topic("topic")
@@ -152,6 +157,7 @@ SCENES: dict[str, Callable[[], object]] = {
         object_,
         partly_refused,
         raises,
+        refuses,
         renamed,
         unknown_invoke,
         unknown_property,
