@@ -74,8 +74,10 @@ write_unit() {
 Description=vectorfleet $(field environment.VECTORFLEET_ROLE)
 Wants=network-online.target
 After=network-online.target
-StartLimitIntervalSec=300
-StartLimitBurst=30
+StartLimitIntervalSec=60
+StartLimitBurst=5
+# The group replaces a machine that is off; one that only stopped trying would stay for ever.
+StartLimitAction=poweroff
 
 [Service]
 User=vectorfleet

@@ -47,7 +47,6 @@ class Targets:
     alert_ms: float = _option(_LATENCY.alert, "the alert level of the same figure, in milliseconds")
     slow_share: float = _option(0.05, "share of slow searches that must not be reached (0.05 means P95)")
     error_share: float = _option(_ERRORS.target / 100, "share of failed requests that must not be reached")
-    error_alert_share: float = _option(_ERRORS.alert / 100, "the alert level of the same share")
     recall_floor: float = _option(0.95, "least mean recall of the timed answers; 0 judges no recall")
     alpha: float = _option(0.05, "chance of a wrong verdict that is accepted at the exact limit")
 
@@ -149,7 +148,7 @@ _POSITIVE = (
     "spin_change",
 )
 _NOT_NEGATIVE = ("warmup_seconds", "writes_per_second", "null_rate", "recall_floor", "judged_least", "seed")
-_SHARES = ("slow_share", "error_share", "error_alert_share", "alpha")
+_SHARES = ("slow_share", "error_share", "alpha")
 
 
 def option_fields() -> Iterator[Field[Any]]:

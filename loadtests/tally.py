@@ -61,8 +61,8 @@ class Tally:
 
     @property
     def service_errors(self) -> int:
-        """Requests that were sent and got no proper answer."""
-        return self.failed + self.timeouts + self.write_errors
+        """Requests that were sent and got no proper answer; one that lacks a shard is none."""
+        return self.failed + self.timeouts + self.partial + self.write_errors
 
     @property
     def recall(self) -> float | None:

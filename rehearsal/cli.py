@@ -41,6 +41,10 @@ def _port(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+# click's own 2 would read as UNDECIDED.
+click.UsageError.exit_code = USAGE_EXIT_CODE
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Deploy, load, break and recover a real fleet on one machine, on an emulated AWS."""

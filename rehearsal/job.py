@@ -94,7 +94,12 @@ def _steps(root: Path, port: int, profile: Profile, record: Record, narrator: Na
         gate = int(steps.load(stage))
     with _step(6, "Break and recover", record, narrator):
         drill = steps.drill(stage)
-    return gate or drill
+    return worst(gate, drill)
+
+
+def worst(*codes: int) -> int:
+    """The exit code that says most: a FAIL before a doubt, and any doubt before a PASS."""
+    return FAILED if FAILED in codes else max(codes)
 
 
 class _step:  # noqa: N801

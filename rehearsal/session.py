@@ -19,8 +19,9 @@ from rehearsal.supervisor import facts_file, pid_file
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
-# What a run leaves in the state folder for people stays; the rest belongs to an AWS that is gone.
-KEPT = ("report",)
+# What a run leaves for people stays, and so do the pid files by which left-over processes are found and ended; the
+# rest belongs to an AWS that is gone.
+KEPT = ("report", "pids")
 
 
 class SessionError(Exception):

@@ -54,6 +54,7 @@ def apply(session: Session, narrator: Narrator) -> deploy.Summary:
 def take_down(root: Path) -> None:
     """Destroy the stack, end the emulated AWS, and see that no process is left."""
     narrator = Narrator()
+    problems: list[str] = []
     try:
         session = find(root)
         with narrator.steps("resources deleted") as bar:
@@ -61,11 +62,12 @@ def take_down(root: Path) -> None:
     except SessionError as error:
         narrator.say(str(error))
     except deploy.DeployError as error:
-        narrator.say(f"destroy: {error}")
+        problems.append(f"the stack could not be destroyed: {error}")
     end(root)
-    left = leftovers(root)
-    if left:
-        raise StandingError("these processes are still there: " + "; ".join(left))
+    if left := leftovers(root):
+        problems.append("these processes are still there: " + "; ".join(left))
+    if problems:
+        raise StandingError("; ".join(problems))
     narrator.say("nothing is left running")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from infra import slo
-from infra.config import settings_from
+from infra.config import Objectives, settings_from
 from infra.stack import own_values, stack_config
 from infra.tables import show_plan
 from infra.workload import plan_for
@@ -90,6 +90,11 @@ class Stage:
     def baseline_file(self) -> Path:
         """The golden set's answers while all is well."""
         return self.report_folder / "golden.json"
+
+
+def objectives() -> Objectives:
+    """What the stack's configuration asks of the fleet: the gate and the drill judge by it."""
+    return settings_from(own_values(stack_config(STACK))).objectives
 
 
 def plan(record: Record, narrator: Narrator) -> None:
@@ -206,7 +211,11 @@ def load(stage: Stage) -> Verdict:
     save_queries(stage.truth_file, ask_truth(stage.client, texts, stage.profile.load.k, golden_set.CORPUS_PREFIX))
     settings = Settings.from_values(
         stage.profile.settings.values()
-        | {"queries": str(stage.truth_file), "documents": str(_arriving_documents(stage))}
+        | {
+            "queries": str(stage.truth_file),
+            "documents": str(_arriving_documents(stage)),
+            "p95_target_ms": objectives().retrieval_p95_ms,
+        }
     )
     gate = Plan(stage.record["outputs"]["endpoint"], settings, runs=stage.profile.runs)
     with stage.narrator.steps("seconds of load") as bar:
@@ -240,8 +249,9 @@ def drill(stage: Stage) -> int:
         aws_endpoint=stage.session.endpoint,
         window_seconds=stage.profile.drill_window_seconds,
         healthy_canaries=stage.profile.healthy_canaries,
+        slow_seconds=objectives().retrieval_p95_ms / 1000,
         recover_within_seconds=180.0,
-        rto_target_seconds=float(settings_from(own_values(stack_config(STACK))).objectives.recovery_time_seconds),
+        rto_target_seconds=float(objectives().recovery_time_seconds),
         load=tuple(_background_load(stage, str(outputs["endpoint"]))),
         folder=PROJECT,
     )

@@ -20,6 +20,9 @@ from service.settings import (
     process_from_environment,
 )
 
+# click's own 2 reads as UNDECIDED where verdicts are exit codes.
+click.UsageError.exit_code = 64
+
 
 @click.group()
 def main() -> None:

@@ -1,7 +1,8 @@
 """S3 whose conditional writes are atomic and whose TLS-only policies admit the loopback.
 
 Corrects in moto 5.2.5: If-None-Match and If-Match are checked and the object stored without a lock, so two
-writers can both win; a policy statement whose condition can't be evaluated denies everybody, be it Allow
+writers can both win; deleting a version that is a delete marker fails, so no versioned bucket that was used can be
+emptied; a policy statement whose condition can't be evaluated denies everybody, be it Allow
 or Deny, so the usual `Deny unless aws:SecureTransport` locks everyone out.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.s3.responses import S3Response
 
 # Striped rather than one per key: bounded memory, and two keys on one stripe only wait for each other.
@@ -64,3 +65,5 @@ def install() -> None:
     """Put the corrections on moto's classes."""
     S3Response._key_response = _locked(S3Response._key_response)
     FakeBucket.get_permission = _get_permission
+    # A delete marker holds no bytes, so there is nothing to let go of.
+    FakeDeleteMarker.dispose = lambda self: None

@@ -7,7 +7,7 @@ import re
 from service.storage.builds import Chunking
 
 # Changing what the splitter does changes what a build contains, so the name goes into the build's fingerprint.
-SPLITTER = "sentences-1"
+SPLITTER = "sentences-2"
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|\n+")
 
 

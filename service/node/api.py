@@ -39,10 +39,14 @@ STALE = Gauge("vectorfleet_node_stale", "1 when a damaged log entry stops the re
 
 
 class NodeApi:
-    """The routes of one replica."""
+    """The routes of one replica; before there is one they answer that it is not ready."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+    def __init__(self) -> None:
+        self._served: Replica | None = None
+
+    def serve(self, replica: Replica) -> None:
+        """Answer from this replica, and show its figures as metrics, from now on."""
+        self._served = replica
         POSITION.set_function(lambda: replica.position)
         ROWS.set_function(lambda: replica.index.rows)
         DELTA_ROWS.set_function(lambda: len(replica.index.delta))
@@ -59,7 +63,15 @@ class NodeApi:
 
     def readiness(self) -> tuple[bool, object]:
         """Ready means right: restored, replayed to the head seen at start, canaries answered."""
-        return self._replica.ready, self._replica.describe()
+        if self._served is None:
+            return False, {"ready": False, "reason": "the slot has no build yet; the indexer makes it"}
+        return self._served.ready, self._served.describe()
+
+    @property
+    def _replica(self) -> Replica:
+        if self._served is None:
+            raise Problem(503, "the slot has no build yet; the indexer makes it", retry_after_seconds=1)
+        return self._served
 
     async def search(self, request: Request) -> Response:
         """Nearest documents of the shard."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from service.node.api import NodeApi
 from service.node.generations import Generations
@@ -28,30 +27,29 @@ def open_shard(process: Process, build: Build, store: ObjectStore) -> ShardStore
 
 
 class Node:
-    """A node before and after its slot has a build."""
+    """A node before and after its slot has a build; health and metrics are served all the while."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._store = ObjectStore(load_parameters(process.parameters).storage.index)
+        self._api = NodeApi()
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code."""
-        # Blocks until the indexer has made the build: without one there is nothing to be ready for.
-        replica = Replica(open_shard(self._process, self._wait_for_build(), self._store))
-        api = NodeApi(replica)
-        generations = Generations(replica, self._process.instance)
+        return Service(self._api.routes(), self._api.readiness, [self._work]).serve(self._process)
 
-        async def work() -> None:
-            await asyncio.to_thread(replica.boot)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(replica.follow())
-                tasks.create_task(generations.run())
+    async def _work(self) -> None:
+        """Wait for the slot's build, restore, then follow the log and the generations for ever."""
+        replica = Replica(open_shard(self._process, await self._wait_for_build(), self._store))
+        self._api.serve(replica)
+        await asyncio.to_thread(replica.boot)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(replica.follow())
+            tasks.create_task(Generations(replica, self._process.instance).run())
 
-        return Service(api.routes(), api.readiness, [work]).serve(self._process)
-
-    def _wait_for_build(self) -> Build:
+    async def _wait_for_build(self) -> Build:
         slots = Slots(self._store)
-        while (build := slots.find(self._process.slot)) is None:
+        while (build := await asyncio.to_thread(slots.find, self._process.slot)) is None:
             log.info("the slot has no build yet; waiting", extra={"slot": self._process.slot})
-            time.sleep(BUILD_POLL_SECONDS)
+            await asyncio.sleep(BUILD_POLL_SECONDS)
         return build

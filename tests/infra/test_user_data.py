@@ -71,7 +71,15 @@ def test_the_bootstrap_checks_before_it_unpacks() -> None:
     script = BOOTSTRAP_SOURCE.read_text()
     assert script.index("sha256sum --check") < script.index("zipfile -e")
     assert "set -euo pipefail" in script
-    for line in ("Restart=always", "RestartSec=1", "StartLimitBurst=", "LimitNOFILE=", "MemoryMax="):
+    for line in (
+        "Restart=always",
+        "RestartSec=1",
+        "StartLimitBurst=5",
+        "StartLimitIntervalSec=60",
+        "StartLimitAction=poweroff",
+        "LimitNOFILE=",
+        "MemoryMax=",
+    ):
         assert line in script
 
 

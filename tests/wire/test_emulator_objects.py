@@ -134,3 +134,16 @@ def test_an_unknown_fault_is_refused_in_words(emulator: str) -> None:
     with refused.value as reply:
         assert reply.code == 400
         assert "fault 'fire' is unknown" in json.load(reply)["error"]
+
+
+def test_a_versioned_bucket_that_was_used_can_be_emptied(connect: Connect, bucket: str) -> None:
+    s3 = connect("s3")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="a")
+    found = s3.list_object_versions(Bucket=bucket)
+    versions = [*found["Versions"], *found["DeleteMarkers"]]
+    doomed = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
+    assert len(doomed) == 2
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed})
+    s3.delete_bucket(Bucket=bucket)
