@@ -11,7 +11,8 @@ from service.storage.builds import Chunking
 WORDS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=30)
 ENDS = st.sampled_from([" ", ". ", "! ", "? ", "\n", "\n\n", ", ", "  "])
 PROSE = st.lists(st.tuples(WORDS, ENDS), max_size=60).map(lambda parts: "".join(w + e for w, e in parts))
-SIZES = st.integers(30, 200)
+# The longest word that PROSE makes has thirty letters and a full stop.
+SIZES = st.integers(31, 200)
 
 
 def _bare(text: str) -> str:
