@@ -163,8 +163,8 @@ class Settings(_Section):
             ),
             (
                 "weights",
-                self.weights.blue + self.weights.green == 0,
-                "at least one weight above 0, or nobody serves",
+                getattr(self.weights, self.slot) == 0,
+                f"a weight above 0 for {self.slot}, this stack's slot, or nobody serves",
             ),
             (
                 "alarmPeriodSeconds",

@@ -98,10 +98,8 @@ def ingest_command(endpoint: str | None, outputs: Path, services: str | None, li
     if as_json:
         click.echo(json.dumps(vars(done)))
     else:
-        console.print(
-            f"{done.written} written, {done.unchanged} were there already, "
-            f"searchable at position {done.position}, {done.seconds:.1f} s"
-        )
+        searchable = f", searchable at position {done.position}" if done.written else ""
+        console.print(f"{done.written} written, {done.unchanged} were there already{searchable}, {done.seconds:.1f} s")
 
 
 @click.command()

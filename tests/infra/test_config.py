@@ -98,6 +98,13 @@ def test_a_nested_value_is_refused_by_its_path(section: str, value: dict[str, ob
     assert allowed in sentence
 
 
+def test_a_slot_that_gets_no_requests_is_refused() -> None:
+    """A stack fills one slot, and its listener starts with these weights: weight 0 answers 503 for ever."""
+    assert "weights is not given; allowed: a weight above 0 for green" in refusal(slot="green")
+    assert "above 0 for blue, this stack's slot" in refusal(weights={"blue": 0, "green": 100})
+    assert settings_from(given(slot="green", weights={"blue": 0, "green": 1})).slot == "green"
+
+
 def test_an_item_of_a_list_is_refused_by_its_place() -> None:
     sentence = refusal(clientCidrs=["10.0.0.0/8", "home"])
     assert sentence.startswith('Configuration key vectorfleet:clientCidrs[1] is "home"; allowed: IPv4 networks')
