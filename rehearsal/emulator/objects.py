@@ -2,8 +2,8 @@
 
 Corrects in moto 5.2.5: If-None-Match and If-Match are checked and the object stored without a lock, so two
 writers can both win; deleting a version fails where versioning is suspended and the key has a delete marker, so no
-bucket that was used can be emptied on the way to its deletion; a policy statement whose condition can't be evaluated denies everybody, be it Allow
-or Deny, so the usual `Deny unless aws:SecureTransport` locks everyone out.
+bucket that was used can be emptied on the way to its deletion; a policy statement whose condition can't be
+evaluated denies everybody, be it Allow or Deny, so the usual `Deny unless aws:SecureTransport` locks everyone out.
 """
 
 from __future__ import annotations
