@@ -82,3 +82,10 @@ def test_percentile_is_the_nearest_rank_with_errors_last(
     times: list[float | None], share: float, expected: float | None
 ) -> None:
     assert percentile(times, share) == expected
+
+
+def test_an_answer_that_lacks_a_shard_is_an_error() -> None:
+    """As it is for the error-rate alarm."""
+    run = with_first_measured(evidence(), Arrival(0, 0, 0, "answered", 200, 0.0, 9.0, 9.0, 0.5, partial=True))
+    counts = tally(run)
+    assert (counts.partial, counts.errors, counts.service_errors, counts.slow) == (1, 1, 1, 0)

@@ -1,0 +1,80 @@
+"""The golden set's figures, and what counts as a difference after a recovery."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loadtests.corpus import Document
+from loadtests.golden import BaselineError, Golden, ask, comparable, load, save
+from loadtests.questions import Question
+from tests.loadtests.memory_fleet import MemoryFleet
+
+QUESTIONS = (
+    Question("stop", "stop my machine", frozenset({"ec2:StopInstances"})),
+    Question("never", "paint my machine", frozenset({"ec2:PaintInstances"})),
+)
+
+
+def fleet_of(count: int, **options: list[str]) -> MemoryFleet:
+    fleet = MemoryFleet(**options)
+    for number in range(count):
+        name = f"aws/ec2/2016/Operation{number:03d}"
+        fleet.documents[name] = Document(name, "", "my machine")
+    fleet.documents["aws/ec2/2016/StopInstances"] = Document("aws/ec2/2016/StopInstances", "", "stop my machine")
+    return fleet
+
+
+def test_relevance_is_of_the_exact_answers_and_recall_of_the_graphs() -> None:
+    found = ask(fleet_of(20, graph_misses=["aws/ec2/2016/StopInstances"]), QUESTIONS)
+    assert (found.relevance, found.served_relevance) == (0.5, 0.0)
+    assert found.found == ["stop"]
+    # One of ten is missed by each question's first ten that holds it.
+    assert found.recall == pytest.approx(0.95)
+
+
+def test_documents_that_arrived_since_push_no_original_out_of_the_first_ten() -> None:
+    fleet = fleet_of(20)
+    before = ask(fleet, QUESTIONS)
+    for number in range(200):
+        fleet.documents[f"a-load/{number}"] = Document(f"a-load/{number}", "", "stop my machine paint")
+    after = ask(fleet, QUESTIONS)
+    assert after.differences(before) == []
+    assert after.answers == before.answers
+
+
+def test_each_kind_of_difference_is_a_sentence() -> None:
+    before = ask(fleet_of(20), QUESTIONS)
+    assert before.differences(before) == []
+    assert replace(before, recall=0.5).differences(before) == ["recall is 0.500, at least 0.95 is needed"]
+    assert replace(before, questions=1).differences(before) == ["1 questions were asked, 2 before"]
+    assert replace(before, found=[]).differences(before) == ["no longer answered: stop"]
+    assert replace(before, found=["stop", "never"]).differences(before) == ["newly answered: never"]
+    other = replace(before, answers=before.answers | {"stop": ["aws/ec2/2016/Operation000"]})
+    assert other.differences(before) == ["1 questions have other exact answers, such as stop"]
+
+
+def test_a_baseline_says_which_questions_to_ask(tmp_path: Path) -> None:
+    before = ask(fleet_of(20), QUESTIONS[:1])
+    save(before, tmp_path / "golden.json")
+    kept = load(tmp_path / "golden.json")
+    assert kept == before
+    assert comparable(QUESTIONS, kept) == QUESTIONS[:1]
+    assert comparable(QUESTIONS, None) == QUESTIONS
+    with pytest.raises(BaselineError, match="the baseline asked stop"):
+        comparable(QUESTIONS[1:], kept)
+
+
+def test_a_file_that_is_no_baseline_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "golden.json").write_text('{"relevance": 1}')
+    for name in ("golden.json", "missing.json"):
+        with pytest.raises(BaselineError, match=r"is no golden baseline .*--save"):
+            load(tmp_path / name)
+
+
+def test_a_baseline_can_be_written_and_read_as_json(tmp_path: Path) -> None:
+    golden = Golden(1, 1.0, 1.0, 1.0, ["a"], {"a": ["b"]})
+    save(golden, tmp_path / "g.json")
+    assert load(tmp_path / "g.json").to_json() == golden.to_json()
