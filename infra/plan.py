@@ -21,6 +21,7 @@ from infra.sizing import (
 GP3_BASE_MIBPS = 125  # included in the price of every gp3 volume
 GP3_MAX_MIBPS = 1000
 GP3_MIN_GIB = 20
+MAX_CELLS = 450  # of the 500 Auto Scaling groups that AWS allows a region by default; routers and indexer need some
 RESTORE_SHARE = 0.5  # of the recovery-time objective; the rest is detection, boot, load and canaries
 
 
@@ -108,20 +109,30 @@ class _Option:
     replicas: int
 
     @property
+    def cells(self) -> int:
+        return self.shards * self.replicas
+
+    @property
     def usd_per_hour(self) -> float:
-        return self.shards * self.replicas * self.machine.usd_per_hour
+        return self.cells * self.machine.usd_per_hour
 
 
 def make_plan(workload: Workload, machines: Sequence[InstanceType]) -> Plan:
     """
     The cheapest fleet of one instance type that holds the collection and its peak rate with one zone lost.
 
-    Raises PlanError when none of the machines does.
+    Raises PlanError when none of the machines does, or when a region would not hold so many groups.
     """
     options = [option for machine in machines if (option := _option(workload, machine))]
     if not options:
         raise PlanError(_no_option(workload, machines))
     best = min(options, key=lambda option: (option.usd_per_hour, option.shards, option.machine.name))
+    if best.cells > MAX_CELLS:
+        raise PlanError(
+            f"{workload.vectors:,} vectors of {workload.dims} dimensions need {best.cells:,} cells, each of them "
+            f"an Auto Scaling group; a region allows 500 by default, and the program stops at {MAX_CELLS}. "
+            f"Lower vectors, dims or minimumReplicas, or split the collection over several stacks."
+        )
     return _describe(workload, best)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from infra.catalog import BY_NAME, CATALOG, candidates
 from infra.plan import (
+    MAX_CELLS,
     Plan,
     PlanError,
     Workload,
@@ -101,6 +102,13 @@ def test_a_rate_that_no_machine_carries_is_refused_with_the_way_out() -> None:
 def test_rows_too_large_for_any_machine_are_refused_not_looped_over() -> None:
     with pytest.raises(PlanError, match="No instance type"):
         make_plan(replace(SMALL, chunk_bytes=10**12), candidates(["r6i.large"]))
+
+
+def test_more_cells_than_a_region_has_groups_for_are_refused() -> None:
+    with pytest.raises(PlanError, match=r"need [\d,]+ cells, each of them an Auto Scaling group.*several stacks"):
+        make_plan(replace(SMALL, vectors=10**13), candidates())
+    many = make_plan(replace(SMALL, minimum_shards=MAX_CELLS // 2), candidates())
+    assert many.shards * many.replicas == MAX_CELLS
 
 
 def test_a_recovery_time_that_no_disk_can_meet_is_refused() -> None:
