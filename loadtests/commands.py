@@ -43,6 +43,7 @@ def _told() -> Iterator[None]:
         Unanswered,
         question_set.GoldenSetError,
         golden_set.BaselineError,
+        golden_set.PartialError,
     ) as error:
         raise UserError(str(error)) from None
 

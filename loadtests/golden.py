@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +18,16 @@ FIRST = 10
 ASKED = (30, 300, 1_000)
 CORPUS_PREFIX = "aws/"
 RECALL_FLOOR = 0.95
+PARTIAL_ATTEMPTS = 5
+PARTIAL_PAUSE_SECONDS = 0.5
 
 
 class BaselineError(Exception):
     """A baseline file can't be used."""
+
+
+class PartialError(Exception):
+    """An answer that lacks a shard says nothing about the documents."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +119,21 @@ def ask(
 def _first(client: Client, text: str, *, exact: bool, min_position: int | None) -> list[str]:
     """The first documents of the corpus, however many that arrived since stand between them."""
     for k in ASKED:
-        hits = client.search(text=text, k=k, exact=exact, min_position=min_position)["hits"]
+        hits = _whole(client, text, k=k, exact=exact, min_position=min_position)
         found = [hit["source_id"] for hit in hits if hit["source_id"].startswith(CORPUS_PREFIX)]
         if len(found) >= FIRST or len(hits) < k:
             break
     return found[:FIRST]
+
+
+def _whole(client: Client, text: str, *, k: int, exact: bool, min_position: int | None) -> list[dict[str, Any]]:
+    """The hits of all shards; a replica that hiccups is waited for, a shard that stays away is an error."""
+    for _ in range(PARTIAL_ATTEMPTS):
+        answer = client.search(text=text, k=k, exact=exact, min_position=min_position)
+        if not answer["partial"]:
+            return list(answer["hits"])
+        time.sleep(PARTIAL_PAUSE_SECONDS)
+    raise PartialError(f"not every shard answered {text!r}; ask the golden set when all are back")
 
 
 def save(golden: Golden, path: Path) -> None:

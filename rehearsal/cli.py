@@ -147,5 +147,9 @@ def logs(root: Path, name: str | None, lines: int) -> None:
 def run(root: Path, port: int, profile: str) -> None:
     """The main job: plan, deploy, ingest, search, load, break and recover, report; then tear everything down."""
     from rehearsal.job import rehearse
+    from rehearsal.session import SessionError
 
-    sys.exit(rehearse(root, port, profile))
+    try:
+        sys.exit(rehearse(root, port, profile))
+    except SessionError as error:
+        raise Refusal(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from infra.config import ConfigError
 from infra.plan import PlanError
 from loadtests.corpus import CorpusError
 from loadtests.evidence import EvidenceError
+from loadtests.golden import PartialError
 from loadtests.ingest import IngestError
 from loadtests.questions import GoldenSetError
 from loadtests.settings import SettingsError
@@ -19,13 +21,15 @@ from loadtests.truth import TruthError
 from rehearsal import report, steps
 from rehearsal.deploy import DeployError
 from rehearsal.fleet import NotReachedError
-from rehearsal.leftovers import leftovers
+from rehearsal.leftovers import MARK, leftovers
 from rehearsal.narrator import Narrator
 from rehearsal.profile import PROFILES, Profile
 from rehearsal.record import Record
-from rehearsal.session import SessionError, begin, end
+from rehearsal.session import SessionError, begin, end, refuse
 from rehearsal.steps import Stage
 from runbooks.faults.fault import FaultError
+from runbooks.faults.target import RemoteTargetError
+from runbooks.runner.blocks import PageError
 from runbooks.stack import StackError
 from service.client import ServiceError, Unanswered
 
@@ -41,7 +45,10 @@ EXPECTED = (
     GoldenSetError,
     IngestError,
     NotReachedError,
+    PageError,
+    PartialError,
     PlanError,
+    RemoteTargetError,
     ServiceError,
     SessionError,
     SettingsError,
@@ -53,24 +60,28 @@ EXPECTED = (
 
 def rehearse(root: Path, port: int, profile_name: str) -> int:
     """Run the whole loop; the exit code is the worst verdict's, 1 for a step that failed, 130 when interrupted."""
+    root = root.resolve()
     profile = PROFILES[profile_name]
     narrator = Narrator()
     record = Record(profile.name)
     signal.signal(signal.SIGTERM, _interrupt)
+    # Whoever runs here already must not lose the report or be torn down by a rehearsal that can't begin.
+    refuse(root, port)
+    os.environ[MARK] = str(root)
     try:
-        code = _steps(root.resolve(), port, profile, record, narrator)
+        code = _steps(root, port, profile, record, narrator)
     except EXPECTED as error:
         record.failure = str(error)
         code = FAILED
     except KeyboardInterrupt:
         record.failure = "interrupted"
         code = INTERRUPTED
-    finally:
-        left = _tear_down(root.resolve())
-    if left:
-        record.failure = f"{record.failure} left running: {'; '.join(left)}".strip()
-        code = code or FAILED
-    return _conclude(root.resolve(), record, narrator, code)
+    except Exception as error:
+        # A fault of ours: the report is written all the same, and then it is told as what it is.
+        record.failure = f"{type(error).__name__}: {error}"
+        _conclude(root, record, narrator, FAILED, _tear_down(root))
+        raise
+    return _conclude(root, record, narrator, code, _tear_down(root))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -129,8 +140,11 @@ def _tear_down(root: Path) -> list[str]:
             signal.signal(number, handler)
 
 
-def _conclude(root: Path, record: Record, narrator: Narrator, code: int) -> int:
+def _conclude(root: Path, record: Record, narrator: Narrator, code: int, left: list[str]) -> int:
     narrator.heading(7, STEPS, "Report")
+    if left:
+        record.failure = f"{record.failure} left running: {'; '.join(left)}".strip()
+        code = code or FAILED
     record["exit_code"] = code
     with record.timed("Report"):
         page = report.write(record, root / "report")
@@ -138,5 +152,6 @@ def _conclude(root: Path, record: Record, narrator: Narrator, code: int) -> int:
         narrator.say(f"{record.failure}", style="bold red")
         narrator.say(f"logs: {root / 'logs'}")
     narrator.say(f"{page}\n{page.with_suffix('.json')}")
-    narrator.say(f"everything is torn down; {sum(record.seconds.values()):.0f} s in all", style="bold")
+    torn_down = "not everything is torn down" if left else "everything is torn down"
+    narrator.say(f"{torn_down}; {sum(record.seconds.values()):.0f} s in all", style="bold")
     return code

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import psutil
 
+# Every process of a rehearsal inherits this variable with its state folder; instances have a data folder in there.
+MARK = "VECTORFLEET_REHEARSAL"
+DATA = "VECTORFLEET_DATA"
+
 
 def leftovers(root: Path) -> list[str]:
-    """Living processes that name `root` in their command or data folder; this one and its parents don't count."""
+    """Living processes that belong to the rehearsal on `root`; this one and its parents don't count."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [
         f"{process.pid} {' '.join(process.cmdline())[:120]}"
@@ -23,7 +27,6 @@ def _belongs(process: psutil.Process, root: str) -> bool:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         environment = process.environ()
-        named = any(root in argument for argument in process.cmdline())
-        return named or environment.get("VECTORFLEET_DATA", "").startswith(root + "/")
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
+    return bool(environment.get(MARK) == root or environment.get(DATA, "").startswith(root + "/"))

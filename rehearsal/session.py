@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rehearsal import processes
 from rehearsal.emulator.launch import PROJECT
+from rehearsal.leftovers import MARK
 from rehearsal.supervisor import facts_file, pid_file
 
 START_SECONDS = 60.0
@@ -21,7 +22,21 @@ STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 # What a run leaves for people stays, and so do the pid files by which left-over processes are found and ended; the
 # rest belongs to an AWS that is gone.
-KEPT = ("report", "pids")
+KEPT = ("report", "pids", "load", "golden.json", "runbook.jsonl")
+OWN = (
+    "cache",
+    "compute.json",
+    "deploy.journal",
+    "deploy.json",
+    "deploy.lock",
+    "emulator.json",
+    "instances",
+    "logs",
+    "outputs.json",
+    "supervisor.pid",
+)
+# A file on its way under its own name, which a kill may leave.
+DRAFTS = (".tmp", ".draft")
 
 
 class SessionError(Exception):
@@ -58,12 +73,13 @@ def begin(root: Path, port: int, *, detached: bool) -> Session:
 
     Detached it outlives the caller; otherwise the kernel ends it with the caller. Raises SessionError.
     """
-    _refuse_taken_port(port, root)
-    _clean(root)
+    root = root.resolve()
+    refuse(root, port)
+    clean(root)
     (root / "logs").mkdir(parents=True, exist_ok=True)
     log_path = root / "logs" / "supervisor.log"
     argv = [sys.executable, "-m", "rehearsal", "emulate", "--port", str(port), "--root", str(root)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", MARK: str(root)}
     with log_path.open("ab") as log:
         if detached:
             child = subprocess.Popen(
@@ -80,7 +96,9 @@ def begin(root: Path, port: int, *, detached: bool) -> Session:
     return _await_facts(root, child, log_path)
 
 
-def _refuse_taken_port(port: int, root: Path) -> None:
+def refuse(root: Path, port: int) -> None:
+    """Raise SessionError where none can begin: one runs there, the folder is somebody else's, the port is taken."""
+    _refuse_strange_folder(root)
     try:
         find(root)
     except SessionError:
@@ -98,16 +116,24 @@ def _refuse_taken_port(port: int, root: Path) -> None:
             ) from None
 
 
-def _clean(root: Path) -> None:
-    if not root.is_dir():
-        return
-    for path in root.iterdir():
-        if path.name in KEPT:
-            continue
+def _refuse_strange_folder(root: Path) -> None:
+    """A folder that holds anything but a rehearsal's own files is never cleaned."""
+    names = {path.name for path in root.iterdir() if path.suffix not in DRAFTS} if root.is_dir() else set()
+    if strange := sorted(names - set(OWN) - set(KEPT)):
+        raise SessionError(
+            f"{root} is no state folder: it holds {', '.join(strange[:3])}. Name a new or empty folder with --root "
+            "(make … ROOT=folder)"
+        )
+
+
+def clean(root: Path) -> None:
+    """Remove what belongs to an AWS that is gone."""
+    for name in OWN:
+        path = root / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _await_facts(root: Path, child: subprocess.Popen[bytes], log_path: Path) -> Session:

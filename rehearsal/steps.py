@@ -29,7 +29,7 @@ from loadtests.settings import Settings
 from loadtests.table import show_runs
 from loadtests.truth import ask_truth
 from rehearsal import deploy
-from rehearsal.fleet import all_ready, await_status, replicas_agree, settled
+from rehearsal.fleet import NotReachedError, all_ready, await_status, replicas_agree, settled
 from rehearsal.narrator import Narrator
 from rehearsal.profile import Profile
 from rehearsal.record import Record
@@ -112,6 +112,8 @@ def deploy_fleet(stage: Stage) -> None:
     with stage.narrator.steps("resources, a second time") as bar:
         again = deploy.up(STACK, stage.session.root, stage.session.endpoint, lambda s: bar(s.done, s.expected))
     stage.narrator.say(f"a second run: {again.unchanged} unchanged, {again.writes} writing calls")
+    if again.writes:
+        raise NotReachedError(f"a second run of the program made {again.writes} writing calls; it should make none")
     stage.record["outputs"] = first.outputs
     stage.record["deploy"] = {"first": _counts(first), "second": _counts(again)}
     replicas = int(first.outputs["replicas"])
@@ -162,6 +164,10 @@ def ingest_documents(stage: Stage) -> None:
         "replicas_agree": replicas_agree(status),
         "chunks": sum(shard["replicas"][0]["rows"] for shard in status["shards"]),
     }
+    if second.written:
+        raise NotReachedError(f"a second ingest should write nothing, but wrote {second.written} documents")
+    if not replicas_agree(status):
+        raise NotReachedError("replicas of one shard hold different documents at the same position")
 
 
 def search(stage: Stage) -> None:

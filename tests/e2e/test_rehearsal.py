@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal import processes
+from rehearsal.emulator.launch import free_port
 from rehearsal.leftovers import leftovers
 from tests.e2e.rehearsal import END_SECONDS, STEP_SECONDS, Rehearsal, until
 
@@ -70,3 +71,13 @@ def test_leftovers_are_seen_at_all(rehearsal: Rehearsal, tmp_path: Path) -> None
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_second_rehearsal_is_refused_and_the_first_goes_on(rehearsal: Rehearsal) -> None:
+    rehearsal.up()
+    refused = rehearsal.call("run", "--profile", "short", "--port", str(free_port()))
+    assert refused.returncode == 64
+    assert "already runs" in refused.stderr
+    status = rehearsal.call("status", "--json")
+    assert status.returncode == 0, status.stderr
+    assert len(json.loads(status.stdout)["instances"]) == 7

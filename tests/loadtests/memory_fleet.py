@@ -25,6 +25,7 @@ class MemoryFleet(Client):
         self.failures: list[Exception] = []
         self.head = 0
         self.ready = True
+        self.partial_answers = 0
         self.applied: int | None = None
         self._graph_misses = set(graph_misses)
 
@@ -62,7 +63,9 @@ class MemoryFleet(Client):
         words = set((text or "").split())
         ranked = sorted(self.documents.values(), key=lambda d: (-len(words & set(d.text.split())), d.source_id))
         names = [d.source_id for d in ranked if exact or d.source_id not in self._graph_misses]
-        return {"hits": [{"source_id": name} for name in names[:k]], "partial": False}
+        partial = self.partial_answers > 0
+        self.partial_answers -= partial
+        return {"hits": [{"source_id": name} for name in names[:k]] if not partial else [], "partial": partial}
 
     def status(self) -> dict[str, Any]:
         self._fail()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests import golden as module
 from loadtests.corpus import Document
-from loadtests.golden import BaselineError, Golden, ask, comparable, load, save
+from loadtests.golden import BaselineError, Golden, PartialError, ask, comparable, load, save
 from loadtests.questions import Question
 from tests.loadtests.memory_fleet import MemoryFleet
 
@@ -43,6 +44,16 @@ def test_documents_that_arrived_since_push_no_original_out_of_the_first_ten() ->
     after = ask(fleet, QUESTIONS)
     assert after.differences(before) == []
     assert after.answers == before.answers
+
+
+def test_a_partial_answer_is_asked_again_and_never_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARTIAL_PAUSE_SECONDS", 0.0)
+    fleet = fleet_of(20)
+    fleet.partial_answers = 3
+    assert ask(fleet, QUESTIONS).relevance == 0.5
+    fleet.partial_answers = 1_000
+    with pytest.raises(PartialError, match="not every shard answered 'stop my machine'"):
+        ask(fleet, QUESTIONS)
 
 
 def test_each_kind_of_difference_is_a_sentence() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal import processes
-from rehearsal.session import SessionError, begin, end, find
+from rehearsal.session import SessionError, begin, clean, end, find
 from rehearsal.supervisor import facts_file, pid_file
 
 
@@ -49,3 +49,20 @@ def test_a_pid_that_the_kernel_gave_to_somebody_else_is_not_ours(tmp_path: Path)
     with pytest.raises(SessionError):
         find(tmp_path)
     assert end(tmp_path) == []
+
+
+def test_a_folder_that_holds_anything_else_is_never_cleaned(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(SessionError, match=r"is no state folder: it holds thesis.tex"):
+        begin(tmp_path, 1, detached=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "thesis.tex"]
+
+
+def test_what_a_rehearsal_left_is_cleaned_and_what_a_person_keeps_stays(tmp_path: Path) -> None:
+    for name in ("deploy.json", "outputs.json", "golden.json", "supervisor.tmp"):
+        (tmp_path / name).write_text("{}")
+    for name in ("logs", "instances", "report", "load"):
+        (tmp_path / name).mkdir()
+    clean(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["golden.json", "load", "report", "supervisor.tmp"]
