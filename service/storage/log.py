@@ -21,6 +21,8 @@ APPEND_DEADLINE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.5
 PREFETCH_ENTRIES = 8
+# Looking behind the missing entry at every poll of an idle reader would double its requests.
+MISSES_PER_SECOND_LOOK = 10
 
 
 class AppendFailed(StoreError):
@@ -54,6 +56,7 @@ class Log:
         self.name = name
         self.schema = schema
         self._prefix = prefix
+        self._misses = 0
 
     def key(self, number: int) -> str:
         """Where entry `number` lies."""
@@ -67,21 +70,57 @@ class Log:
         """
         The entries after `tail`, up to the head, several fetched at a time.
 
-        Raises Damaged where an entry does not name its predecessor.
+        Raises Damaged where an entry does not name its predecessor, or is missing before a later one.
         """
         with ThreadPoolExecutor(PREFETCH_ENTRIES) as pool:
             while True:
                 numbers = range(tail.number + 1, tail.number + 1 + PREFETCH_ENTRIES)
-                for entry in pool.map(self._read_or_none, numbers):
+                for entry in self._prefetched(pool, numbers):
                     if entry is None:
                         return
                     check_link(entry, tail)
                     tail = tail_of(entry)
                     yield entry
 
+    def _prefetched(self, pool: ThreadPoolExecutor, numbers: range) -> Iterator[Entry | None]:
+        """These entries in order, but none behind the first that was missing: that one is None at the log's end."""
+        read = pool.map(self._read_or_none, numbers)
+        for number, entry in zip(numbers, read, strict=False):
+            if entry is None:
+                later = next((other.header.number for other in read if other is not None), 0)
+                yield self._second_look(number, later)
+                return
+            yield entry
+
+    def _second_look(self, number: int, later: int = 0) -> Entry | None:
+        """
+        Entry `number`, which was missing a moment ago; None where the log ends before it.
+
+        Entries are written in order: `later`, an entry known to exist (0: none known), proves that `number` was
+        written, perhaps only just. Raises Damaged where it is missing all the same.
+        """
+        if not later:
+            later = number + 1
+            if not self.store.exists(self.key(later)):
+                return None
+        try:
+            return self.read(number)
+        except Missing:
+            raise Damaged(f"{self.name} entry {number} is missing, but entry {later} is there") from None
+
     def next_after(self, tail: Tail) -> Entry | None:
-        """The entry after `tail`, or None while there is none."""
+        """
+        The entry after `tail`, or None while there is none. Not for use by several threads.
+
+        Raises Damaged like `follow`, for a missing entry only after some calls in vain.
+        """
         entry = self._read_or_none(tail.number + 1)
+        if entry is None:
+            self._misses += 1
+            if self._misses < MISSES_PER_SECOND_LOOK:
+                return None
+            entry = self._second_look(tail.number + 1)
+        self._misses = 0
         if entry is not None:
             check_link(entry, tail)
         return entry
@@ -94,10 +133,18 @@ class Log:
 
     def head(self, hint: int = 0) -> int:
         """
-        The largest number of the log, which has no gaps; found by galloping from `hint`, a number known to
-        exist (0: none known).
+        The largest number of the log, found from `hint`, a number known to exist (0: none known).
+
+        Raises Damaged where the number after the one found is missing, but not the next: an append would fill it.
         """
-        low, step = hint, 1
+        low = self._gallop(hint)
+        while self._second_look(low + 1) is not None:
+            low = self._gallop(low + 1)
+        return low
+
+    def _gallop(self, low: int) -> int:
+        """A number before a missing one: the largest of a log without gaps."""
+        step = 1
         while self.store.exists(self.key(low + step)):
             low, step = low + step, step * 2
         high = low + step

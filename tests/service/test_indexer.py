@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 
 from service.indexer import indexer as indexer_module
 from service.storage import log as log_module
+from service.storage.documents import documents_log
+from service.storage.entry import Damaged
+from service.storage.log import MISSES_PER_SECOND_LOOK
 from service.storage.objects import StoreError
+from service.storage.shards import shard_log
 from tests.service.memory_store import Crashed, Fault, MemoryStore, at_write
 from tests.service.shard_history import Batch, fold, folded, histories, index_all, indexer, write
-from tests.service.small_space import build, document
+from tests.service.small_space import DIMS, build, document
 
 BUILD = build(shards=2)
 
@@ -143,3 +147,32 @@ def test_a_step_takes_few_entries_of_large_documents(monkeypatch: pytest.MonkeyP
     store = MemoryStore()
     write(store, [[document(f"r{n}", f"s{n}", "words " * 100)] for n in range(6)])
     assert indexer(store, BUILD).step().entries == 2
+
+
+def test_an_indexer_refuses_a_documents_log_with_a_hole_instead_of_idling_before_it() -> None:
+    store = MemoryStore()
+    write(store, histories(4, batches=6))
+    log = documents_log(store)
+    one = indexer(store, BUILD)
+    store.delete(log.key(3))
+    assert one.step().entries == 2
+    # The first miss ended the step that read two entries.
+    assert [one.step().entries for _ in range(MISSES_PER_SECOND_LOOK - 2)] == [0] * 8
+    with pytest.raises(Damaged, match="documents entry 3 is missing, but entry 4 is there"):
+        one.step()
+    assert one.position == 2
+
+
+def test_an_indexer_that_starts_refuses_a_hole_in_either_log() -> None:
+    store = MemoryStore()
+    write(store, histories(4, batches=12))
+    index_all(store, BUILD)
+    shards, documents = shard_log(store, BUILD.id, 1, DIMS), documents_log(store)
+    assert shards.head() == 4
+    lost = store.objects.pop(documents.key(4))
+    with pytest.raises(Damaged, match="documents entry 4 is missing, but entry 5 is there"):
+        indexer(store, BUILD)
+    store.objects[documents.key(4)] = lost
+    store.delete(shards.key(3))
+    with pytest.raises(Damaged, match="b-test/shard-01 entry 3 is missing, but entry 4 is there"):
+        indexer(store, BUILD)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from service.storage import log as log_module
 from service.storage.documents import Document, documents_log, from_entry, to_rows
 from service.storage.entry import Damaged, Entry
-from service.storage.log import Append, AppendFailed, Log, Overtaken, Tail, tail_of
+from service.storage.log import MISSES_PER_SECOND_LOOK, Append, AppendFailed, Log, Overtaken, Tail, tail_of
+from service.storage.objects import Missing, Stored
 from service.storage.shards import shard_log
 from service.storage.shards import to_rows as shard_rows
 from tests.service.memory_store import Fault, MemoryStore
@@ -189,6 +190,109 @@ def test_an_entry_that_names_another_predecessor_stops_the_reader() -> None:
         next(read)
     with pytest.raises(Damaged, match="documents entry 3"):
         log.next_after(tail_of(log.read(2)))
+
+
+class _Gaps(MemoryStore):
+    """Loses the first `times` reads of each key in `hidden`, and counts the looks at keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden: dict[str, int] = {}
+        self.looks = 0
+
+    def get(self, key: str) -> Stored:
+        if self.hidden.get(key, 0):
+            self.hidden[key] -= 1
+            raise Missing(f"get {key}")
+        return super().get(key)
+
+    def exists(self, key: str) -> bool:
+        self.looks += 1
+        return super().exists(key)
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [((3,), "entry 3 is missing, but entry 4"), ((8,), "entry 8 is missing, but entry 9"), ((3, 4, 5), "3 .* entry 6")],
+)
+def test_a_missing_entry_is_refused_by_name_and_not_taken_for_the_end(lost: tuple[int, ...], named: str) -> None:
+    store = MemoryStore()
+    log = _filled(12, store)
+    for number in lost:
+        store.delete(log.key(number))
+    read = log.follow(Tail())
+    assert [next(read).header.number for _ in range(1, lost[0])] == list(range(1, lost[0]))
+    with pytest.raises(Damaged, match=f"{named} is there"):
+        next(read)
+
+
+def test_a_reader_that_polls_refuses_a_missing_entry_after_some_misses_and_from_then_on() -> None:
+    store = MemoryStore()
+    log = _filled(4, store)
+    before = tail_of(log.read(2))
+    store.delete(log.key(3))
+    assert [log.next_after(before) for _ in range(MISSES_PER_SECOND_LOOK - 1)] == [None] * 9
+    for _ in range(2):
+        with pytest.raises(Damaged, match="documents entry 3 is missing, but entry 4 is there"):
+            log.next_after(before)
+
+
+def test_an_idle_reader_looks_behind_the_end_once_in_ten_polls() -> None:
+    store = _Gaps()
+    log = _filled(2, store)
+    tail, store.looks = log.tail(), 0
+    assert [log.next_after(tail) for _ in range(30)] == [None] * 30
+    assert store.looks == 3
+
+
+def test_an_entry_that_was_written_while_the_reader_looked_is_read() -> None:
+    """The reads ahead may see number 4 and not 3, where both were written between them."""
+    store = _Gaps()
+    log = _filled(12, store)
+    store.hidden = {log.key(number): 1 for number in (3, 4, 12)}
+    assert _ids(log) == [f"r{number}" for number in range(1, 12)], "nothing proves that there is a 12 yet"
+    before = tail_of(log.read(2))
+    store.hidden = {log.key(3): MISSES_PER_SECOND_LOOK}
+    found = [log.next_after(before) for _ in range(MISSES_PER_SECOND_LOOK)][-1]
+    assert found is not None
+    assert found.header.number == 3
+
+
+def _head_or_refusal(log: Log, hint: int) -> int | str:
+    try:
+        return log.head(hint)
+    except Damaged as damage:
+        return str(damage)
+
+
+@pytest.mark.parametrize("hint", [0, 1, 2])
+@pytest.mark.parametrize("count", [8, 9, 33])
+def test_the_head_is_never_put_before_a_missing_entry(count: int, hint: int) -> None:
+    """Where the search passes over the hole the head is right; where it stops there, it is refused."""
+    found = set()
+    for lost in range(3, count):
+        store = MemoryStore()
+        log = _filled(count, store)
+        store.delete(log.key(lost))
+        head = _head_or_refusal(log, hint)
+        assert head in (count, f"documents entry {lost} is missing, but entry {lost + 1} is there")
+        found.add(type(head))
+    assert found == {int, str}
+
+
+def test_the_head_moves_on_with_entries_that_were_written_while_it_was_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    log = _filled(4, store)
+    tail, gallop = log.tail(), log._gallop
+
+    def overtaken(low: int) -> int:
+        found = gallop(low)
+        if found == 4:
+            _append(log, "r6", tail_of(_append(log, "r5", tail)))
+        return found
+
+    monkeypatch.setattr(log, "_gallop", overtaken)
+    assert log.head() == 6
 
 
 def _shard_entry(log: Log, tail: Tail, start: int, end: int) -> Entry:
