@@ -153,6 +153,30 @@ def test_the_canaries_of_a_good_graph_pass_and_of_a_wrong_one_fail() -> None:
     assert canary_recall(ShardIndex(Base(rows, other, PARAMETERS), DIMS)) < 0.5
 
 
+def _with_duplicates() -> Vectors:
+    """400 rows of which 120 hold one of five texts, 24 times each."""
+    vectors = unit(np.random.default_rng(6).normal(size=(400, DIMS)))
+    for group in range(5):
+        vectors[group : 24 * 5 : 5] = vectors[group]
+    return vectors[np.random.default_rng(7).permutation(400)]
+
+
+def test_among_documents_of_one_text_the_graph_may_pick_others_than_exact_search() -> None:
+    vectors = _with_duplicates()
+    assert len(np.unique(vectors, axis=0)) == 400 - 5 * 23
+    live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(len(vectors))}
+    assert canary_recall(rebuilt(live)) >= 0.9
+
+
+def test_a_wrong_graph_among_duplicates_is_caught_whatever_scores_it_claims() -> None:
+    vectors = _with_duplicates()
+    live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(len(vectors))}
+    rows = rows_file.from_records(live.values(), DIMS)
+    # The graph's distances are those of its own vectors: only the rows tell that they belong to other documents.
+    other = build_graph(np.roll(vectors, 1, axis=0), PARAMETERS, 1)
+    assert canary_recall(ShardIndex(Base(rows, other, PARAMETERS), DIMS)) < 0.5
+
+
 def test_without_a_base_there_is_nothing_that_canaries_could_doubt() -> None:
     assert canary_recall(ShardIndex(None, DIMS)) == 1.0
     assert canary_recall(rebuilt({})) == 1.0
