@@ -9,9 +9,8 @@ import time
 
 import msgspec
 
-from service.index.shard import RECALL_FLOOR, canary_recall
 from service.node.replica import Replica
-from service.node.restore import Opened, open_snapshot
+from service.node.restore import open_snapshot
 from service.storage.entry import Damaged
 from service.storage.objects import Refused, Stored, StoreError
 from service.storage.snapshot import position_of
@@ -78,20 +77,13 @@ class Generations:
             if position <= self._replica.base_position:
                 return
             try:
-                opened = await asyncio.to_thread(self._open, name)
+                opened = await asyncio.to_thread(open_snapshot, self._replica.shard, name)
             except Damaged as damage:
                 self._refused.add(name)
                 log.error("snapshot refused", extra={"reason": str(damage)})
                 continue
             self._replica.adopt(opened)
             return
-
-    def _open(self, name: str) -> Opened:
-        opened = open_snapshot(self._replica.shard, name)
-        recall = canary_recall(opened.index)
-        if recall < RECALL_FLOOR:
-            raise Damaged(f"snapshot {name}: its canaries find {recall:.2f} of what exact search finds")
-        return opened
 
     def _is_due(self) -> bool:
         index = self._replica.index

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from service.index.shard import RECALL_FLOOR, ShardIndex, canary_recall
+from service.index.shard import ShardIndex
 from service.node.restore import Applied, Opened, ShardStore, read_next, restore, tail_at
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
@@ -50,7 +50,7 @@ class Replica:
         return self.tail.end - 1
 
     def boot(self) -> None:
-        """Restore, replay to the head seen now, and ask the canaries. Blocks; runs in a thread."""
+        """Restore, and replay to the head seen now; `restore` has asked the canaries. Blocks; runs in a thread."""
         started = time.monotonic()
         restored = restore(self.shard)
         self.index, self.refused, self.restored_from = restored.index, restored.refused, restored.source
@@ -60,10 +60,9 @@ class Replica:
         for reason in restored.refused:
             log.error("snapshot refused", extra={"reason": reason})
         self._replay()
-        recall = canary_recall(self.index)
         self.restore_seconds = time.monotonic() - started
-        self.ready = recall >= RECALL_FLOOR
-        log.info("restored", extra=self.describe() | {"canary_recall": recall, "seconds": self.restore_seconds})
+        self.ready = True
+        log.info("restored", extra=self.describe() | {"seconds": self.restore_seconds})
 
     def _rest_on(self, opened: Opened) -> None:
         manifest = opened.manifest

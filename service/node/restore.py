@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from service.index import rows as rows_file
 from service.index.base import Base, load_graph
-from service.index.shard import ShardIndex
+from service.index.shard import RECALL_FLOOR, ShardIndex, canary_recall
 from service.storage import snapshot
 from service.storage.builds import Build
 from service.storage.entry import Damaged
@@ -75,7 +75,7 @@ def open_snapshot(shard: ShardStore, name: str) -> Opened:
 
 
 def load_snapshot(manifest: Manifest, folder: Path) -> Opened:
-    """Load checked files, and check what they hold against the manifest."""
+    """Load checked files, check what they hold against the manifest and that the graph finds what exact search does."""
     recipe = manifest.build.recipe
     rows = rows_file.load(folder / snapshot.ROWS_FILE, recipe.embedding.dims)
     graph = load_graph(folder / snapshot.GRAPH_FILE, rows)
@@ -84,6 +84,11 @@ def load_snapshot(manifest: Manifest, folder: Path) -> Opened:
     written = (manifest.rows, manifest.documents, manifest.digest)
     if found != written:
         raise Damaged(f"snapshot {snapshot.name_of(manifest)}: holds rows, documents, digest {found}, not {written}")
+    recall = canary_recall(index)
+    if recall < RECALL_FLOOR:
+        raise Damaged(
+            f"snapshot {snapshot.name_of(manifest)}: its canaries find {recall:.2f} of what exact search finds"
+        )
     return Opened(manifest, index)
 
 

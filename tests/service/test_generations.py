@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from service.node import generations as generations_module
+from service.node import restore as restore_module
+from service.node.build import NotVerified
 from service.node.generations import CLAIM_SECONDS, Claim, Generations, is_due
 from service.node.replica import Replica
 from service.storage import snapshot
@@ -146,9 +147,18 @@ def test_a_graph_that_answers_wrongly_is_not_adopted(
 ) -> None:
     replica = _replica(store, tmp_path / "serving")
     snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
-    monkeypatch.setattr(generations_module, "canary_recall", lambda index: 0.5)
+    monkeypatch.setattr(restore_module, "canary_recall", lambda index: 0.5)
     _adopt(Generations(replica, "a"))
     assert replica.generation == 0
+
+
+def test_a_built_graph_that_answers_wrongly_is_not_published(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore_module, "canary_recall", lambda index: 0.5)
+    with pytest.raises(NotVerified, match=r"its canaries find 0\.50 of what exact search finds"):
+        snapshot_at(shard_store(store, BUILD, 0, tmp_path), 6, 1)
+    assert snapshot.names(store, BUILD.id, 0) == []
 
 
 def test_a_builder_that_fails_changes_nothing(

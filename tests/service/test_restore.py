@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from service.node import restore as restore_module
 from service.node.replica import Replica
 from service.storage import snapshot
 from service.storage.shards import shard_log
@@ -144,6 +145,22 @@ def test_a_snapshot_whose_rows_are_not_what_its_manifest_says_is_refused(
     replica = _booted(store, tmp_path / "disk")
     assert f"snapshot {name}: holds rows, documents, digest" in replica.refused[0]
     assert replica.restored_from == f"snapshot {older}"
+
+
+@pytest.mark.parametrize("wrong", [1, 2])
+def test_a_snapshot_whose_graph_answers_wrongly_is_refused_and_an_older_one_or_the_log_taken(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    right = _state(_booted(store, tmp_path / "right"))
+    names = _names(store)
+    recalls = iter([0.5] * wrong + [1.0])
+    monkeypatch.setattr(restore_module, "canary_recall", lambda index: next(recalls))
+    replica = _booted(store, tmp_path / "disk")
+    assert replica.refused == [
+        f"snapshot {name}: its canaries find 0.50 of what exact search finds" for name in names[:wrong]
+    ]
+    assert replica.restored_from == ("the log alone" if wrong == 2 else f"snapshot {names[1]}")
+    assert (_state(replica), replica.ready) == (right, True)
 
 
 def test_a_foreign_folder_among_the_snapshots_is_refused_and_passed_over(store: MemoryStore, tmp_path: Path) -> None:
