@@ -15,7 +15,7 @@ import numpy as np
 
 from service.index import rows as rows_file
 from service.index.base import build_graph
-from service.node.restore import ShardStore, load_snapshot, restore, tail_at
+from service.node.restore import BUILDING, ShardStore, load_snapshot, restore, tail_at
 from service.storage import snapshot
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
@@ -45,7 +45,7 @@ def publish_generation(shard: ShardStore, *, entry: int, generation: int) -> str
     Raises NotVerified, and publishes nothing, when what was saved does not load and answer rightly.
     """
     live, tail = fold(shard, entry)
-    folder = shard.folder / "building"
+    folder = shard.folder / BUILDING
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     manifest = _write(shard, live, tail, generation, folder)

@@ -65,8 +65,11 @@ class Generations:
                 await self._adopt_newest()
                 if self._is_due() and await asyncio.to_thread(self._claimed):
                     await self._build()
-            except StoreError as error:
-                log.warning("generations: the store did not answer; trying again", extra={"reason": str(error)})
+            except (StoreError, OSError) as error:
+                log.warning(
+                    "store or disk failed; trying again",
+                    extra={"reason": str(error)},
+                )
 
     async def _adopt_newest(self) -> None:
         names = await asyncio.to_thread(self._replica.shard.snapshots)
@@ -83,6 +86,7 @@ class Generations:
                 log.error("snapshot refused", extra={"reason": str(damage)})
                 continue
             self._replica.adopt(opened)
+            await asyncio.to_thread(self._replica.remove_unserved)
             return
 
     def _is_due(self) -> bool:

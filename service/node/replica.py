@@ -7,11 +7,12 @@ import logging
 import time
 
 from service.index.shard import ShardIndex
-from service.node.restore import Applied, Opened, ShardStore, read_next, restore, tail_at
+from service.node.restore import Applied, Opened, ShardStore, read_next, remove_unserved, restore, tail_at
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
 from service.storage.objects import Unanswered
 from service.storage.shards import from_entry
+from service.storage.snapshot import name_of
 
 FIRST_IDLE_SECONDS = 0.05
 LONGEST_IDLE_SECONDS = 0.5
@@ -35,6 +36,7 @@ class Replica:
         self.generation = 0
         self.base_entry = 0
         self.base_position = 0
+        self.served_snapshot = ""
         self.restored_from = ""
         self.refused: list[str] = []
         self.stale = ""
@@ -60,17 +62,23 @@ class Replica:
         for reason in restored.refused:
             log.error("snapshot refused", extra={"reason": reason})
         self._replay()
+        self.remove_unserved()
         self.restore_seconds = time.monotonic() - started
         self.ready = True
         log.info("restored", extra=self.describe() | {"seconds": self.restore_seconds})
 
     def _rest_on(self, opened: Opened) -> None:
         manifest = opened.manifest
+        self.served_snapshot = name_of(manifest)
         self.generation, self.base_entry, self.base_position = (
             manifest.generation,
             manifest.entry,
             manifest.position,
         )
+
+    def remove_unserved(self) -> None:
+        """Remove the snapshots on this disk that are not served. Blocks."""
+        remove_unserved(self.shard, self.served_snapshot)
 
     def _replay(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from service.storage.log import Log, Tail
 from service.storage.objects import ObjectStore
 from service.storage.shards import Record, from_entry, shard_log
 from service.storage.snapshot import Manifest
+
+BUILDING = "building"
 
 
 class ShardStore(NamedTuple):
@@ -103,6 +106,13 @@ def restore(shard: ShardStore) -> Restored:
             continue
         return Restored(opened, opened.index, refused)
     return Restored(None, ShardIndex(None, shard.dims), refused)
+
+
+def remove_unserved(shard: ShardStore, served: str) -> None:
+    """Free the disk of every snapshot but the served one; files still mapped live on until they are unmapped."""
+    for folder in shard.folder.iterdir():
+        if folder.is_dir() and folder.name not in (served, BUILDING):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def tail_at(manifest: Manifest) -> Tail:

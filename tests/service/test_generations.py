@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from service.node import generations as generations_module
 from service.node import restore as restore_module
 from service.node.build import NotVerified
 from service.node.generations import CLAIM_SECONDS, Claim, Generations, is_due
 from service.node.replica import Replica
 from service.storage import snapshot
+from service.storage.objects import Unanswered
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
-from tests.service.small_space import build
+from tests.service.small_space import DIMS, build
 
 BUILD = build(shards=1)
 CLAIM_KEY = "builds/b-test/shard-00/claims/000001.json"
@@ -125,6 +129,63 @@ def test_a_spoiled_snapshot_is_refused_once_and_older_and_newer_ones_still_taken
     snapshot_at(builder, 8, 3)
     _adopt(generations)
     assert (replica.generation, replica.base_position) == (3, 8)
+
+
+def _folders(replica: Replica) -> set[str]:
+    return {path.name for path in replica.shard.folder.iterdir()}
+
+
+def test_snapshots_on_disk_that_are_not_served_are_removed_after_boot_and_after_adopting(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    shard, builder = (shard_store(store, BUILD, 0, tmp_path / name) for name in ("serving", "builder"))
+    first = snapshot_at(builder, 3, 1)
+    for name in ("building", "an older one"):
+        (shard.folder / name).mkdir()
+        (shard.folder / name / "rows.arrow").write_bytes(b"rows")
+    replica = _replica(store, shard.folder)
+    assert _folders(replica) == {"building", first}
+    held, query = replica.index, np.ones(DIMS, np.float32)
+    before = held.search(query, 3, exact=True)
+    second = snapshot_at(builder, 6, 2)
+    _adopt(Generations(replica, "a"))
+    assert _folders(replica) == {"building", second}
+    # A search that still runs on the old base has its rows mapped.
+    assert held.search(query, 3, exact=True) == before
+
+
+def test_a_replica_of_the_log_alone_keeps_no_snapshot(store: MemoryStore, tmp_path: Path) -> None:
+    (tmp_path / "refused").mkdir()
+    assert _folders(_replica(store, tmp_path)) == set()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Unanswered("get: 503")])
+def test_a_full_disk_or_an_unwell_store_is_passed_over_and_tried_again(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    replica = _replica(store, tmp_path / "serving")
+    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
+    monkeypatch.setattr(generations_module, "POLL_SECONDS", 0.001)
+    download, failures = store.download, iter([error, error])
+
+    def full(key: str, path: Path) -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        download(key, path)
+
+    monkeypatch.setattr(store, "download", full)
+
+    async def run() -> None:
+        adopted, adopt = asyncio.Event(), replica.adopt
+        monkeypatch.setattr(replica, "adopt", lambda opened: (adopt(opened), adopted.set()))
+        running = asyncio.create_task(Generations(replica, "a").run())
+        waiting = asyncio.create_task(adopted.wait())
+        await asyncio.wait((running, waiting), timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        assert adopted.is_set()
+        running.cancel()
+
+    asyncio.run(run())
+    assert (replica.generation, replica.ready) == (1, True)
 
 
 def test_a_foreign_folder_among_the_snapshots_is_passed_over(store: MemoryStore, tmp_path: Path) -> None:
