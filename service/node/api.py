@@ -23,6 +23,7 @@ from service.node.replica import Replica
 from service.problems import Problem
 
 T = TypeVar("T")
+NO_BUILD = "the slot has no build yet; the indexer makes it"
 
 SEARCH_SECONDS = Histogram(
     "vectorfleet_node_search_seconds",
@@ -43,6 +44,7 @@ class NodeApi:
 
     def __init__(self) -> None:
         self._served: Replica | None = None
+        self.reason = NO_BUILD
 
     def serve(self, replica: Replica) -> None:
         """Answer from this replica, and show its figures as metrics, from now on."""
@@ -62,15 +64,16 @@ class NodeApi:
         ]
 
     def readiness(self) -> tuple[bool, object]:
-        """Ready means right: restored, replayed to the head seen at start, canaries answered."""
+        """Ready means right: restored, canaries answered, replayed to the head seen at start."""
         if self._served is None:
-            return False, {"ready": False, "reason": "the slot has no build yet; the indexer makes it"}
-        return self._served.ready, self._served.describe()
+            return False, {"ready": False, "reason": self.reason}
+        described = self._served.describe()
+        return self._served.ready, described if self._served.ready else described | {"reason": self.reason}
 
     @property
     def _replica(self) -> Replica:
         if self._served is None:
-            raise Problem(503, "the slot has no build yet; the indexer makes it", retry_after_seconds=1)
+            raise Problem(503, self.reason, retry_after_seconds=1)
         return self._served
 
     async def search(self, request: Request) -> Response:

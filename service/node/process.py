@@ -5,22 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from service.node.api import NodeApi
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.node.api import NO_BUILD, NodeApi
 from service.node.generations import Generations
 from service.node.replica import Replica
 from service.node.restore import ShardStore
 from service.serving import Service
 from service.settings import Process, load_parameters
 from service.storage.builds import Build, Slots
-from service.storage.objects import ObjectStore
+from service.storage.entry import Damaged
+from service.storage.objects import ObjectStore, StoreError
 
 BUILD_POLL_SECONDS = 0.5
+ERROR_PAUSE_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
+class NoSuchShard(Exception):
+    """The build has fewer shards than this process's number asks for."""
+
+
 def open_shard(process: Process, build: Build, store: ObjectStore) -> ShardStore:
-    """The process's shard of a build, cached on its own disk."""
+    """The process's shard of a build, cached on its own disk; raises NoSuchShard where the build doesn't have it."""
+    if process.shard >= build.recipe.shards:
+        raise NoSuchShard(f"build {build.id} has {build.recipe.shards} shards from 0, none of number {process.shard}")
     folder = process.data_folder / build.id / f"shard-{process.shard:02d}"
     folder.mkdir(parents=True, exist_ok=True)
     return ShardStore(store, build, process.shard, folder)
@@ -31,7 +41,7 @@ class Node:
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._store = ObjectStore(load_parameters(process.parameters).storage.index)
+        self._store: ObjectStore | None = None
         self._api = NodeApi()
 
     def run(self) -> int:
@@ -40,16 +50,35 @@ class Node:
 
     async def _work(self) -> None:
         """Wait for the slot's build, restore, then follow the log and the generations for ever."""
-        replica = Replica(open_shard(self._process, await self._wait_for_build(), self._store))
-        self._api.serve(replica)
-        await asyncio.to_thread(replica.boot)
+        replica = await self._booted()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.follow())
             tasks.create_task(Generations(replica, self._process.instance).run())
 
-    async def _wait_for_build(self) -> Build:
-        slots = Slots(self._store)
-        while (build := await asyncio.to_thread(slots.find, self._process.slot)) is None:
-            log.info("the slot has no build yet; waiting", extra={"slot": self._process.slot})
-            await asyncio.sleep(BUILD_POLL_SECONDS)
-        return build
+    async def _booted(self) -> Replica:
+        """The restored replica, as soon as there is a build and the stores answer; until then readiness says why."""
+        while True:
+            try:
+                replica = await asyncio.to_thread(self._find)
+                if replica is not None:
+                    self._api.serve(replica)
+                    await asyncio.to_thread(replica.boot)
+                    return replica
+                self._api.reason = NO_BUILD
+                log.info("the slot has no build yet; waiting", extra={"slot": self._process.slot})
+                await asyncio.sleep(BUILD_POLL_SECONDS)
+            except (StoreError, Damaged, NoSuchShard, BotoCoreError, ClientError, OSError) as error:
+                self._api.reason = str(error)
+                log.warning("the node can't start; trying again", extra={"reason": self._api.reason})
+                await asyncio.sleep(ERROR_PAUSE_SECONDS)
+
+    def _find(self) -> Replica | None:
+        """A replica that is yet to boot, never one whose boot broke off half-way; None while there is no build."""
+        if self._store is None:
+            self._store = ObjectStore(load_parameters(self._process.parameters).storage.index)
+        build = Slots(self._store).find(self._process.slot)
+        if build is None:
+            return None
+        if self._api.reason == NO_BUILD:
+            self._api.reason = "restoring"
+        return Replica(open_shard(self._process, build, self._store))

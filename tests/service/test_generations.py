@@ -16,6 +16,7 @@ from service.node import restore as restore_module
 from service.node.build import NotVerified
 from service.node.generations import CLAIM_SECONDS, Claim, Generations, is_due
 from service.node.replica import Replica
+from service.node.restore import Opened
 from service.storage import snapshot
 from service.storage.objects import Unanswered
 from tests.service.memory_store import MemoryStore
@@ -177,7 +178,12 @@ def test_a_full_disk_or_an_unwell_store_is_passed_over_and_tried_again(
 
     async def run() -> None:
         adopted, adopt = asyncio.Event(), replica.adopt
-        monkeypatch.setattr(replica, "adopt", lambda opened: (adopt(opened), adopted.set()))
+
+        def adopt_and_tell(opened: Opened) -> None:
+            adopt(opened)
+            adopted.set()
+
+        monkeypatch.setattr(replica, "adopt", adopt_and_tell)
         running = asyncio.create_task(Generations(replica, "a").run())
         waiting = asyncio.create_task(adopted.wait())
         await asyncio.wait((running, waiting), timeout=10, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,106 @@
+"""A node that can't start stays up, says why it isn't ready, and starts as soon as it can."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from service.node import process as process_module
+from service.node.process import Node
+from service.settings import Process
+from service.storage.objects import Stored, Unanswered
+from tests.service.memory_store import MemoryStore
+from tests.service.shard_history import histories, index_all, write
+from tests.service.small_space import build
+
+BUILD = build(shards=1)
+POINTER = "slots/blue.json"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """A slot with a build of four entries, as every process finds it."""
+    store = MemoryStore()
+    for batch in histories(3, batches=4):
+        write(store, [batch])
+        index_all(store, BUILD)
+    store.objects[POINTER] = msgspec.json.encode(BUILD)
+    monkeypatch.setattr(process_module, "ObjectStore", lambda bucket: store)
+    monkeypatch.setattr(process_module, "load_parameters", _parameters)
+    monkeypatch.setattr(process_module, "ERROR_PAUSE_SECONDS", 0.001, raising=False)
+    monkeypatch.setattr(process_module, "BUILD_POLL_SECONDS", 0.001)
+    return store
+
+
+def _parameters(prefix: str) -> SimpleNamespace:
+    return SimpleNamespace(storage=SimpleNamespace(index="index"))
+
+
+def _node(folder: Path, shard: int = 0) -> Node:
+    return Node(Process(fleet="f", role="node", slot="blue", parameters="/f", shard=shard, data=str(folder)))
+
+
+def _until(node: Node, reached: Callable[[bool, str], bool]) -> None:
+    """Let the node work until its readiness is as wanted; fails when its work ends or ten seconds pass."""
+
+    async def run() -> None:
+        working = asyncio.create_task(node._work())
+        for _ in range(1_000):
+            ready, body = node._api.readiness()
+            if reached(ready, str(body)) or working.done():
+                break
+            await asyncio.wait((working,), timeout=0.01)
+        assert not working.done(), working
+        assert reached(ready, str(body)), body
+        working.cancel()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("where", [POINTER, "shard-00/log/"])
+def test_an_unwell_store_is_asked_again_and_readiness_says_so(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    get, unwell = store.get, True
+    last = max(key for key in store.objects if "shard-00/log/" in key)
+
+    def ask(key: str) -> Stored:
+        if unwell and key in (where, last if where != POINTER else where):
+            raise Unanswered(f"get {key}: 503")
+        return get(key)
+
+    monkeypatch.setattr(store, "get", ask)
+    node = _node(tmp_path)
+    _until(node, lambda ready, body: not ready and "503" in body)
+    unwell = False
+    _until(node, lambda ready, body: ready and "'position': 4," in body and "reason" not in body)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://ssm"),
+        ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetParametersByPath"),
+    ],
+)
+def test_parameters_that_can_not_be_read_are_asked_for_again(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(prefix: str) -> SimpleNamespace:
+        raise error
+
+    monkeypatch.setattr(process_module, "load_parameters", fail)
+    node = _node(tmp_path)
+    _until(node, lambda ready, body: not ready and str(error)[:20] in body)
+    monkeypatch.setattr(process_module, "load_parameters", _parameters)
+    _until(node, lambda ready, body: ready)
+
+
+def test_a_node_of_a_shard_that_the_build_does_not_have_stays_unready(store: MemoryStore, tmp_path: Path) -> None:
+    _until(_node(tmp_path, shard=1), lambda ready, body: not ready and "has 1 shards from 0, none of number 1" in body)
