@@ -40,7 +40,7 @@ WRITTEN = Counter("vectorfleet_router_documents_written_total", "Documents ackno
 
 
 class RouterApi:
-    """The routes of one router. `build` and `embedder` are set when the slot has them."""
+    """The routes of one router. `build` and `embedder` are set when the slot has them, `fault` if one can't be."""
 
     def __init__(
         self, *, fleet: str, slot: str, replicas: Replicas, commits: GroupCommits, metrics: FleetMetrics
@@ -51,6 +51,7 @@ class RouterApi:
         self._metrics = metrics
         self.build: Build | None = None
         self.embedder: Embedder | None = None
+        self.fault = ""
         self.scatter: Scatter | None = None
 
     def routes(self) -> list[Route]:
@@ -64,10 +65,11 @@ class RouterApi:
         ]
 
     def readiness(self) -> tuple[bool, object]:
-        """Ready: the documents log is open and every shard has a replica that answers."""
+        """Ready: the documents log is open, the model loaded, and every shard has a replica that answers."""
         missing = self._missing_shards()
-        ready = self._commits.ready and self.scatter is not None and not missing
-        return ready, {"ready": ready, "build": self.build_id, "shards_missing": missing}
+        ready = self._commits.ready and self.scatter is not None and self.embedder is not None and not missing
+        reason = {"reason": self.fault} if self.fault else {}
+        return ready, {"ready": ready, "build": self.build_id, "shards_missing": missing} | reason
 
     @property
     def build_id(self) -> str:
@@ -101,7 +103,7 @@ class RouterApi:
     async def lookup(self, request: Request) -> Response:
         """What is held of documents, from every shard concerned; 503 unless all of them answer."""
         body = await decoded(request, LookupRequest)
-        scatter, build, _ = self._serving()
+        scatter, build = self._serving()
         by_shard: dict[int, list[str]] = defaultdict(list)
         for source_id in body.source_ids:
             by_shard[shard_of(source_id, self._replicas.shards)].append(source_id)
@@ -137,10 +139,12 @@ class RouterApi:
         return response
 
     async def _search(self, body: SearchRequest) -> tuple[Response, bool]:
-        scatter, build, embedder = self._serving()
+        scatter, build = self._serving()
         body.check()
         self._check_model(body.model, build)
-        vector = self._vector(body, build, embedder)
+        if self.embedder is None:
+            raise Problem(503, self.fault or "the model is not loaded yet", retry_after_seconds=1)
+        vector = self._vector(body, build, self.embedder)
         wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
         query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, body.min_position, wait)
         gathered = await scatter.search(query)
@@ -156,10 +160,10 @@ class RouterApi:
         }
         return json_response(answer), answered == total
 
-    def _serving(self) -> tuple[Scatter, Build, Embedder]:
-        if self.scatter is None or self.build is None or self.embedder is None:
+    def _serving(self) -> tuple[Scatter, Build]:
+        if self.scatter is None or self.build is None:
             raise Problem(503, "the slot has no build yet; the indexer makes it", retry_after_seconds=1)
-        return self.scatter, self.build, self.embedder
+        return self.scatter, self.build
 
     @staticmethod
     def _check_model(model: str, build: Build) -> None:

@@ -15,7 +15,7 @@ from service.router.replicas import Replicas
 from service.router.scatter import Scatter
 from service.serving import Service
 from service.settings import Process, load_parameters
-from service.storage.builds import Slots
+from service.storage.builds import Build, Recipe, Slots
 from service.storage.objects import ObjectStore, StoreError
 
 NODE_CONNECTIONS = 256
@@ -51,21 +51,44 @@ class RouterProcess:
         return Service(self._api.routes(), self._api.readiness, tasks).serve(self._process)
 
     async def _connect(self) -> None:
-        """Load the model, wait for the slot's build, then keep probing its nodes."""
-        self._api.embedder = await asyncio.to_thread(model.load, self._parameters.embedding)
-        await self._find_build()
+        """
+        Wait for the slot's build, load its model, then keep probing its nodes.
+
+        What the build was made with counts, not the parameters: they may have been changed since. Without the build's
+        model the router stays up for writes and look-ups.
+        """
+        build = await self._find_build()
+        self._replicas.shards = build.recipe.shards
+        self._api.build = build
+        try:
+            self._api.embedder = await asyncio.to_thread(load_embedder, build.recipe)
+        except model.UnknownModel as error:
+            log.error("searches can't be embedded", extra={"reason": str(error)})
+            self._api.fault = str(error)
         connector = aiohttp.TCPConnector(limit=NODE_CONNECTIONS, keepalive_timeout=60)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._api.scatter = Scatter(session, self._replicas, lambda: self._api.build_id)
             await self._replicas.probe(session)
 
-    async def _find_build(self) -> None:
+    async def _find_build(self) -> Build:
         slots = Slots(ObjectStore(self._parameters.storage.index))
-        while self._api.build is None:
+        while True:
             try:
-                self._api.build = await asyncio.to_thread(slots.find, self._process.slot)
+                build = await asyncio.to_thread(slots.find, self._process.slot)
+                if build is not None:
+                    return build
             except StoreError as error:
                 log.warning("the slot pointer could not be read", extra={"reason": str(error)})
-            if self._api.build is None:
-                await asyncio.sleep(BUILD_POLL_SECONDS)
+            await asyncio.sleep(BUILD_POLL_SECONDS)
+
+
+def load_embedder(recipe: Recipe) -> model.Embedder:
+    """The model that a build's rows were embedded with; raises UnknownModel where this machine has another one."""
+    embedder = model.load(recipe.embedding)
+    if not recipe.fingerprint.endswith(f" {embedder.fingerprint}"):
+        raise model.UnknownModel(
+            f"the build was made with {recipe.fingerprint!r}, this router has {embedder.fingerprint}: vectors of two "
+            "models must not meet; install the one or re-index for the other"
+        )
+    return embedder

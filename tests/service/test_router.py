@@ -1,0 +1,133 @@
+"""A router serves what its slot's build was made with, whatever the parameters say by now."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from starlette.requests import Request
+
+from service.embedding import model
+from service.embedding.splitter import SPLITTER
+from service.problems import Problem
+from service.router import cloudwatch, process, replicas
+from service.router.api import RouterApi
+from service.settings import FleetShape, Parameters, Process, Storage
+from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe
+from tests.service.memory_store import MemoryStore
+
+NOW = Embedding("now", "2", 4)
+THEN = Embedding("then", "1", 4)
+CHUNKING, INDEX = Chunking(100, 10), IndexParameters("hnsw", "cosine", 8, 50, 50)
+
+
+class Model:
+    """A model that embeds everything alike."""
+
+    def __init__(self, embedding: Embedding) -> None:
+        if embedding.model == "gone":
+            raise model.UnknownModel("embedding model 'gone' is not known")
+        self.fingerprint = f"{embedding.model}-{embedding.version}"
+
+    def embed(self, texts: Sequence[str]) -> model.Vectors:
+        return np.ones((len(texts), 4), np.float32)
+
+
+def _recipe(embedding: Embedding, fingerprint: str) -> Recipe:
+    return Recipe(embedding, CHUNKING, INDEX, 3, f"{SPLITTER} {fingerprint}")
+
+
+def _connected(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe | None, test: Callable[[RouterApi], Awaitable[None]]
+) -> None:
+    """Run `test` with the API of a router whose parameters say 5 shards and NOW; its slot's build has `recipe`."""
+    store = MemoryStore()
+    if recipe is not None:
+        store.create("slots/blue.json", msgspec.json.encode(Build("b-1", recipe)))
+    parameters = Parameters(Storage("d", "i", "a"), NOW, CHUNKING, INDEX, FleetShape(5, 2))
+    monkeypatch.setattr(process, "load_parameters", lambda _: parameters)
+    monkeypatch.setattr(process, "ObjectStore", lambda _: store)
+    monkeypatch.setattr(model, "load", Model)
+    for module in (replicas, cloudwatch):
+        monkeypatch.setattr(module, "aws_client", lambda _: None)
+
+    async def run() -> None:
+        router = process.RouterProcess(Process(fleet="f", role="router", slot="blue", parameters="/f"))
+        running = [asyncio.create_task(router._connect()), asyncio.create_task(router._commits.run())]
+        try:
+            for _ in range(500):
+                if router._commits.ready and (recipe is None or router._api.scatter is not None):
+                    break
+                assert not any(task.done() for task in running), [task for task in running if task.done()]
+                await asyncio.sleep(0.01)
+            await test(router._api)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def _request(body: object) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": msgspec.json.encode(body), "more_body": False}
+
+    headers = [(b"content-type", b"application/json")]
+    return Request({"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}, receive)
+
+
+async def _shards(api: RouterApi) -> int:
+    return len(json.loads(bytes((await api.status(_request({}))).body))["shards"])
+
+
+def test_shards_and_model_are_those_of_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(api: RouterApi) -> None:
+        assert api.embedder is not None
+        assert api.embedder.fingerprint == "then-1"
+        assert api.readiness()[1] == {"ready": False, "build": "b-1", "shards_missing": [0, 1, 2]}
+        assert await _shards(api) == 3
+
+    _connected(monkeypatch, _recipe(THEN, "then-1"), test)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reason"),
+    [
+        (_recipe(THEN, "then-1-other-weights"), "then-1-other-weights', this router has then-1"),
+        (_recipe(THEN, "not-then-1"), "this router has then-1"),
+        (_recipe(Embedding("gone", "1", 4), "gone-1"), "'gone' is not known"),
+    ],
+)
+def test_without_the_builds_model_searches_are_refused_with_the_reason_and_writes_are_taken(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe, reason: str
+) -> None:
+    async def test(api: RouterApi) -> None:
+        ready, said = api.readiness()
+        assert not ready
+        assert reason in str(said)
+        with pytest.raises(Problem) as caught:
+            await api.search(_request({"text": "keys"}))
+        assert caught.value.status == 503
+        assert reason in caught.value.detail
+        written = await api.write(_request({"documents": [{"source_id": "s", "text": "t"}]}))
+        assert json.loads(bytes(written.body))["position"] == 1
+        assert await _shards(api) == 3
+
+    _connected(monkeypatch, recipe, test)
+
+
+def test_before_there_is_a_build_the_status_answers_and_writes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(api: RouterApi) -> None:
+        assert json.loads(bytes((await api.status(_request({}))).body))["build"] is None
+        with pytest.raises(Problem, match="no build yet"):
+            await api.search(_request({"text": "keys"}))
+        written = await api.write(_request({"documents": [{"source_id": "s", "text": "t"}]}))
+        assert json.loads(bytes(written.body))["position"] == 1
+
+    _connected(monkeypatch, None, test)
