@@ -78,7 +78,7 @@ class RouterApi:
 
     def _missing_shards(self) -> list[int]:
         shards = range(self._replicas.shards)
-        return [shard for shard in shards if not self._replicas.of(shard, self.build_id)]
+        return [shard for shard in shards if not self._replicas.ready(shard, self.build_id)]
 
     async def write(self, request: Request) -> Response:
         """Store documents; the answer means that they are in S3."""

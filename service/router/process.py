@@ -69,7 +69,7 @@ class RouterProcess:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._api.scatter = Scatter(session, self._replicas, lambda: self._api.build_id)
-            await self._replicas.probe(session)
+            await self._replicas.probe()
 
     async def _find_build(self) -> Build:
         slots = Slots(ObjectStore(self._parameters.storage.index))

@@ -40,11 +40,12 @@ class Report(msgspec.Struct, frozen=True):
 
 @dataclass
 class Replica:
-    """A node with its newest report; `in_flight` counts requests under way to it."""
+    """A node with the newest report that it gave itself; `in_flight` counts requests under way to it."""
 
     node: NodeAddress
     port: int
     report: Report = field(default_factory=lambda: Report(False))
+    reachable: bool = True
     in_flight: int = 0
 
     @property
@@ -54,12 +55,12 @@ class Replica:
 
     @property
     def ready(self) -> bool:
-        """Whether it may be asked."""
-        return self.report.ready
+        """Whether it answers and says that it is ready."""
+        return self.reachable and self.report.ready
 
     def eject(self) -> None:
-        """Ask it no more until a probe finds it ready again."""
-        self.report = msgspec.structs.replace(self.report, ready=False)
+        """Prefer every other replica until a probe is answered again; what the node last said of itself stays."""
+        self.reachable = False
 
 
 class Replicas:
@@ -76,13 +77,23 @@ class Replicas:
         return list(self._by_instance.values())
 
     def of(self, shard: int, build: str) -> list[Replica]:
-        """The ready replicas of a shard that serve `build`, the least busy first, ties in random order."""
-        ready = [
+        """
+        The replicas of a shard to ask for `build`, the least busy first, ties in random order.
+
+        Where none is ready these are the unreachable ones that last said they were: a missed probe or a broken
+        connection never evicts the last replica of a shard.
+        """
+        willing = [
             replica
             for replica in self._by_instance.values()
-            if replica.node.shard == shard and replica.ready and replica.report.build == build
+            if replica.node.shard == shard and replica.report.ready and replica.report.build == build
         ]
-        return sorted(ready, key=lambda replica: (replica.in_flight, random.random()))
+        asked = [replica for replica in willing if replica.reachable] or willing
+        return sorted(asked, key=lambda replica: (replica.in_flight, random.random()))
+
+    def ready(self, shard: int, build: str) -> list[Replica]:
+        """The replicas of a shard that answer and are ready to serve `build`."""
+        return [replica for replica in self.of(shard, build) if replica.ready]
 
     async def discover(self) -> None:
         """Keep the list of nodes up to date, for ever."""
@@ -103,12 +114,13 @@ class Replicas:
         for instance in known.keys() - self._by_instance.keys():
             log.info("node gone", extra={"node": instance})
 
-    async def probe(self, session: aiohttp.ClientSession) -> None:
-        """Ask every node whether it is ready, for ever."""
-        while True:
-            started = time.monotonic()
-            await asyncio.gather(*(self._probe(session, replica) for replica in self.all()))
-            await asyncio.sleep(max(0.05, PROBE_SECONDS - (time.monotonic() - started)))
+    async def probe(self) -> None:
+        """Ask every node whether it is ready, for ever, over connections that no search has to share."""
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            while True:
+                started = time.monotonic()
+                await asyncio.gather(*(self._probe(session, replica) for replica in self.all()))
+                await asyncio.sleep(max(0.05, PROBE_SECONDS - (time.monotonic() - started)))
 
     async def _probe(self, session: aiohttp.ClientSession, replica: Replica) -> None:
         was = replica.ready
@@ -116,6 +128,7 @@ class Replicas:
         try:
             async with session.get(f"{replica.url}/readyz", timeout=timeout) as answer:
                 replica.report = msgspec.json.decode(await answer.read(), type=Report)
+                replica.reachable = True
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
             replica.eject()
         if replica.ready != was:
@@ -144,4 +157,4 @@ def _described(replica: Replica) -> dict[str, Any]:
         "zone": replica.node.zone,
         "replica": replica.node.replica,
     }
-    return place | report
+    return place | report | {"ready": replica.ready}

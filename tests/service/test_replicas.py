@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
+from service.router import replicas as replicas_module
 from service.router.discovery import NodeAddress, find_nodes
 from service.router.replicas import Replica, Replicas, Report
 
@@ -90,3 +94,76 @@ def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
         ("i-b", True, "entry 8 is damaged"),
     ]
     assert lost == {"shard": 1, "replicas": []}
+
+
+def _names(replicas: list[Replica]) -> set[str]:
+    return {replica.node.instance for replica in replicas}
+
+
+def test_the_last_replicas_of_a_shard_are_asked_also_when_unreachable_but_are_not_called_ready() -> None:
+    known = Known()
+    known._take([_node("i-a"), _node("i-b"), _node("i-c"), _node("i-d"), _node("i-e", 1)])
+    first, second, other, unready, _ = known.all()
+    for replica in (first, second):
+        replica.report = Report(True, build="b")
+    other.report, unready.report = Report(True, build="other"), Report(False, build="b")
+    first.eject()
+    assert _names(known.of(0, "b")) == {"i-b"}
+    second.eject()
+    assert _names(known.of(0, "b")) == {"i-a", "i-b"}
+    assert known.ready(0, "b") == []
+    assert [one["ready"] for one in known.status()[0]["replicas"]] == [False, False, True, False]
+    first.report = Report(False, build="b")
+    assert _names(known.of(0, "b")) == {"i-b"}
+    known._take([_node("i-a"), _node("i-e", 1)])
+    assert known.of(0, "b") == []
+
+
+def test_a_probe_without_answer_keeps_the_report_and_the_next_answer_makes_it_ready_again() -> None:
+    answers = iter([(503, b'{"ready":false,"build":"b"}'), (200, b'{"ready":true,"build":"b"}'), (500, b"fault")] * 2)
+    seen: list[tuple[bool, bool]] = []
+
+    async def readyz(_: web.Request) -> web.Response:
+        status, body = next(answers)
+        return web.Response(status=status, body=body)
+
+    async def run() -> None:
+        application = web.Application()
+        application.router.add_get("/readyz", readyz)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        known = Known()
+        known._port = runner.addresses[0][1]
+        known._take([_node("i-a")])
+        (replica,) = known.all()
+        async with aiohttp.ClientSession() as session:
+            for _ in range(5):
+                await known._probe(session, replica)
+                seen.append((replica.ready, bool(known.of(0, "b"))))
+        await runner.cleanup()
+
+    asyncio.run(run())
+    assert seen == [(False, False), (True, True), (False, True), (False, False), (True, True)]
+
+
+def test_probes_do_not_queue_behind_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicas_module, "PROBE_SECONDS", 0.05)
+    sessions: set[aiohttp.ClientSession] = set()
+
+    class Probed(Known):
+        async def _probe(self, session: aiohttp.ClientSession, replica: Replica) -> None:
+            sessions.add(session)
+            assert session.connector is not None
+            assert session.connector.limit == 0
+
+    async def run() -> None:
+        known = Probed()
+        known._take([_node("i-a")])
+        probing = asyncio.create_task(known.probe())
+        await asyncio.sleep(0.2)
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+
+    asyncio.run(run())
+    assert [session.closed for session in sessions] == [True]
