@@ -138,14 +138,22 @@ class GroupCommits:
 
     async def _commit(self, requests: Sequence[_Request]) -> None:
         documents = [document for request in requests for document in request.documents]
-        append = Append(self._log, self._tail, to_rows(documents), uuid4().hex)
+        try:
+            append = Append(self._log, self._tail, to_rows(documents), uuid4().hex)
+        except Exception as error:
+            log.exception("documents could not be made an entry")
+            self._fail(requests, error, "not_written")
+            return
         try:
             with COMMIT_SECONDS.time():
                 entry = await asyncio.to_thread(append.run)
         except (AppendFailed, StoreError, Damaged) as error:
             self._tail = append.tail
-            self._fail(requests, error)
+            self._fail(requests, error, error.outcome if isinstance(error, AppendFailed) else "unknown")
             return
+        except Exception as error:
+            self._fail(requests, error, "unknown")
+            raise
         COMMITS.inc()
         self._tail = tail_of(entry)
         first = 0
@@ -155,8 +163,7 @@ class GroupCommits:
             first += len(request.documents)
 
     @staticmethod
-    def _fail(requests: Sequence[_Request], error: Exception) -> None:
-        outcome = error.outcome if isinstance(error, AppendFailed) else "unknown"
+    def _fail(requests: Sequence[_Request], error: Exception, outcome: str) -> None:
         log.error("commit failed", extra={"reason": str(error), "outcome": outcome})
         for request in requests:
             if not request.place.done():

@@ -88,7 +88,9 @@ class Scatter:
                 if waiting:
                     replica = waiting.pop(0)
                     patience = _patience(replica, query)
-                    running.add(asyncio.create_task(self._ask(replica, body, path, shape)))
+                    task = asyncio.create_task(self._ask(replica, body, path, shape))
+                    task.add_done_callback(_retrieve)
+                    running.add(task)
                 left = until - time.monotonic()
                 done, running = await asyncio.wait(
                     running,
@@ -124,6 +126,12 @@ class Scatter:
         if answer.status == 503 and b'"position"' in content:
             raise Behind
         raise Failed(f"{replica.url}{path}: {answer.status}")
+
+
+def _retrieve(task: asyncio.Task[A]) -> None:
+    """Look at how a request ended: asyncio logs an error that nobody looked at, as when another answer came first."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _patience(replica: Replica, query: ShardQuery | ShardLookup) -> float:

@@ -157,6 +157,34 @@ def test_a_write_that_may_have_landed_is_503_unknown_and_the_next_one_goes_on(
     _committing(store, test)
 
 
+def test_documents_that_make_no_entry_fail_as_not_written_and_the_next_ones_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: object) -> None:
+        raise ValueError("no rows of these")
+
+    async def test(commits: GroupCommits) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(commits_module, "to_rows", broken)
+            problem = await asyncio.wait_for(_problem(commits.write(_documents("bad"))), 2)
+        assert (problem.status, problem.extra["outcome"]) == (503, "not_written")
+        assert (await commits.write(_documents("next"))).position == 1
+
+    _committing(MemoryStore(), test)
+
+
+def test_an_unforeseen_fault_ends_the_router_but_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    async def test(commits: GroupCommits) -> None:
+        monkeypatch.setattr(log_module.Append, "run", broken)
+        problem = await asyncio.wait_for(_problem(commits.write(_documents("r"))), 2)
+        assert (problem.status, problem.extra["outcome"]) == (503, "unknown")
+
+    _committing(MemoryStore(), test)
+
+
 def test_a_lost_reply_is_acknowledged_once() -> None:
     store = MemoryStore()
 

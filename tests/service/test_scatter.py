@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -15,9 +18,10 @@ from hypothesis import strategies as st
 
 from service.index.shard import Hit
 from service.node.messages import ShardAnswer, ShardQuery
+from service.router import scatter as scatter_module
 from service.router.discovery import NodeAddress
 from service.router.replicas import Replica, Replicas, Report
-from service.router.scatter import Gathered, Scatter, merge
+from service.router.scatter import Failed, Gathered, Scatter, merge
 
 QUERY = ShardQuery("b", b"\0" * 4, 10)
 Answering = Callable[[web.Request], Awaitable[web.Response]]
@@ -129,6 +133,82 @@ def test_a_failing_replica_is_made_up_for_by_another(failing: Answering) -> None
 def test_a_replica_whose_connection_breaks_is_asked_no_more_until_a_probe() -> None:
     _, slot, _ = _gather([(0, _broken), (0, _answer(4))])
     assert _ready(slot) == [False, True]
+
+
+def test_an_unreachable_last_replica_is_asked_and_answers() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return await (_broken(request) if next(calls) == 0 else _answer(4)(request))
+
+    calls = iter(range(9))
+
+    async def run() -> list[int]:
+        application = web.Application()
+        application.router.add_post("/search", answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        slot = Slot(1)
+        slot.add(0, runner.addresses[0][1])
+        async with aiohttp.ClientSession() as session:
+            scatter = Scatter(session, slot, lambda: "b")
+            answered = [len((await scatter.search(QUERY)).answers) for _ in range(2)]
+        await runner.cleanup()
+        return answered
+
+    assert asyncio.run(run()) == [0, 1]
+
+
+def test_a_shard_whose_nodes_are_all_dead_is_missing_at_once_every_time() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+
+        async def run() -> list[float]:
+            slot = Slot(1)
+            for _ in range(3):
+                slot.add(0, held.getsockname()[1])
+            seconds = []
+            async with aiohttp.ClientSession() as session:
+                for _ in range(3):
+                    started = time.monotonic()
+                    assert await Scatter(session, slot, lambda: "b").search(QUERY) == ({}, 0)
+                    seconds.append(time.monotonic() - started)
+            assert _ready(slot) == [False] * 3
+            assert len(slot.of(0, "b")) == 3
+            return seconds
+
+        assert max(asyncio.run(run())) < 0.5
+
+
+def test_failures_beside_a_good_answer_are_taken_note_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scatter_module, "HEDGE_SECONDS", 0.005)
+    faults: list[dict[str, Any]] = []
+
+    class Together(Scatter):
+        """The last of the replicas lets all of them end in the same turn of the loop; only it has an answer."""
+
+        def __init__(self, session: aiohttp.ClientSession, slot: Slot) -> None:
+            super().__init__(session, slot, lambda: "b")
+            self.last, self.end = slot.all()[-1], asyncio.Event()
+
+        async def _ask(self, replica: Replica, body: bytes, path: str, shape: Any) -> Any:
+            if replica is self.last:
+                self.end.set()
+                return ShardAnswer(4, [])
+            await self.end.wait()
+            raise Failed
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        async with aiohttp.ClientSession() as session:
+            for _ in range(10):
+                slot = Slot(1)
+                for port in range(6):
+                    slot.add(0, port)
+                assert (await Together(session, slot).search(QUERY)).answers[0].position == 4
+        gc.collect()
+
+    asyncio.run(run())
+    assert faults == []
 
 
 def test_a_shard_whose_replicas_all_fail_gives_no_answer() -> None:
