@@ -77,8 +77,12 @@ def test_an_unwell_store_is_asked_again(tmp_path: Path, monkeypatch: pytest.Monk
 
     async def test(replica: Replica) -> None:
         nonlocal failing
-        await asyncio.to_thread(_grow, store, batches[1:2])
+        grown = MemoryStore()
+        grown.objects = dict(store.objects)
+        await asyncio.to_thread(_grow, grown, batches[1:2])
+        # Unwell before the entry is there: the replica would else be quicker.
         monkeypatch.setattr(store, "get", unwell)
+        store.objects = grown.objects
         assert not await replica.reaches(2, 0.05)
         failing = False
         assert await replica.reaches(2, 10)
