@@ -16,6 +16,7 @@ from service.router.scatter import Scatter
 from service.serving import Service
 from service.settings import Process, load_parameters
 from service.storage.builds import Build, Recipe, Slots
+from service.storage.entry import Damaged
 from service.storage.objects import ObjectStore, StoreError
 
 NODE_CONNECTIONS = 256
@@ -78,7 +79,7 @@ class RouterProcess:
                 build = await asyncio.to_thread(slots.find, self._process.slot)
                 if build is not None:
                     return build
-            except StoreError as error:
+            except (StoreError, Damaged) as error:
                 log.warning("the slot pointer could not be read", extra={"reason": str(error)})
             await asyncio.sleep(BUILD_POLL_SECONDS)
 
