@@ -117,7 +117,11 @@ def test_threads_that_give_up_early_know_what_became_of_their_writes(bucket: str
         for thread in threads:
             thread.join()
     assert len(outcomes) == 72
-    assert {outcome["outcome"] for outcome in outcomes} >= {"acknowledged", "unknown"}
+    # Whether a writer that gave up learnt who stood at its number is a matter of timing; that it says so is not.
+    said = {outcome["outcome"] for outcome in outcomes}
+    assert "acknowledged" in said
+    assert said & {"unknown", "not_written"}
+    assert said <= {"acknowledged", "unknown", "not_written"}
     _check(documents_log(ObjectStore(bucket)), outcomes)
 
 
