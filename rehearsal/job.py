@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -113,18 +114,12 @@ def worst(*codes: int) -> int:
     return FAILED if FAILED in codes else max(codes)
 
 
-class _step:  # noqa: N801
+@contextmanager
+def _step(number: int, title: str, record: Record, narrator: Narrator) -> Iterator[None]:
     """A heading before a step, its time after it."""
-
-    def __init__(self, number: int, title: str, record: Record, narrator: Narrator) -> None:
-        narrator.heading(number, STEPS, title)
-        self._timed = record.timed(title)
-
-    def __enter__(self) -> None:
-        self._timed.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._timed.__exit__(*error)  # type: ignore[arg-type]
+    narrator.heading(number, STEPS, title)
+    with record.timed(title):
+        yield
 
 
 def _tear_down(root: Path) -> list[str]:

@@ -14,11 +14,10 @@ from rehearsal import deploy
 from rehearsal.fleet import NotReachedError, all_ready, await_status
 from rehearsal.leftovers import leftovers
 from rehearsal.narrator import Narrator
-from rehearsal.session import Session, SessionError, begin, end, find
+from rehearsal.session import SessionError, begin, end, find
+from rehearsal.stack import READY_SECONDS, apply
 from service.client import Client, ServiceError, Unanswered
 
-STACK = "rehearsal"
-READY_SECONDS = 120.0
 PIPE_COLUMNS = 140
 
 
@@ -43,12 +42,6 @@ def raise_fleet(root: Path, port: int) -> None:
     except (SessionError, deploy.DeployError, NotReachedError) as error:
         raise StandingError(f"{error}. `python -m rehearsal logs` lists the logs, `down` ends what runs") from None
     narrator.say(f"the fleet is ready at {applied.outputs['endpoint']}; `python -m rehearsal status` shows it")
-
-
-def apply(session: Session, narrator: Narrator) -> deploy.Summary:
-    """Apply the Pulumi program with a progress bar."""
-    with narrator.steps("resources") as bar:
-        return deploy.up(STACK, session.root, session.endpoint, lambda step: bar(step.done, step.expected))
 
 
 def take_down(root: Path) -> None:

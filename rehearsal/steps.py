@@ -13,8 +13,6 @@ from typing import Any
 from rich.table import Table
 
 from infra import slo
-from infra.config import Objectives, settings_from
-from infra.stack import own_values, stack_config
 from infra.tables import show_plan
 from infra.workload import plan_for
 from loadtests import golden as golden_set
@@ -34,12 +32,12 @@ from rehearsal.narrator import Narrator
 from rehearsal.profile import Profile
 from rehearsal.record import Record
 from rehearsal.session import Session
+from rehearsal.stack import READY_SECONDS, apply
+from rehearsal.stack import settings as stack_settings
 from runbooks.drills import shard_lost
 from runbooks.drills.settings import DrillSettings
 from service.client import Client
 
-STACK = "rehearsal"
-READY_SECONDS = 120.0
 SETTLED_SECONDS = 180.0
 # Parameters of the same API reference, none of which is in the corpus: real text that arrives under load.
 ARRIVING_DOCUMENTS = 2_000
@@ -92,25 +90,18 @@ class Stage:
         return self.report_folder / "golden.json"
 
 
-def objectives() -> Objectives:
-    """What the stack's configuration asks of the fleet: the gate and the drill judge by it."""
-    return settings_from(own_values(stack_config(STACK))).objectives
-
-
 def plan(record: Record, narrator: Narrator) -> None:
     """Shards, replicas, machines and memory from the stack's numbers; nothing exists yet."""
-    made = plan_for(settings_from(own_values(stack_config(STACK))))
+    made = plan_for(stack_settings())
     show_plan(made, narrator.console)
     record["plan"] = made.to_json()
 
 
 def deploy_fleet(stage: Stage) -> None:
     """Apply the Pulumi program, then again to see that nothing changes; wait for every replica."""
-    with stage.narrator.steps("resources") as bar:
-        first = deploy.up(STACK, stage.session.root, stage.session.endpoint, lambda s: bar(s.done, s.expected))
+    first = apply(stage.session, stage.narrator)
     stage.narrator.say(f"{first.created} resources created in {first.seconds:.1f} s")
-    with stage.narrator.steps("resources, a second time") as bar:
-        again = deploy.up(STACK, stage.session.root, stage.session.endpoint, lambda s: bar(s.done, s.expected))
+    again = apply(stage.session, stage.narrator, "resources, a second time")
     stage.narrator.say(f"a second run: {again.unchanged} unchanged, {again.writes} writing calls")
     if again.writes:
         raise NotReachedError(f"a second run of the program made {again.writes} writing calls; it should make none")
@@ -220,7 +211,7 @@ def load(stage: Stage) -> Verdict:
         | {
             "queries": str(stage.truth_file),
             "documents": str(_arriving_documents(stage)),
-            "p95_target_ms": objectives().retrieval_p95_ms,
+            "p95_target_ms": stack_settings().objectives.retrieval_p95_ms,
         }
     )
     gate = Plan(stage.record["outputs"]["endpoint"], settings, runs=stage.profile.runs)
@@ -255,9 +246,9 @@ def drill(stage: Stage) -> int:
         aws_endpoint=stage.session.endpoint,
         window_seconds=stage.profile.drill_window_seconds,
         healthy_canaries=stage.profile.healthy_canaries,
-        slow_seconds=objectives().retrieval_p95_ms / 1000,
+        slow_seconds=stack_settings().objectives.retrieval_p95_ms / 1000,
         recover_within_seconds=180.0,
-        rto_target_seconds=float(objectives().recovery_time_seconds),
+        rto_target_seconds=float(stack_settings().objectives.recovery_time_seconds),
         load=tuple(_background_load(stage, str(outputs["endpoint"]))),
         folder=PROJECT,
     )
