@@ -20,8 +20,6 @@ from typing import Any
 import boto3
 
 FLAWS = ("none", "lose", "resurrect", "stale", "phantom", "answers")
-# In each shard: more than one, because the observer may touch one again and so make it whole.
-FLAW_COUNT = 4
 Document = dict[str, Any]
 
 
@@ -51,7 +49,7 @@ class Log:
         return len(self.entries)
 
 
-def flawed(entries: list[tuple[int, int, Document]], flaw: str) -> list[tuple[int, int, Document]]:
+def flawed(entries: list[tuple[int, int, Document]], flaw: str, count: int) -> list[tuple[int, int, Document]]:
     """The rows of a restore that forgets or invents something about the observer's notes."""
     notes = [index for index, (_, _, document) in enumerate(entries) if "/note/" in document["source_id"]]
     live = {entries[index][2]["source_id"]: index for index in notes}
@@ -64,7 +62,7 @@ def flawed(entries: list[tuple[int, int, Document]], flaw: str) -> list[tuple[in
         seen.add(source_id)
     created = [i for i in live.values() if not entries[i][2].get("delete") and i not in upserts_again]
     deletes = [i for i in live.values() if entries[i][2].get("delete")]
-    drop = {"lose": created, "stale": upserts_again, "resurrect": deletes}.get(flaw, [])[-FLAW_COUNT:]
+    drop = {"lose": created, "stale": upserts_again, "resurrect": deletes}.get(flaw, [])[-count:]
     if flaw == "phantom":
         position, item, document = entries[created[-1]]
         entries[created[-1]] = (position, item, document | {"text": "words that nobody wrote"})
@@ -74,10 +72,11 @@ def flawed(entries: list[tuple[int, int, Document]], flaw: str) -> list[tuple[in
 
 
 class Fleet:
-    def __init__(self, log: Log, shards: int, flaw: str) -> None:
+    def __init__(self, log: Log, shards: int, flaw: str, flaw_count: int) -> None:
         self.log = log
         self.shards = shards
         self.flaw = flaw
+        self.flaw_count = flaw_count
         self.lock = threading.RLock()
         self.rows: list[dict[str, Document] | None] = [{} for _ in range(shards)]
         self.instances: list[list[dict[str, Any]]] = [[] for _ in range(shards)]
@@ -92,7 +91,7 @@ class Fleet:
                 if shard_of(document["source_id"], self.shards) == shard
             ]
             rows: dict[str, Document] = {}
-            for position, item, document in flawed(entries, flaw):
+            for position, item, document in flawed(entries, flaw, self.flaw_count):
                 self._apply(rows, position, item, document)
             self.rows[shard] = rows
 
@@ -243,11 +242,12 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--flaw", choices=FLAWS, default="none")
+    parser.add_argument("--flaw-count", type=int, default=1, help="in each shard")
     parser.add_argument("--aws")
     parser.add_argument("--fleet", default="fake")
     parser.add_argument("--boot", type=float, default=2.0)
     options = parser.parse_args()
-    fleet = Fleet(Log(options.log), options.shards, options.flaw)
+    fleet = Fleet(Log(options.log), options.shards, options.flaw, options.flaw_count)
     for shard in range(options.shards):
         fleet.restore(shard, "none" if options.aws else options.flaw)
         fleet.instances[shard] = [{"instance": f"i-{shard}", "zone": "a", "replica": "a", "ready": True, "position": 1}]
