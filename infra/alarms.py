@@ -15,6 +15,7 @@ BREACHING_PERIODS = 2  # of those evaluated: one slow period is noise, two are a
 RUNBOOKS = {
     "retrieval_p95": "runbooks/RB-02-a-shard-is-lost.md",
     "error_rate": "runbooks/RB-02-a-shard-is-lost.md",
+    "stale_replicas": "runbooks/RB-04-a-replica-stands-still.md",
 }
 # No requests means no data, and a silent night is neither slow nor failing. Missing processes are the matter of
 # another alarm, one for which missing data breaches.
@@ -22,7 +23,7 @@ SILENCE = "notBreaching"
 
 
 class Alarms(pulumi.ComponentResource):
-    """Retrieval P95 and error rate; `names` by alarm key."""
+    """Retrieval P95, error rate and stale replicas; `names` by alarm key."""
 
     def __init__(self, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("vectorfleet:infra:Alarms", settings.fleet, None, opts)
@@ -39,7 +40,11 @@ class Alarms(pulumi.ComponentResource):
             policy=self.topic.arn.apply(lambda arn: json.dumps(policies.alarms_may_publish(arn))),
             opts=self._child,
         )
-        self.alarms = {"retrieval_p95": self._retrieval_p95(), "error_rate": self._error_rate()}
+        self.alarms = {
+            "retrieval_p95": self._retrieval_p95(),
+            "error_rate": self._error_rate(),
+            "stale_replicas": self._stale_replicas(),
+        }
         self.names = {key: alarm.name for key, alarm in self.alarms.items()}
         self.register_outputs({"topic": self.topic.arn})
 
@@ -99,6 +104,32 @@ class Alarms(pulumi.ComponentResource):
             datapoints_to_alarm=BREACHING_PERIODS,
             comparison_operator="GreaterThanThreshold",
             threshold=objective.alert,
+            treat_missing_data=SILENCE,
+            alarm_actions=[self.topic.arn],
+            ok_actions=[self.topic.arn],
+            opts=self._child,
+        )
+
+    def _stale_replicas(self) -> aws.cloudwatch.MetricAlarm:
+        name = naming.alarm(self._settings.fleet, self._settings.slot, "stale-replicas")
+        return aws.cloudwatch.MetricAlarm(
+            name,
+            name=name,
+            alarm_description=(
+                "A replica stands still before a log entry that is damaged or ends processes. "
+                f"Runbook: {RUNBOOKS['stale_replicas']}"
+            ),
+            namespace=slo.NAMESPACE,
+            metric_name="StaleReplicas",
+            dimensions=self._dimensions,
+            # Every router counts the same replicas.
+            statistic="Maximum",
+            period=self._settings.alarm_period_seconds,
+            unit="Count",
+            evaluation_periods=EVALUATED_PERIODS,
+            datapoints_to_alarm=BREACHING_PERIODS,
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
             treat_missing_data=SILENCE,
             alarm_actions=[self.topic.arn],
             ok_actions=[self.topic.arn],

@@ -69,18 +69,18 @@ def _boot(grounds: Grounds) -> list[Statement]:
 
 
 def node(grounds: Grounds) -> Policy:
-    """A node reads the index bucket's logs, and reads and writes snapshots and claims beside them."""
+    """A node reads the index bucket's logs, and reads and writes snapshots, claims and crash counts beside them."""
     return document(
         *_boot(grounds),
         _list("ListIndex", grounds.index_arn),
         _allow("ReadIndex", ["s3:GetObject"], f"{grounds.index_arn}/*"),
-        _allow("WriteSnapshotsAndClaims", ["s3:PutObject"], *_snapshot_keys(grounds)),
-        _allow("CleanUpSnapshots", ["s3:AbortMultipartUpload", "s3:DeleteObject"], *_snapshot_keys(grounds)),
+        _allow("WriteSnapshotsClaimsAndCrashes", ["s3:PutObject"], *_node_keys(grounds)),
+        _allow("CleanUp", ["s3:AbortMultipartUpload", "s3:DeleteObject"], *_node_keys(grounds)),
     )
 
 
-def _snapshot_keys(grounds: Grounds) -> tuple[str, ...]:
-    return tuple(f"{grounds.index_arn}/{pattern}" for pattern in ("*/snapshots/*", "*/claims/*"))
+def _node_keys(grounds: Grounds) -> tuple[str, ...]:
+    return tuple(f"{grounds.index_arn}/*/{folder}/*" for folder in ("snapshots", "claims", "crashes"))
 
 
 def indexer(grounds: Grounds) -> Policy:

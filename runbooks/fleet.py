@@ -50,6 +50,11 @@ class FleetView:
         return [shard for shard in range(self.shards) if shard not in ready]
 
     @property
+    def stale(self) -> list[ReplicaView]:
+        """Replicas that stand still before a log entry."""
+        return [replica for replica in self.replicas if replica.stale]
+
+    @property
     def state(self) -> State:
         return "shard-missing" if self.missing else "complete"
 
@@ -57,12 +62,13 @@ class FleetView:
         return [replica for replica in self.replicas if replica.shard == shard and replica.ready]
 
     def field(self, name: str) -> str:
-        """One value as a page compares it: `state`, `shards_missing` (numbers or `none`), `ready`, `head`."""
+        """One value as a page compares it: `state`, `ready`, `head`, `shards_missing` and `stale` (or `none`)."""
         values: dict[str, object] = {
             "state": self.state,
             "shards_missing": " ".join(map(str, self.missing)) or "none",
             "ready": sum(replica.ready for replica in self.replicas),
             "head": self.head,
+            "stale": " ".join(replica.instance for replica in self.stale) or "none",
         }
         return str(values[name])
 
@@ -70,7 +76,7 @@ class FleetView:
         return asdict(self) | {"missing": self.missing, "state": self.state}
 
 
-FIELDS = ("state", "shards_missing", "ready", "head")
+FIELDS = ("state", "shards_missing", "ready", "head", "stale")
 
 
 class HasStatus(Protocol):

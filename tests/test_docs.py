@@ -116,7 +116,7 @@ def prometheus_metrics() -> set[str]:
 
 def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloudwatch, "aws_client", lambda _: None)
-    metrics = cloudwatch.FleetMetrics(fleet="f", slot="blue", period_seconds=10)
+    metrics = cloudwatch.FleetMetrics(fleet="f", slot="blue", period_seconds=10, stale=lambda: 2)
     metrics.observe(1.0, complete=True, partial=False)
     sent = {(f"`{datum['MetricName']}`", datum["Unit"]) for datum in metrics._drain()}
     table = rows(section("docs/service.md", "Metrics"))

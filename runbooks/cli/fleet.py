@@ -44,6 +44,8 @@ def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
     else:
         _print(_fleet_table(found))
         click.echo(f"Shards without a ready replica: {found.field('shards_missing')}")
+        for replica in found.stale:
+            click.echo(f"{replica.instance} stands still: {replica.stale}")
 
 
 def _table(*columns: str) -> Table:

@@ -36,7 +36,7 @@ ROWS = Gauge("vectorfleet_node_rows", "Live chunks")
 DELTA_ROWS = Gauge("vectorfleet_node_delta_rows", "Chunks written since the base")
 GENERATION = Gauge("vectorfleet_node_generation", "Generation of the base; 0 without one")
 READY = Gauge("vectorfleet_node_ready", "1 when restored, replayed and answering as exact search does")
-STALE = Gauge("vectorfleet_node_stale", "1 when a damaged log entry stops the replay")
+STALE = Gauge("vectorfleet_node_stale", "1 when a log entry stops the replay: damaged, or the end of three processes")
 
 
 class NodeApi:

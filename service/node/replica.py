@@ -7,10 +7,11 @@ import logging
 import time
 
 from service.index.shard import ShardIndex
+from service.node.crashes import Crashes, Poisonous
 from service.node.restore import Applied, Opened, ShardStore, read_next, remove_unserved, restore, tail_at
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
-from service.storage.objects import Unanswered
+from service.storage.objects import StoreError
 from service.storage.shards import from_entry
 from service.storage.snapshot import name_of
 
@@ -43,6 +44,7 @@ class Replica:
         self.ready = False
         self.restore_seconds = 0.0
         self.applied_at = time.monotonic()
+        self._crashes = Crashes(shard)
         self._since_base: list[Applied] = []
         self._advanced = asyncio.Event()
 
@@ -54,6 +56,7 @@ class Replica:
     def boot(self) -> None:
         """Restore, and replay to the head seen now; `restore` has asked the canaries. Blocks; runs in a thread."""
         started = time.monotonic()
+        self._crashes.collect()
         restored = restore(self.shard)
         self.index, self.refused, self.restored_from = restored.index, restored.refused, restored.source
         if restored.opened is not None:
@@ -62,6 +65,7 @@ class Replica:
         for reason in restored.refused:
             log.error("snapshot refused", extra={"reason": reason})
         self._replay()
+        self._crashes.forget(self._crashes.counted(self.tail.number))
         self.remove_unserved()
         self.restore_seconds = time.monotonic() - started
         self.ready = True
@@ -84,19 +88,21 @@ class Replica:
         try:
             for entry in self.shard.log.follow(self.tail):
                 self.apply(Applied(tail_of(entry), list(from_entry(entry))))
-        except Damaged as damage:
-            self._stop_at(damage)
+        except (Damaged, Poisonous) as reason:
+            self._stop_at(reason)
 
-    def _stop_at(self, damage: Damaged) -> None:
-        """Serve what stands before a damaged entry, and say so: skipping it would lose an acknowledged write."""
-        if self.stale != str(damage):
-            log.error("the shard log is damaged; serving up to the entry before", extra={"reason": str(damage)})
-        self.stale = str(damage)
+    def _stop_at(self, reason: Damaged | Poisonous) -> None:
+        """Serve what stands before such an entry, and say so: skipping it would lose an acknowledged write."""
+        if self.stale != str(reason):
+            log.error("the replay stops; serving up to the entry before", extra={"reason": str(reason)})
+        self.stale = str(reason)
 
     def apply(self, applied: Applied) -> None:
-        """Fold the next entry into the index."""
-        for record in applied.records:
-            self.index.apply(record)
+        """Fold the next entry into the index; raises Poisonous, and applies nothing, where it ended processes."""
+        self._crashes.check(applied.tail.number)
+        with self._crashes.applying(applied.tail.number):
+            for record in applied.records:
+                self.index.apply(record)
         self.tail = applied.tail
         self._since_base.append(applied)
         self.applied_at = time.monotonic()
@@ -108,11 +114,14 @@ class Replica:
         while True:
             try:
                 applied = await asyncio.to_thread(read_next, self.shard.log, self.tail)
-            except Damaged as damage:
-                self._stop_at(damage)
+                if applied is not None:
+                    self.apply(applied)
+            except (Damaged, Poisonous) as reason:
+                self._stop_at(reason)
                 await asyncio.sleep(DAMAGE_PAUSE_SECONDS)
+                await self._learn_crashes()
                 continue
-            except Unanswered as error:
+            except StoreError as error:
                 log.warning("the shard log could not be read; trying again", extra={"reason": str(error)})
                 applied = None
             if applied is None:
@@ -120,8 +129,14 @@ class Replica:
                 pause = min(pause * 2, LONGEST_IDLE_SECONDS)
                 continue
             pause = FIRST_IDLE_SECONDS
-            self.apply(applied)
             self._wake()
+
+    async def _learn_crashes(self) -> None:
+        """A person may have lifted the block."""
+        try:
+            await asyncio.to_thread(self._crashes.learn)
+        except StoreError as error:
+            log.warning("the crashes could not be read; the replay stands still", extra={"reason": str(error)})
 
     def _wake(self) -> None:
         self._advanced.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,9 +22,11 @@ log = logging.getLogger(__name__)
 class FleetMetrics:
     """Collects searches and sends them twice per alarm period, with exactly the dimensions Fleet and Slot."""
 
-    def __init__(self, *, fleet: str, slot: str, period_seconds: int) -> None:
+    def __init__(self, *, fleet: str, slot: str, period_seconds: int, stale: Callable[[], int]) -> None:
+        """`stale` counts the replicas that stand still before a log entry, as this router sees them."""
         self._dimensions = [{"Name": "Fleet", "Value": fleet}, {"Name": "Slot", "Value": slot}]
         self._period_seconds = period_seconds
+        self._stale = stale
         self._latencies_ms: Counter[float] = Counter()
         self._requests = self._errors = self._partial = 0
         self._client = aws_client("cloudwatch")
@@ -46,7 +49,12 @@ class FleetMetrics:
                 log.warning("metrics could not be sent", extra={"reason": str(error)})
 
     def _drain(self) -> list[dict[str, Any]]:
-        counts = {"Requests": self._requests, "Errors": self._errors, "PartialAnswers": self._partial}
+        counts = {
+            "Requests": self._requests,
+            "Errors": self._errors,
+            "PartialAnswers": self._partial,
+            "StaleReplicas": self._stale(),
+        }
         latencies, self._latencies_ms = self._latencies_ms, Counter()
         self._requests = self._errors = self._partial = 0
         data = [self._datum(name, "Count", {"Value": float(value)}) for name, value in counts.items()]

@@ -36,7 +36,10 @@ class RouterProcess:
         self._replicas = Replicas(fleet=process.fleet, slot=process.slot, port=process.port, shards=fleet.shards)
         self._commits = GroupCommits(ObjectStore(self._parameters.storage.documents))
         self._metrics = FleetMetrics(
-            fleet=process.fleet, slot=process.slot, period_seconds=fleet.metrics_period_seconds
+            fleet=process.fleet,
+            slot=process.slot,
+            period_seconds=fleet.metrics_period_seconds,
+            stale=lambda: self._replicas.stale,
         )
         self._api = RouterApi(
             fleet=process.fleet,

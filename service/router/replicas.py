@@ -95,6 +95,11 @@ class Replicas:
         """The replicas of a shard that answer and are ready to serve `build`."""
         return [replica for replica in self.of(shard, build) if replica.ready]
 
+    @property
+    def stale(self) -> int:
+        """How many replicas said, when last asked, that they stand still before a log entry."""
+        return sum(bool(replica.report.stale) for replica in self.all())
+
     async def discover(self) -> None:
         """Keep the list of nodes up to date, for ever."""
         while True:

@@ -23,14 +23,14 @@ GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
         ("ReadIndex", ["s3:GetObject"], ["arn:aws:s3:::index/*"]),
         (
-            "WriteSnapshotsAndClaims",
+            "WriteSnapshotsClaimsAndCrashes",
             ["s3:PutObject"],
-            ["arn:aws:s3:::index/*/snapshots/*", "arn:aws:s3:::index/*/claims/*"],
+            [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "claims", "crashes")],
         ),
         (
-            "CleanUpSnapshots",
+            "CleanUp",
             ["s3:AbortMultipartUpload", "s3:DeleteObject"],
-            ["arn:aws:s3:::index/*/snapshots/*", "arn:aws:s3:::index/*/claims/*"],
+            [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "claims", "crashes")],
         ),
     ],
     "router": [

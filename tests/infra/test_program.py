@@ -82,7 +82,7 @@ def test_outputs_are_the_contracts() -> None:
     assert outputs["endpoint"].startswith("http://")
     assert outputs["endpoint"].endswith(":8080")
     assert outputs["target_groups"].keys() == {"blue", "green"}
-    assert outputs["alarms"].keys() == {"retrieval_p95", "error_rate"}
+    assert outputs["alarms"].keys() == {"retrieval_p95", "error_rate", "stale_replicas"}
     assert outputs["plan"]["ram"]["floor_bytes"] == 60_000 * 256 * 4
 
 
@@ -375,6 +375,19 @@ def test_alarms_speak_both_ways_and_name_a_runbook() -> None:
         assert "Runbook: runbooks/RB-" in alarm.inputs["alarmDescription"]
         assert alarm.inputs["treatMissingData"] == "notBreaching"
         assert alarm.inputs["name"] in rehearsal().outputs["alarms"].values()
+
+
+def test_every_alarms_runbook_exists_and_names_the_alarm() -> None:
+    for alarm in rehearsal().of_type("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        page = PROJECT_ROOT / alarm.inputs["alarmDescription"].rsplit(" ", 1)[1]
+        ending = alarm.inputs["name"].removeprefix("rehearsal-blue")
+        assert f"`…{ending}`" in page.read_text().split("## 1.")[0]
+
+
+def test_one_stale_replica_alarms_however_many_routers_count_it() -> None:
+    alarm = one(rehearsal(), "aws:cloudwatch/metricAlarm:MetricAlarm", "stale-replicas").inputs
+    assert (alarm["metricName"], alarm["statistic"], alarm["threshold"]) == ("StaleReplicas", "Maximum", 0)
+    assert alarm["dimensions"] == {"Fleet": "rehearsal", "Slot": "blue"}
 
 
 def test_the_p95_alarm_watches_the_tables_line() -> None:

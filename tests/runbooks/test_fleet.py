@@ -32,6 +32,14 @@ def test_a_complete_fleet_misses_none() -> None:
     assert (found.field("state"), found.field("shards_missing"), found.field("head")) == ("complete", "none", "5")
 
 
+def test_replicas_that_stand_still_are_named() -> None:
+    answer = status((0, True), (1, True))
+    assert view(answer, 2).field("stale") == "none"
+    answer["shards"][1]["replicas"][0]["stale"] = "entry 8 is damaged"
+    found = view(answer, 2)
+    assert (found.field("stale"), found.stale[0].stale) == ("i-1", "entry 8 is damaged")
+
+
 class Client:
     """Answers from a list, an error where one stands."""
 

@@ -15,7 +15,7 @@ from service.router.cloudwatch import FleetMetrics
 def metrics(monkeypatch: pytest.MonkeyPatch) -> FleetMetrics:
     """Metrics that are never sent."""
     monkeypatch.setattr(cloudwatch, "aws_client", lambda _: None)
-    return FleetMetrics(fleet="f", slot="blue", period_seconds=10)
+    return FleetMetrics(fleet="f", slot="blue", period_seconds=10, stale=lambda: 2)
 
 
 def _named(data: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -28,8 +28,10 @@ def test_counts_and_latencies_are_drained_once(metrics: FleetMetrics) -> None:
     metrics.observe(99.0, complete=False, partial=True)
     metrics.observe(98.0, complete=False, partial=False)
     data = metrics._drain()
-    values = {name: _named(data, name)[0]["Value"] for name in ("Requests", "Errors", "PartialAnswers")}
-    assert values == {"Requests": 5, "Errors": 2, "PartialAnswers": 1}
+    values = {
+        name: _named(data, name)[0]["Value"] for name in ("Requests", "Errors", "PartialAnswers", "StaleReplicas")
+    }
+    assert values == {"Requests": 5, "Errors": 2, "PartialAnswers": 1, "StaleReplicas": 2}
     (latencies,) = _named(data, "RetrievalLatency")
     assert dict(zip(latencies["Values"], latencies["Counts"], strict=True)) == {12: 2, 98: 1, 99: 1, 250: 1}
     again = metrics._drain()

@@ -94,6 +94,7 @@ def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
         ("i-b", True, "entry 8 is damaged"),
     ]
     assert lost == {"shard": 1, "replicas": []}
+    assert known.stale == 1
 
 
 def _names(replicas: list[Replica]) -> set[str]:

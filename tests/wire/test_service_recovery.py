@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +20,7 @@ from service.storage.shards import shard_log
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
 from tests.service.small_space import DIMS, build
 from tests.wire.service_fleet import (
+    PROJECT,
     Member,
     ServiceFleet,
     aws_environment,
@@ -210,3 +214,45 @@ def test_another_slot_indexed_anew_has_the_same_digest(fleet: ServiceFleet) -> N
     assert green["build"] != blue["build"]
     # The router of blue asks only the nodes of its own slot.
     assert fleet.seen_ready() == {fleet.nodes[0].instance}
+
+
+KILLED_BY_ITS_ENTRY = """
+import os, pathlib, signal, sys
+from service.index.shard import ShardIndex
+from service.node.replica import Replica
+from service.storage.objects import ObjectStore
+from tests.service.shard_history import shard_store
+from tests.service.small_space import build
+
+bucket, folder, deadly = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+apply = ShardIndex.apply
+
+def apply_or_die(self, record):
+    if record.position == deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+    apply(self, record)
+
+ShardIndex.apply = apply_or_die
+replica = Replica(shard_store(ObjectStore(bucket), build(shards=1), 0, folder))
+replica.boot()
+print(replica.position, replica.stale)
+"""
+
+
+def test_an_entry_that_kills_three_processes_is_not_applied_a_fourth_time(
+    store: ObjectStore, environment: None, tmp_path: Path
+) -> None:
+    def process(folder: str) -> subprocess.CompletedProcess[str]:
+        arguments = [sys.executable, "-c", KILLED_BY_ITS_ENTRY, store.bucket, str(tmp_path / folder), "8"]
+        return subprocess.run(arguments, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+
+    assert [process("disk").returncode for _ in range(3)] == [-signal.SIGKILL] * 3
+    fourth = process("disk")
+    assert fourth.returncode == 0, fourth.stderr
+    assert fourth.stdout.startswith("7 b-test/shard-00 entry 8: 3 processes ended")
+    # The next machine has another disk: S3 remembers. When the entry no longer kills, a person lifts the block.
+    replaced = _booted(store, tmp_path / "replaced")
+    assert (replaced.position, "entry 8" in replaced.stale) == (7, True)
+    for key in list(store.keys("builds/b-test/shard-00/crashes/")):
+        store.delete(key)
+    assert _booted(store, tmp_path / "replaced").position == 9
