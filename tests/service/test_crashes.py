@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from service.index.shard import ShardIndex
 from service.node import replica as replica_module
 from service.node.crashes import CRASH_LIMIT, NOTE_FILE, Crashes, Poisonous
 from service.node.replica import Replica
@@ -34,7 +35,7 @@ def _boot(store: MemoryStore, folder: Path, deadly: int | None = None) -> Replic
     """Boot a replica in what stands for a new process; at records of position `deadly` that process ends."""
     replica = Replica(shard_store(store, BUILD, 0, folder))
     if deadly is not None:
-        index = replica_module.ShardIndex.apply
+        index = ShardIndex.apply
 
         def apply(self: object, record: Record) -> None:
             if record.position == deadly:
@@ -42,7 +43,7 @@ def _boot(store: MemoryStore, folder: Path, deadly: int | None = None) -> Replic
             index(self, record)  # type: ignore[arg-type]
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(replica_module.ShardIndex, "apply", apply)
+            patched.setattr(ShardIndex, "apply", apply)
             replica.boot()
     else:
         replica.boot()
