@@ -49,14 +49,15 @@ class Stack:
     cells: tuple[Cell, ...]
     alarms: Mapping[str, str]
     aws_endpoint: str | None
+    documents_bucket: str = ""
 
     def cells_of(self, shards: list[int] | None) -> list[Cell]:
         """Cells of the given shards, of all when None."""
         return [cell for cell in self.cells if shards is None or cell.shard in shards]
 
-    def aws(self, service: str) -> Any:
+    def aws(self, service: str, *, attempts: int = 4) -> Any:
         """A boto3 client with short time-outs: a runbook must not hang on one call."""
-        return boto3.client(service, **self._client_arguments())
+        return boto3.client(service, **self._client_arguments(attempts))
 
     @property
     def is_loopback(self) -> bool:
@@ -68,11 +69,13 @@ class Stack:
         found = {OUTPUTS_VARIABLE: str(self.outputs.resolve()), "AWS_REGION": self.region}
         return found | ({"AWS_ENDPOINT_URL": self.aws_endpoint} if self.aws_endpoint else {})
 
-    def _client_arguments(self) -> dict[str, Any]:
+    def _client_arguments(self, attempts: int) -> dict[str, Any]:
         arguments: dict[str, Any] = {
             "region_name": self.region,
             "endpoint_url": self.aws_endpoint,
-            "config": Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 4, "mode": "standard"}),
+            "config": Config(
+                connect_timeout=5, read_timeout=20, retries={"total_max_attempts": attempts, "mode": "standard"}
+            ),
         }
         # The emulated AWS takes any key; asking for a real one there would be the wrong kind of care.
         if self.aws_endpoint and is_loopback(self.aws_endpoint) and "AWS_ACCESS_KEY_ID" not in os.environ:
@@ -99,6 +102,7 @@ def read_stack(path: Path, aws_endpoint: str | None = None) -> Stack:
         ),
         alarms=outputs["alarms"],
         aws_endpoint=aws_endpoint or os.environ.get("AWS_ENDPOINT_URL") or _emulator_endpoint(path),
+        documents_bucket=str(outputs.get("documents_bucket", "")),
     )
 
 

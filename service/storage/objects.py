@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,12 +82,13 @@ def aws_client(service: str, *, attempts: int = READ_ATTEMPTS) -> Any:
 class ObjectStore:
     """One bucket. Calls block: async code runs them in a thread."""
 
-    def __init__(self, bucket: str) -> None:
+    def __init__(self, bucket: str, connect: Callable[..., Any] = aws_client) -> None:
+        """`connect` makes a client of a service, as `aws_client` does."""
         self.bucket = bucket
         self.clock = StoreClock()
-        self._reads = aws_client("s3")
+        self._reads = connect("s3")
         # The SDK's own retry of a conditional write would meet its own success as a 412.
-        self._writes = aws_client("s3", attempts=1)
+        self._writes = connect("s3", attempts=1)
 
     def create(self, key: str, body: bytes) -> str:
         """Store a new object and return its etag; Refused when the key is taken, Unanswered when nobody knows."""

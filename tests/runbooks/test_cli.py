@@ -29,6 +29,9 @@ def call(*words: str, keys: str | None = None) -> Result:
         ["drill", "RB-99"],
         ["drill", "--outputs", "/nowhere/outputs.json"],
         ["observe", "--endpoint", "http://127.0.0.1:9"],
+        ["position"],
+        ["position", "--at", "yesterday"],
+        ["position", "--at", "2026-11-24T14:05:00"],
     ],
 )
 def test_a_mistake_in_the_call_exits_64_with_a_sentence(words: list[str]) -> None:
@@ -50,6 +53,15 @@ def test_a_fleet_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:
     result = call("fleet", "--outputs", str(outputs))
     assert result.exit_code == 1
     assert "does not answer" in result.output
+
+
+def test_a_position_needs_the_documents_bucket(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs.json"
+    values = {"fleet": "f", "region": "r", "slot": "blue", "endpoint": "http://127.0.0.1:9", "shards": 1}
+    outputs.write_text(json.dumps(values | {"cells": [], "alarms": {}}))
+    result = call("position", "--outputs", str(outputs), "--at", "2026-11-24T14:05:00Z")
+    assert result.exit_code == 64
+    assert "documents_bucket" in result.output
 
 
 def test_check_covers_every_page() -> None:

@@ -1,0 +1,77 @@
+"""The verb that turns a time into a position of the documents log."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from runbooks.cli.refusal import FleetRefusal, Refusal, json_option, outputs_option, says_errors
+from runbooks.stack import Stack, read_stack
+
+if TYPE_CHECKING:
+    from service.storage.moments import Resolved
+
+
+class Zoned(click.ParamType[datetime]):
+    """A time of ISO 8601 with its zone: a runbook read in another zone must not mean another entry."""
+
+    name = "TIME"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write it like 2026-11-24T14:05:00Z", param, ctx)
+        if found.tzinfo is None:
+            self.fail(f"{value!r} has no zone; write {value}Z for UTC, or an offset like {value}+01:00", param, ctx)
+        return found
+
+
+@click.command()
+@outputs_option
+@click.option("--at", type=Zoned(), required=True, help="ISO 8601 with a zone, as 2026-11-24T14:05:00Z.")
+@json_option
+@says_errors
+def position(outputs: Path, at: datetime, as_json: bool) -> None:
+    """The documents position at a time, with the entries beside it."""
+    found = _resolved(read_stack(outputs), at)
+    if as_json:
+        click.echo(json.dumps(_described(found)))
+        return
+    table = Table(box=box.SIMPLE)
+    for column in ("", "position", "written at", "documents"):
+        table.add_column(column)
+    for moment in found.around:
+        mark = "→" if moment.position == found.position else ""
+        table.add_row(mark, str(moment.position), moment.written_at.isoformat(), str(moment.documents))
+    Console().print(table)
+    click.echo(
+        f"At {at.isoformat()} the documents log ended at position {found.position}; it now ends at {found.head}."
+    )
+
+
+def _resolved(stack: Stack, at: datetime) -> Resolved:
+    # Arrow takes a second to import, which no other verb should wait for.
+    from service.storage.documents import documents_log
+    from service.storage.entry import Damaged
+    from service.storage.moments import position_at
+    from service.storage.objects import ObjectStore, StoreError
+
+    if not stack.documents_bucket:
+        raise Refusal(f"{stack.outputs} lacks the stack output documents_bucket; is it from an older deployment?")
+    try:
+        return position_at(documents_log(ObjectStore(stack.documents_bucket, stack.aws)), at)
+    except (StoreError, Damaged) as error:
+        raise FleetRefusal(str(error)) from None
+
+
+def _described(found: Resolved) -> dict[str, object]:
+    around = [moment._asdict() | {"written_at": moment.written_at.isoformat()} for moment in found.around]
+    return {"position": found.position, "head": found.head, "around": around}
