@@ -12,7 +12,8 @@ from rehearsal.cli import DEFAULT_PORT
 from rehearsal.compute.machine import START_LIMIT
 from runbooks.drills.measure import MIN_COVERAGE, SLOW_SHARE
 from runbooks.observer import BEACONS
-from service.index import shard
+from service.index import delta, shard
+from service.indexer import backlog
 from service.indexer.indexer import STEP_ENTRIES
 from service.node import generations
 from service.router import commits, replicas, scatter
@@ -36,7 +37,7 @@ SENTENCES = [
     ("docs/service.md", f"waits up to {scatter.WAIT_FOR_POSITION_SECONDS:.0f} s"),
     ("docs/service.md", f"by their tags every {replicas.DISCOVERY_SECONDS:.0f} s"),
     ("docs/service.md", f"the deadline ({log.APPEND_DEADLINE_SECONDS:.0f} s)"),
-    ("docs/service.md", f"reach {generations.LARGE_DELTA_ROWS:,} and a quarter of the base"),
+    ("docs/service.md", f"reach {delta.LARGE_DELTA_ROWS:,} and a quarter of the base"),
     ("docs/service.md", DUE),
     ("docs/service.md", f"at least {shard.RECALL_FLOOR} of what exact search finds"),
     ("docs/service.md", f"{commits.QUEUE_BYTES >> 20} MiB of writes wait"),
@@ -44,6 +45,9 @@ SENTENCES = [
     ("docs/protocol.md", f"After {log.APPEND_DEADLINE_SECONDS:.0f} s give up"),
     ("docs/protocol.md", f"at most {STEP_ENTRIES}, and appends"),
     ("docs/protocol.md", f"older than {generations.CLAIM_SECONDS:.0f} s may be taken over"),
+    ("docs/protocol.md", f"has reached {shard.DELTA_ROWS:,} rows"),
+    ("docs/protocol.md", f"at least {backlog.FLOOR_ROWS:,} in one shard"),
+    ("docs/protocol.md", f"up to {backlog.LONGEST_PAUSE_SECONDS:.0f} s. It counts"),
     ("docs/infrastructure.md", PERIODS),
     ("docs/infrastructure.md", {4: "a sixteenth of it"}[SUBNET_BITS]),
     ("docs/rehearsal.md", f"port {DEFAULT_PORT}, account"),

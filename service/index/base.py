@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import hnswlib
 import numpy as np
-import numpy.typing as npt
 
+from service.index.part import NOTHING, Nearest, Passage, Vectors, best_rows
 from service.index.rows import Rows
 from service.storage.builds import IndexParameters
 from service.storage.entry import Damaged
-
-Vectors = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-
-
-class Nearest(NamedTuple):
-    """
-    Rows near a query, best first, with their cosine similarities.
-
-    No live row above `floor` was left out; it is -inf where none was left out at all.
-    """
-
-    rows: Labels
-    scores: Vectors
-    floor: float
-
-
-NOTHING = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), -np.inf)
 
 
 class Base:
@@ -46,6 +27,9 @@ class Base:
         self._graph = graph
         self._ef_search = parameters.ef_search
         graph.set_num_threads(1)
+
+    def __len__(self) -> int:
+        return len(self.live)
 
     @property
     def dead_rows(self) -> int:
@@ -75,18 +59,18 @@ class Base:
         """The `count` live rows with the largest cosine similarity, by looking at all of them."""
         return best_rows(self.rows.vectors, self.live, vector, count)
 
+    def kill(self, rows: range) -> None:
+        """Leave these rows out of answers from now on."""
+        self.live[rows.start : rows.stop] = False
 
-def best_rows(vectors: Vectors, live: npt.NDArray[np.bool_], vector: Vectors, count: int) -> Nearest:
-    """The `count` rows of `vectors` (rows, dims) with the largest inner product, among the live ones."""
-    all_live = int(live.sum())
-    count = min(count, all_live)
-    if count == 0:
-        return NOTHING
-    scores = np.where(live, vectors @ vector, -np.inf).astype(np.float32)
-    top = np.argpartition(-scores, count - 1)[:count]
-    top = top[np.argsort(-scores[top], kind="stable")]
-    floor = float(scores[top[-1]]) if count < all_live else -np.inf
-    return Nearest(top.astype(np.int64), scores[top], floor)
+    def passage(self, row: int) -> Passage:
+        """What a row says, and of which document."""
+        table = self.rows.table
+        return Passage(*(table[name][row].as_py() for name in Passage._fields))
+
+    def vectors_of(self, rows: range) -> Vectors:
+        """The vectors of some rows, shape (rows, dims)."""
+        return self.rows.vectors[rows.start : rows.stop]
 
 
 def build_graph(vectors: Vectors, parameters: IndexParameters, threads: int) -> hnswlib.Index:

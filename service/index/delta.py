@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from service.index.base import Nearest, best_rows
+from service.index.part import Nearest, Passage, Vectors, best_rows
 from service.storage.shards import Record
 
-Vectors = npt.NDArray[np.float32]
 FIRST_CAPACITY = 256
+LARGE_DELTA_ROWS = 10_000
+LARGE_DELTA_SHARE = 0.25
+
+
+def large_delta_rows(base_rows: int) -> int:
+    """Rows written since a base of `base_rows` at which the next one is due though writes go on."""
+    return max(LARGE_DELTA_ROWS, int(base_rows * LARGE_DELTA_SHARE))
 
 
 class Delta:
@@ -47,11 +52,22 @@ class Delta:
         """Leave these rows out of answers from now on."""
         self._live[rows.start : rows.stop] = False
 
-    def owner(self, row: int) -> tuple[Record, int]:
-        """The record that a row came from, and the chunk's ordinal in it."""
-        return self._owners[row]
+    def passage(self, row: int) -> Passage:
+        """What a row says, and of which document."""
+        record, ordinal = self._owners[row]
+        return Passage(record.source_id, record.title, record.chunks[ordinal])
+
+    def vectors_of(self, rows: range) -> Vectors:
+        """The vectors of some rows, shape (rows, dims)."""
+        return self._vectors[rows.start : rows.stop]
+
+    def records(self) -> list[Record]:
+        """The records whose rows are live, in the order they were written."""
+        return [record for row, (record, ordinal) in enumerate(self._owners) if ordinal == 0 and self._live[row]]
 
     def search(self, vector: Vectors, count: int) -> Nearest:
         """The `count` live rows with the largest cosine similarity to `vector` (dims,)."""
         used = len(self._owners)
         return best_rows(self._vectors[:used], self._live[:used], vector, count)
+
+    search_exactly = search

@@ -1,19 +1,21 @@
-"""A shard's index: base and delta together, folded from records, answering with one hit per document."""
+"""A shard's index: base, segments and delta together, folded from records, answering with one hit per document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from service.index.base import NOTHING, Base, Nearest
+from service.index.base import Base
 from service.index.delta import Delta
+from service.index.part import Part, Vectors
 from service.index.rows import digest_text, record_digest
 from service.storage.shards import Record
 
-Vectors = npt.NDArray[np.float32]
+# Scanning this many rows costs about what walking a graph of them does ten times.
+DELTA_ROWS = 10_000
 OVERFETCH = 3
 CANARIES = 16
 CANARY_K = 10
@@ -32,22 +34,38 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What the shard holds of a document: where it was written, its content hash and its rows."""
+    """What the shard holds of a document: where it was written, its content hash, and its rows in one of the parts."""
 
     position: int
     item: int
     content_hash: bytes
+    part: Part
     rows: range
-    in_base: bool
     digest: int
 
 
-class ShardIndex:
-    """Apply records in log order; search at any time between two of them. Not for use by several threads."""
+class Candidate(NamedTuple):
+    """A row that may become a hit."""
 
-    def __init__(self, base: Base | None, dims: int) -> None:
+    score: float
+    part: Part
+    row: int
+
+
+class ShardIndex:
+    """
+    Apply records in log order; search at any time between two of them. Not for use by several threads.
+
+    A delta that has reached `delta_rows` is frozen and a new one begun. Frozen ones are scanned like the delta,
+    until somebody has built a graph of one and puts it in its place.
+    """
+
+    def __init__(self, base: Base | None, dims: int, delta_rows: int = DELTA_ROWS) -> None:
         self.base = base
+        self.segments: list[Base | Delta] = []
         self.delta = Delta(dims)
+        self._dims = dims
+        self._limit = delta_rows
         self._held: dict[str, Held] = {}
         self._digest = 0
         self._rows = 0
@@ -57,14 +75,14 @@ class ShardIndex:
     def _hold_base(self, base: Base) -> None:
         first = 0
         for record in base.rows.records():
-            self._hold(record, range(first, first + len(record.chunks)), in_base=True)
+            self._hold(record, base, range(first, first + len(record.chunks)))
             first += len(record.chunks)
 
-    def _hold(self, record: Record, rows: range, *, in_base: bool) -> None:
+    def _hold(self, record: Record, part: Part, rows: range) -> None:
         digest = record_digest(record)
         self._digest += digest
         self._rows += len(rows)
-        self._held[record.source_id] = Held(record.position, record.item, record.content_hash, rows, in_base, digest)
+        self._held[record.source_id] = Held(record.position, record.item, record.content_hash, part, rows, digest)
 
     @property
     def documents(self) -> int:
@@ -77,9 +95,19 @@ class ShardIndex:
         return self._rows
 
     @property
+    def delta_rows(self) -> int:
+        """Chunks written since the base, those in segments included."""
+        return len(self.delta) + sum(map(len, self.segments))
+
+    @property
     def changed_rows(self) -> int:
-        """Rows of the delta and dead rows of the base: what the next base would be rid of."""
-        return len(self.delta) + (self.base.dead_rows if self.base is not None else 0)
+        """Rows written since the base and its dead ones: what the next base would be rid of."""
+        return self.delta_rows + (self.base.dead_rows if self.base is not None else 0)
+
+    @property
+    def frozen(self) -> list[Delta]:
+        """The frozen deltas, oldest first."""
+        return [segment for segment in self.segments if isinstance(segment, Delta)]
 
     @property
     def digest(self) -> str:
@@ -96,7 +124,10 @@ class ShardIndex:
             return
         self._drop(record.source_id)
         if record.chunks:
-            self._hold(record, self.delta.add(record), in_base=False)
+            self._hold(record, self.delta, self.delta.add(record))
+        if len(self.delta) >= self._limit:
+            self.segments.append(self.delta)
+            self.delta = Delta(self._dims)
 
     def _drop(self, source_id: str) -> None:
         held = self._held.pop(source_id, None)
@@ -104,53 +135,66 @@ class ShardIndex:
             return
         self._digest -= held.digest
         self._rows -= len(held.rows)
-        if held.in_base and self.base is not None:
-            self.base.live[held.rows.start : held.rows.stop] = False
-        else:
-            self.delta.kill(held.rows)
+        held.part.kill(held.rows)
+
+    def seal(self, frozen: Delta, records: Sequence[Record], segment: Base) -> None:
+        """Answer from `segment` instead of a frozen delta. It was built from `records`, which the delta held then."""
+        first = 0
+        for record in records:
+            rows = range(first, first + len(record.chunks))
+            first = rows.stop
+            held = self._held.get(record.source_id)
+            if held is None or held.part is not frozen:
+                # Replaced or deleted while the graph was being built.
+                segment.kill(rows)
+            else:
+                self._held[record.source_id] = msgspec.structs.replace(held, part=segment, rows=rows)
+        self.segments[self.segments.index(frozen)] = segment
 
     def search(self, vector: Vectors, k: int, *, exact: bool = False) -> list[Hit]:
         """
         The k nearest documents to the normalised `vector` (dims,), best first; fewer when fewer are live.
 
-        Chunks of one document compete and dead rows stay in the graph, so more rows than k are fetched, and more
+        Chunks of one document compete and dead rows stay in the graphs, so more rows than k are fetched, and more
         again until k documents stand above everything that was not looked at.
         """
         k = min(k, self.documents)
         count = k * OVERFETCH
+        all_rows = sum(map(len, self._parts))
         while True:
             hits = self._merge(self._candidates(vector, count, exact=exact), k)
             if len(hits) >= k:
                 return hits
-            # The graph may not reach every row; exact search over all of them holds every document.
-            exact = exact or count >= self._all_rows
+            # A graph may not reach every row; exact search over all of them holds every document.
+            exact = exact or count >= all_rows
             count *= 4
 
     def similarity(self, source_id: str, vector: Vectors) -> float:
-        """A document's score by its own rows, whatever the graph says of it; -inf when it isn't there."""
+        """A document's score by its own rows, whatever a graph says of it; -inf when it isn't there."""
         held = self._held.get(source_id)
         if held is None:
             return -np.inf
-        if held.in_base and self.base is not None:
-            vectors = self.base.rows.vectors[held.rows.start : held.rows.stop]
-        else:
-            vectors = self.delta.owner(held.rows.start)[0].vectors
-        return float((vectors @ vector).max())
+        return float((held.part.vectors_of(held.rows) @ vector).max())
 
     @property
-    def _all_rows(self) -> int:
-        return len(self.delta) + (len(self.base.live) if self.base is not None else 0)
+    def _parts(self) -> list[Part]:
+        based: list[Part] = [self.base] if self.base is not None else []
+        return [*based, *self.segments, self.delta]
 
-    def _candidates(self, vector: Vectors, count: int, *, exact: bool) -> list[tuple[float, int, bool]]:
-        """(score, row, in_base), best first, down to where base or delta may hold more than they gave."""
-        fresh, based = self.delta.search(vector, count), NOTHING
-        if self.base is not None:
-            based = (self.base.search_exactly if exact else self.base.search)(vector, count)
-        found = _ranked(fresh, in_base=False) + _ranked(based, in_base=True)
-        floor = max(fresh.floor, based.floor)
-        return sorted((one for one in found if one[0] >= floor), key=lambda candidate: -candidate[0])
+    def _candidates(self, vector: Vectors, count: int, *, exact: bool) -> list[Candidate]:
+        """Best first, down to where a part may hold more than it gave."""
+        parts = self._parts
+        near = [(part.search_exactly if exact else part.search)(vector, count) for part in parts]
+        floor = max(one.floor for one in near)
+        found = [
+            Candidate(float(score), part, int(row))
+            for part, one in zip(parts, near, strict=True)
+            for row, score in zip(one.rows, one.scores, strict=True)
+            if score >= floor
+        ]
+        return sorted(found, key=lambda candidate: -candidate.score)
 
-    def _merge(self, candidates: Iterable[tuple[float, int, bool]], k: int) -> list[Hit]:
+    def _merge(self, candidates: Iterable[Candidate], k: int) -> list[Hit]:
         best: dict[str, Hit] = {}
         for hit in self._hits(candidates):
             if len(best) == k:
@@ -158,19 +202,9 @@ class ShardIndex:
             best.setdefault(hit.source_id, hit)
         return list(best.values())
 
-    def _hits(self, candidates: Iterable[tuple[float, int, bool]]) -> Iterator[Hit]:
-        for score, row, in_base in candidates:
-            if in_base and self.base is not None:
-                table = self.base.rows.table
-                source_id, title, text = (table[name][row].as_py() for name in ("source_id", "title", "text"))
-            else:
-                record, ordinal = self.delta.owner(row)
-                source_id, title, text = record.source_id, record.title, record.chunks[ordinal]
-            yield Hit(source_id, title, text, round(score, 6))
-
-
-def _ranked(nearest: Nearest, *, in_base: bool) -> list[tuple[float, int, bool]]:
-    return [(float(score), int(row), in_base) for row, score in zip(nearest.rows, nearest.scores, strict=True)]
+    def _hits(self, candidates: Iterable[Candidate]) -> Iterator[Hit]:
+        for score, part, row in candidates:
+            yield Hit(*part.passage(row), round(score, 6))
 
 
 def canary_recall(index: ShardIndex) -> float:
@@ -180,7 +214,7 @@ def canary_recall(index: ShardIndex) -> float:
     A hit is right when it is as near as the last of the exact ones: of documents with one text any may be found.
     The queries are the same for the same base: evenly chosen rows, each moved a little off its place.
     """
-    if index.base is None or not len(index.base.live):
+    if index.base is None or not len(index.base):
         return 1.0
     found = wanted = 0
     for canary in _near(index.base.rows.vectors, CANARIES):

@@ -13,13 +13,14 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from service.embedding.model import Embedder
+from service.indexer.backlog import Backlog
 from service.indexer.fold import Seen
 from service.indexer.records import records_of
 from service.storage.builds import Build
 from service.storage.documents import Written, documents_log, from_entry
 from service.storage.log import Append, Overtaken, Tail, tail_of
 from service.storage.objects import ObjectStore
-from service.storage.shards import Record, shard_log, shard_of, to_rows
+from service.storage.shards import Record, chunk_count, shard_log, shard_of, to_rows
 
 STEP_ENTRIES = 16
 STEP_DOCUMENTS = 2_000
@@ -50,6 +51,7 @@ class Indexer:
         self._tails = [Tail() for _ in shards]
         self._read = Tail()
         self._seen = Seen()
+        self.backlog = Backlog(index, build)
 
     @property
     def position(self) -> int:
@@ -110,10 +112,12 @@ class Indexer:
             rows = to_rows(missing, self._build.recipe.embedding.dims)
             append = Append(self._logs[shard], tail, rows, uuid4().hex, (tail.end, end))
             try:
-                self._tails[shard] = tail_of(append.run())
+                entry = append.run()
             except Overtaken as overtaken:
                 log.info("another indexer was first", extra={"reason": str(overtaken)})
-                self._tails[shard] = tail_of(overtaken.entry)
+                entry = overtaken.entry
+            self._tails[shard] = tail_of(entry)
+            self.backlog.appended(shard, entry.header.end, chunk_count(entry.rows))
 
 
 def _summary(entries: int, records: Sequence[Record]) -> Step:

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 
 from service.embedding import model
 from service.embedding.splitter import SPLITTER
+from service.indexer.backlog import Backlog
 from service.indexer.indexer import Indexer
 from service.serving import Service
 from service.settings import Parameters, Process, load_parameters
@@ -26,6 +27,8 @@ POSITION = Gauge("vectorfleet_indexer_position", "Documents position that every 
 DOCUMENTS = Counter("vectorfleet_indexer_documents_total", "Documents indexed, duplicates left out")
 CHUNKS = Counter("vectorfleet_indexer_chunks_total", "Chunks embedded and written")
 REJECTED = Counter("vectorfleet_indexer_rejected_total", "Documents that can never be embedded")
+BACKLOG = Gauge("vectorfleet_indexer_backlog_rows", "Chunks without a snapshot, in the shard that has most of them")
+PAUSED = Counter("vectorfleet_indexer_paused_seconds_total", "Time spent waiting for nodes to build snapshots")
 STEP_SECONDS = Gauge("vectorfleet_indexer_step_seconds", "Length of the last step that indexed anything")
 
 log = logging.getLogger(__name__)
@@ -101,9 +104,22 @@ class IndexerProcess:
                 log.warning("step failed; trying again", extra={"reason": self._error})
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)
                 continue
-            pause = FIRST_IDLE_SECONDS if worked else min(pause * 2, LONGEST_IDLE_SECONDS)
-            if not worked:
+            if worked:
+                pause = FIRST_IDLE_SECONDS
+                await self._wait_for_nodes(self._indexer.backlog)
+            else:
+                pause = min(pause * 2, LONGEST_IDLE_SECONDS)
                 await asyncio.sleep(pause)
+
+    @staticmethod
+    async def _wait_for_nodes(backlog: Backlog) -> None:
+        """Slow down where nodes can't build their bases as fast as this indexer feeds them."""
+        pause_seconds = await asyncio.to_thread(backlog.pause_seconds)
+        BACKLOG.set(backlog.rows)
+        if pause_seconds:
+            log.info("slowing down for the nodes", extra={"rows": backlog.rows, "seconds": pause_seconds})
+            PAUSED.inc(pause_seconds)
+            await asyncio.sleep(pause_seconds)
 
     @staticmethod
     def _step(indexer: Indexer) -> bool:

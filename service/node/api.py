@@ -34,6 +34,7 @@ BEHIND = Counter("vectorfleet_node_behind_total", "Requests refused because the 
 POSITION = Gauge("vectorfleet_node_position", "Documents position that answers reflect")
 ROWS = Gauge("vectorfleet_node_rows", "Live chunks")
 DELTA_ROWS = Gauge("vectorfleet_node_delta_rows", "Chunks written since the base")
+SEGMENTS = Gauge("vectorfleet_node_segments", "Deltas that were frozen since the base, sealed or not yet")
 GENERATION = Gauge("vectorfleet_node_generation", "Generation of the base; 0 without one")
 READY = Gauge("vectorfleet_node_ready", "1 when restored, replayed and answering as exact search does")
 STALE = Gauge("vectorfleet_node_stale", "1 when a log entry stops the replay: damaged, or the end of three processes")
@@ -51,7 +52,8 @@ class NodeApi:
         self._served = replica
         POSITION.set_function(lambda: replica.position)
         ROWS.set_function(lambda: replica.index.rows)
-        DELTA_ROWS.set_function(lambda: len(replica.index.delta))
+        DELTA_ROWS.set_function(lambda: replica.index.delta_rows)
+        SEGMENTS.set_function(lambda: len(replica.index.segments))
         GENERATION.set_function(lambda: replica.generation)
         READY.set_function(lambda: replica.ready)
         STALE.set_function(lambda: bool(replica.stale))

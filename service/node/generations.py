@@ -9,14 +9,13 @@ import time
 
 import msgspec
 
+from service.index.delta import large_delta_rows
 from service.node.replica import Replica
 from service.node.restore import open_snapshot
 from service.storage.entry import Damaged
 from service.storage.objects import Refused, Stored, StoreError
 from service.storage.snapshot import position_of
 
-LARGE_DELTA_ROWS = 10_000
-LARGE_DELTA_SHARE = 0.25
 QUIET_SECONDS = 3.0
 QUIET_DELTA_ROWS = 500
 CLAIM_SECONDS = 120.0
@@ -37,8 +36,8 @@ def is_due(*, changed_rows: int, base_rows: int, quiet_seconds: float) -> bool:
     Whether a new generation is worth its while: much has changed since the base, or a fair amount and nobody is
     writing. `changed_rows` counts the delta's rows and the base's dead ones: both make searches slower.
     """
-    large = max(LARGE_DELTA_ROWS, int(base_rows * LARGE_DELTA_SHARE))
-    return changed_rows >= large or (changed_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS)
+    is_quiet = changed_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS
+    return is_quiet or changed_rows >= large_delta_rows(base_rows)
 
 
 def _claimed_at_ms(stored: Stored) -> int:

@@ -11,6 +11,7 @@ from service.node.api import NO_BUILD, NodeApi
 from service.node.generations import Generations
 from service.node.replica import Replica
 from service.node.restore import ShardStore
+from service.node.sealing import Sealing
 from service.serving import Service
 from service.settings import Process, load_parameters
 from service.storage.builds import Build, Slots
@@ -49,11 +50,12 @@ class Node:
         return Service(self._api.routes(), self._api.readiness, [self._work]).serve(self._process)
 
     async def _work(self) -> None:
-        """Wait for the slot's build, restore, then follow the log and the generations for ever."""
+        """Wait for the slot's build, restore, then follow the log and the generations, and seal, for ever."""
         replica = await self._booted()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.follow())
             tasks.create_task(Generations(replica, self._process.instance).run())
+            tasks.create_task(Sealing(replica).run())
 
     async def _booted(self) -> Replica:
         """The restored replica, as soon as there is a build and the stores answer; until then readiness says why."""

@@ -176,7 +176,7 @@ class Replica:
             "base_position": self.base_position,
             "rows": self.index.rows,
             "documents": self.index.documents,
-            "delta_rows": len(self.index.delta),
+            "delta_rows": self.index.delta_rows,
             "digest": self.index.digest,
             "restored_from": self.restored_from,
             "refused": self.refused,

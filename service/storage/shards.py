@@ -76,6 +76,11 @@ def to_rows(records: Sequence[Record], dims: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=plain)
 
 
+def chunk_count(rows: pa.RecordBatch) -> int:
+    """Chunks in an entry's rows, which are the rows that nodes hold of it."""
+    return len(rows.column("vectors").flatten())
+
+
 def _nested(records: Sequence[Record], dims: int) -> pa.Array:
     """All vectors as one flat block: a Python list per component would cost a hundred times as much."""
     lengths = [len(record.chunks) for record in records]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from service.index import rows as rows_file
-from service.index.base import Base, best_rows, build_graph, load_graph
+from service.index.base import Base, build_graph, load_graph
+from service.index.part import best_rows
 from service.storage.entry import Damaged
 from tests.service.small_space import DIMS, Vectors, recipe, record, unit
 

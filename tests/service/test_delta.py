@@ -16,8 +16,8 @@ def test_rows_beyond_the_first_capacity_are_kept_and_found() -> None:
     assert len(delta) == len(vectors)
     for row in (0, FIRST_CAPACITY - 1, FIRST_CAPACITY, len(vectors) - 1):
         assert delta.search(vectors[row], 1)[0].tolist() == [row]
-        owner, ordinal = delta.owner(row)
-        assert (owner.source_id, ordinal) == (f"s{row - row % 3}", row % 3)
+        passage = delta.passage(row)
+        assert (passage.source_id, passage.text) == (f"s{row - row % 3}", f"s{row - row % 3} 1.0 chunk {row % 3}")
 
 
 def test_one_record_may_be_larger_than_twice_the_capacity() -> None:
@@ -35,3 +35,12 @@ def test_killed_rows_are_not_found_also_after_growth() -> None:
     delta.add(record("b", vectors[4:]))
     assert not set(delta.search(vectors[0], len(vectors))[0].tolist()) & set(killed)
     assert len(delta.search(vectors[0], len(vectors))[0]) == len(vectors) - 4
+
+
+def test_records_are_the_live_ones_in_the_order_they_were_written() -> None:
+    vectors = unit(np.random.default_rng(2).normal(size=(9, DIMS)))
+    delta = Delta(DIMS)
+    rows = {name: delta.add(record(name, vectors[3 * i : 3 * i + 3])) for i, name in enumerate("abc")}
+    delta.kill(rows["b"])
+    assert [one.source_id for one in delta.records()] == ["a", "c"]
+    assert delta.vectors_of(rows["c"]).tolist() == vectors[6:].tolist()

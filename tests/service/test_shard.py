@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from service.index import rows as rows_file
 from service.index.base import Base, build_graph
+from service.index.delta import Delta
 from service.index.shard import ShardIndex, canary_recall
 from service.storage.shards import Record
 from tests.service.small_space import DIMS, Vectors, recipe, record, unit
@@ -18,10 +21,14 @@ PARAMETERS = recipe().index
 SOURCES = st.sampled_from([f"s{number}" for number in range(8)])
 
 
-def rebuilt(live: dict[str, Record]) -> ShardIndex:
+def graph_over(records: Iterable[Record]) -> Base:
+    rows = rows_file.from_records(records, DIMS)
+    return Base(rows, build_graph(rows.vectors, PARAMETERS, 1), PARAMETERS)
+
+
+def rebuilt(live: dict[str, Record], delta_rows: int = 10_000) -> ShardIndex:
     """The index of a generation that holds exactly these records."""
-    rows = rows_file.from_records(live.values(), DIMS)
-    return ShardIndex(Base(rows, build_graph(rows.vectors, PARAMETERS, 1), PARAMETERS), DIMS)
+    return ShardIndex(graph_over(live.values()), DIMS, delta_rows)
 
 
 def brute_force(live: dict[str, Record], query: Vectors) -> list[tuple[float, str]]:
@@ -35,7 +42,8 @@ class AnyHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.live: dict[str, Record] = {}
-        self.index = ShardIndex(None, DIMS)
+        self.index = ShardIndex(None, DIMS, delta_rows=12)
+        self.sealing: tuple[Delta, list[Record], Base] | None = None
         self.log_only = ShardIndex(None, DIMS)
         self.position = 0
 
@@ -68,7 +76,23 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def new_generation(self) -> None:
-        self.index = rebuilt(self.live)
+        self.index = rebuilt(self.live, delta_rows=12)
+        self.sealing = None
+
+    @precondition(lambda self: self.sealing is None and self.index.frozen)
+    @rule()
+    def begin_to_seal(self) -> None:
+        frozen = self.index.frozen[0]
+        records = frozen.records()
+        self.sealing = (frozen, records, graph_over(records))
+
+    @precondition(lambda self: self.sealing is not None)
+    @rule()
+    def seal(self) -> None:
+        assert self.sealing is not None
+        self.index.seal(*self.sealing)
+        assert self.sealing[0] not in self.index.frozen
+        self.sealing = None
 
     @rule(seed=st.integers(0, 60), k=st.integers(1, 12))
     def search_exactly(self, seed: int, k: int) -> None:

@@ -1,0 +1,74 @@
+"""Frozen deltas become small graphs, one after another, so that a shard may be written to faster than it is rebuilt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from service.index import rows as rows_file
+from service.index.base import Base, build_graph
+from service.index.delta import Delta
+from service.index.shard import RECALL_FLOOR, ShardIndex, canary_recall
+from service.node.replica import Replica
+from service.storage.builds import IndexParameters
+from service.storage.shards import Record
+
+POLL_SECONDS = 0.5
+SEAL_NICENESS = 10
+
+log = logging.getLogger(__name__)
+
+
+def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
+    """A graph over the records' chunks; None where it does not find what exact search finds."""
+    rows = rows_file.from_records(records, dims)
+    # hnswlib lets go of the GIL while it links rows: searches go on beside it.
+    segment = Base(rows, build_graph(rows.vectors, parameters, threads=1), parameters)
+    recall = canary_recall(ShardIndex(segment, dims))
+    if recall < RECALL_FLOOR:
+        log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors), "recall": recall})
+        return None
+    return segment
+
+
+class Sealing:
+    """Seals the frozen deltas of one replica, in a thread of lower priority."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._pool = ThreadPoolExecutor(1, "seal", initializer=_step_back)
+        self._unsealable: list[Delta] = []
+
+    async def run(self) -> None:
+        """Seal whatever is frozen, for ever."""
+        while True:
+            if not await self.seal_one():
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def seal_one(self) -> bool:
+        """Seal the oldest frozen delta; whether there was one to seal."""
+        index, shard = self._replica.index, self._replica.shard
+        frozen = next((delta for delta in index.frozen if delta not in self._unsealable), None)
+        if frozen is None:
+            return False
+        records, parameters = frozen.records(), shard.build.recipe.index
+        loop = asyncio.get_running_loop()
+        segment = await loop.run_in_executor(self._pool, build_segment, records, parameters, shard.dims)
+        # Those of an index that a newer generation has replaced need not be remembered.
+        self._unsealable = [delta for delta in self._unsealable if delta in index.frozen]
+        if segment is None:
+            self._unsealable.append(frozen)
+        else:
+            index.seal(frozen, records, segment)
+            log.info("sealed", extra={"rows": int(np.sum(segment.live)), "segments": len(index.segments)})
+        return True
+
+
+def _step_back() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEAL_NICENESS)

@@ -1,0 +1,127 @@
+"""Frozen deltas become graphs while the shard is written to; nothing is lost, revived or counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import hnswlib
+import numpy as np
+import pytest
+
+from service.index.base import Base, build_graph
+from service.index.delta import Delta
+from service.index.shard import ShardIndex
+from service.node import sealing as sealing_module
+from service.node.replica import Replica
+from service.node.sealing import Sealing, build_segment
+from service.storage.builds import IndexParameters
+from service.storage.shards import Record
+from tests.service.memory_store import MemoryStore
+from tests.service.shard_history import shard_store
+from tests.service.small_space import DIMS, Vectors, build, recipe, record, unit
+
+BUILD = build(shards=1)
+LIMIT = 50
+
+
+def _vectors(seed: int, count: int = 1) -> Vectors:
+    return unit(np.random.default_rng(seed).normal(size=(count, DIMS)))
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Replica:
+    """A replica whose deltas are frozen at 50 rows, with 120 documents of one row."""
+    replica = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path))
+    replica.index = ShardIndex(None, DIMS, LIMIT)
+    for number in range(120):
+        replica.index.apply(record(f"s{number}", _vectors(number), position=number + 1))
+    return replica
+
+
+def _seal(sealing: Sealing) -> bool:
+    return asyncio.run(asyncio.wait_for(sealing.seal_one(), 30))
+
+
+def _state(index: ShardIndex) -> tuple[str, int, int, int]:
+    return index.digest, index.rows, index.documents, index.delta_rows
+
+
+def test_every_frozen_delta_is_sealed_and_answers_stay(replica: Replica) -> None:
+    index, sealing, queries = replica.index, Sealing(replica), _vectors(1_000, 40)
+    before, state = [index.search(query, 5) for query in queries], _state(index)
+    assert (len(index.frozen), len(index.delta)) == (2, 20)
+    assert [_seal(sealing) for _ in range(3)] == [True, True, False]
+    assert [type(segment) for segment in index.segments] == [Base, Base]
+    assert _state(index) == state
+    assert [index.search(query, 5, exact=True) for query in queries] == before
+    found = [{hit.source_id for hit in index.search(query, 5)} for query in queries]
+    wanted = [{hit.source_id for hit in hits} for hits in before]
+    assert sum(len(f & w) for f, w in zip(found, wanted, strict=True)) / (5 * len(queries)) > 0.95
+
+
+def test_what_is_written_while_a_graph_is_built_counts(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = replica.index
+
+    def writing_meanwhile(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
+        segment = build_segment(records, parameters, dims)
+        index.apply(record("s3", np.empty((0, DIMS), np.float32), position=200))
+        index.apply(record("s4", _vectors(4_000), position=201))
+        index.apply(record("s5", _vectors(5), position=202))
+        return segment
+
+    monkeypatch.setattr(sealing_module, "build_segment", writing_meanwhile)
+    assert _seal(Sealing(replica))
+    assert index.documents == index.rows == 119
+    assert index.held("s3") is None
+    held = index.held("s4")
+    assert held is not None
+    assert held.position == 201
+    for query in (_vectors(3)[0], _vectors(4)[0], _vectors(5)[0]):
+        for exact in (True, False):
+            names = [hit.source_id for hit in index.search(query, 119, exact=exact)]
+            assert len(names) == len(set(names)) == 119
+            assert "s3" not in names
+
+
+def test_a_graph_that_misses_what_exact_search_finds_is_not_used_nor_tried_again(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def refused(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
+        tried.append(records[0].position)
+        return None
+
+    monkeypatch.setattr(sealing_module, "build_segment", refused)
+    sealing, state = Sealing(replica), _state(replica.index)
+    assert [_seal(sealing) for _ in range(3)] == [True, True, False]
+    assert tried == [1, 51]
+    assert [type(segment) for segment in replica.index.segments] == [Delta, Delta]
+    assert _state(replica.index) == state
+
+
+def test_a_segment_is_checked_against_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [record(f"s{number}", _vectors(number)) for number in range(200)]
+    assert build_segment(records, recipe().index, DIMS) is not None
+
+    def foreign(vectors: Vectors, parameters: IndexParameters, threads: int) -> hnswlib.Index:
+        return build_graph(np.ascontiguousarray(vectors[::-1]), parameters, threads)
+
+    monkeypatch.setattr(sealing_module, "build_graph", foreign)
+    assert build_segment(records, recipe().index, DIMS) is None
+
+
+def test_a_graph_for_an_index_that_nobody_searches_any_more_is_dropped(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = ShardIndex(None, DIMS, LIMIT)
+
+    def adopting_meanwhile(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
+        replica.index = newer
+        return build_segment(records, parameters, dims)
+
+    monkeypatch.setattr(sealing_module, "build_segment", adopting_meanwhile)
+    assert _seal(Sealing(replica))
+    assert (newer.segments, newer.documents) == ([], 0)
