@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.indexer import backlog as backlog_module
+from service.indexer import indexer as indexer_module
 from service.indexer.backlog import LONGEST_PAUSE_SECONDS, Backlog
 from service.storage import snapshot
 from service.storage.objects import Unanswered
@@ -55,17 +56,21 @@ def test_a_snapshot_takes_away_what_it_holds(tmp_path: Path) -> None:
     before = [appended for appended in one.backlog._shards[0]._appended if appended.end - 1 > 5]
     snapshot_at(shard_store(store, BUILD, 0, tmp_path), 5, 1)
     one.backlog.look()
+    assert list(one.backlog._shards[0]._appended) == before
     assert one.backlog._shards[0].rows == sum(appended.rows for appended in before) < everything
     assert one.backlog._shards[0].base_rows == len(fold(batches, BUILD, 0, 5))
     assert one.backlog._shards[1].rows == sum(appended.rows for appended in one.backlog._shards[1]._appended)
 
 
-def test_rows_that_another_indexer_appended_count_too() -> None:
+def test_rows_that_another_indexer_appended_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     store, batches = MemoryStore(), histories(4, batches=4)
     first, second = indexer(store, BUILD), indexer(store, BUILD)
     write(store, batches)
-    first.step()
+    with monkeypatch.context() as patched:
+        patched.setattr(indexer_module, "STEP_ENTRIES", 2)
+        first.step()
     second.step()
+    first.step()
     assert [shard.rows for shard in first.backlog._shards] == [shard.rows for shard in second.backlog._shards]
     assert first.backlog.rows > 0
 
