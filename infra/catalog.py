@@ -15,15 +15,27 @@ PRICES_REGION = "us-east-1"  # Linux, on demand
 OS_RESERVE_BYTES = 1 * GIB  # kernel, agents, page cache a node needs to read snapshots
 KERNEL_SHARE = 0.03  # page tables and firmware take this part of the nominal memory, more on larger machines
 
+# Baselines of the families below, the same for each of their sizes.
+NETWORK_GBPS_PER_VCPU = 0.390625
+MAX_NETWORK_GBPS = 50.0
+DISK_MBPS_PER_VCPU = 39.0625
+MAX_DISK_MBPS = 5000.0
+
 
 @dataclass(frozen=True)
 class InstanceType:
-    """One type with its vCPUs, nominal memory in GiB and list price in US dollars per hour."""
+    """
+    One type with its vCPUs, nominal memory in GiB and list price in US dollars per hour.
+
+    `network_gbps` and `disk_mibps` are what it sustains, not the burst that smaller types have for some minutes.
+    """
 
     name: str
     vcpus: int
     memory_gib: int
     usd_per_hour: float
+    network_gbps: float
+    disk_mibps: float
     memory_family: bool = True
 
     @property
@@ -35,13 +47,15 @@ class InstanceType:
 def _family(
     prefix: str, large_usd: float, sizes: Iterable[tuple[str, int]], *, gib_per_vcpu: int
 ) -> list[InstanceType]:
-    """Within a family AWS prices every size by its vCPUs: `large` has 2."""
+    """Within a family AWS prices every size by its vCPUs, and shares out network and disk likewise: `large` has 2."""
     return [
         InstanceType(
             name=f"{prefix}.{size}",
             vcpus=vcpus,
             memory_gib=vcpus * gib_per_vcpu,
             usd_per_hour=round(large_usd * vcpus / 2, 4),
+            network_gbps=min(NETWORK_GBPS_PER_VCPU * vcpus, MAX_NETWORK_GBPS),
+            disk_mibps=min(DISK_MBPS_PER_VCPU * vcpus, MAX_DISK_MBPS) * 10**6 / MIB,
             memory_family=gib_per_vcpu >= 8,
         )
         for size, vcpus in sizes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infra.catalog import BY_NAME, INDEXER_TYPE, ROUTER_TYPES
-from infra.plan import GP3_BASE_MIBPS, Plan
+from infra.plan import Plan
+from infra.restore import GP3_BASE_IOPS, GP3_BASE_MIBPS
 
 HOURS_PER_MONTH = 730
 # What processes call besides S3: discovery, metrics, parameters. Each costs something in every zone.
@@ -13,6 +14,7 @@ INTERFACE_ENDPOINTS = ("ec2", "monitoring", "ssm")
 # us-east-1 list prices of the day infra.catalog.PRICES_AS_OF names.
 GP3_USD_PER_GIB_MONTH = 0.08
 GP3_USD_PER_EXTRA_MIBPS_MONTH = 0.04
+GP3_USD_PER_EXTRA_IOPS_MONTH = 0.005
 S3_USD_PER_GIB_MONTH = 0.023
 BALANCER_USD_PER_HOUR = 0.0225
 ENDPOINT_USD_PER_ZONE_HOUR = 0.01
@@ -54,8 +56,12 @@ def _machines(item: str, count: int, name: str) -> Line:
 
 
 def _disks(plan: Plan, cells: int) -> Line:
-    extra_mibps = plan.disk.throughput_mibps - GP3_BASE_MIBPS
-    each = plan.disk.size_gib * GP3_USD_PER_GIB_MONTH + max(0, extra_mibps) * GP3_USD_PER_EXTRA_MIBPS_MONTH
+    disk = plan.disk
+    each = (
+        disk.size_gib * GP3_USD_PER_GIB_MONTH
+        + (disk.throughput_mibps - GP3_BASE_MIBPS) * GP3_USD_PER_EXTRA_MIBPS_MONTH
+        + (disk.iops - GP3_BASE_IOPS) * GP3_USD_PER_EXTRA_IOPS_MONTH
+    )
     return Line("cell disks", f"{cells} × {plan.disk.size_gib} GiB, {plan.disk.throughput_mibps} MiB/s", cells * each)
 
 

@@ -9,12 +9,11 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import naming, user_data
-from infra.plan import SMALLEST_DISK, Disk
+from infra.restore import SMALLEST_DISK, Disk
 from infra.storage import Storage
 from infra.user_data import Role
 
 ROOT_DEVICE = "/dev/xvda"  # Amazon Linux 2023
-GP3_BASE_IOPS = 3000
 CAPACITY_TIMEOUT = "10m"  # a zone without capacity is an error after this, not a hang
 TAGGED = ("instance", "volume", "network-interface")  # provider-wide default tags reach none of them
 
@@ -77,7 +76,7 @@ class InstanceGroup(pulumi.ComponentResource):
                 "volume_type": "gp3",
                 "volume_size": self._args.disk.size_gib,
                 "throughput": self._args.disk.throughput_mibps,
-                "iops": GP3_BASE_IOPS,
+                "iops": self._args.disk.iops,
                 "encrypted": "true",
                 "delete_on_termination": "true",
             },

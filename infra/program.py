@@ -19,7 +19,8 @@ from infra.identity import Identity
 from infra.indexer import Indexer
 from infra.network import Network
 from infra.parameters import Parameters
-from infra.plan import SMALLEST_DISK, Disk, Plan
+from infra.plan import Plan
+from infra.restore import SMALLEST_DISK, Disk
 from infra.router import Routers
 from infra.shard import Shard
 from infra.storage import Storage

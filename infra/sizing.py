@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 FLOAT32_BYTES = 4
 INDEX_FACTOR = 2  # the contract's allowance for the index; in effect room for a second generation
@@ -15,11 +16,21 @@ MAX_VECTORS_PER_SHARD = 10_000_000  # beyond it a rebuild takes hours and one lo
 LABEL_BYTES = 8
 LIST_HEAD_BYTES = 8 + 4 + 40  # pointer to the upper levels, level number, mutex
 LABEL_MAP_BYTES = 48  # node and bucket of the hash map from label to row
+# What FAISS holds, by its own documentation: an id per row of an inverted list, one byte per subquantizer, and the
+# centroids of lists and codes. 4 √n lists is the low end of what it recommends, four dimensions a common subvector.
+LIST_ID_BYTES = 8
+LISTS_PER_ROOT = 4
+DIMS_PER_CODE = 4
+CODES = 256
 ROW_TEXT_OVERHEAD_BYTES = 160  # source_id, title, position and Arrow offsets beside a chunk's text
 PROCESS_BYTES = 400 * 2**20  # interpreter, numpy, pyarrow and the embedding tables of one node
 DELTA_ROWS = 10_000  # rows kept outside the base before they are sealed
 
 GENERATIONS = 2  # the serving copy and the one that is built beside it
+AGREEMENT = 0.1  # formula and model that differ by less agree
+
+IndexType = Literal["flat", "hnsw", "ivf", "pq"]
+INDEX_TYPES: tuple[IndexType, ...] = get_args(IndexType)
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,16 @@ class Term:
     name: str
     meaning: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What an index is made of: how many vectors of which dimensions, in which kind of index; `m` is HNSW's."""
+
+    vectors: int
+    dims: int
+    index: IndexType = "hnsw"
+    m: int = 16
 
 
 def ram(*, vectors: int, dims: int) -> Ram:
@@ -64,38 +85,85 @@ def links_bytes(m: int) -> float:
     return level_zero + upper_levels
 
 
-def hnsw_row_bytes(*, dims: int, m: int) -> float:
+def index_terms(rows: Rows) -> tuple[Term, ...]:
     """
-    Steady bytes per vector of an hnswlib index, all parts together.
+    One generation of the index, part by part.
 
-    >>> round(hnsw_row_bytes(dims=384, m=16) / (384 * 4), 2)
+    >>> [term.name for term in index_terms(Rows(100_000, 384))]
+    ['vectors', 'links', 'labels', 'id map']
+    """
+    return _TERMS[rows.index](rows)
+
+
+def index_bytes(rows: Rows) -> int:
+    """
+    Bytes of one generation of the index.
+
+    >>> round(index_bytes(Rows(100_000, 384)) / (100_000 * 384 * 4), 2)
     1.16
     """
-    return dims * FLOAT32_BYTES + links_bytes(m) + LABEL_BYTES + LIST_HEAD_BYTES + LABEL_MAP_BYTES
+    return total_bytes(index_terms(rows))
 
 
-def measured_terms(*, vectors: int, dims: int, m: int, chunk_bytes: int) -> tuple[Term, ...]:
-    """
-    The measured model of one node that holds `vectors` rows: terms that add up to what the process needs at
-    its worst moment, while the next generation is built beside the serving one.
-    """
-    per_copy = vectors * hnsw_row_bytes(dims=dims, m=m)
-    steady = (
-        Term("vectors", "float32 rows", vectors * dims * FLOAT32_BYTES),
-        Term("links", f"graph links, M = {m}", math.ceil(vectors * links_bytes(m))),
-        Term(
-            "labels",
-            "labels, list heads and the map from label to row",
-            vectors * (LABEL_BYTES + LIST_HEAD_BYTES + LABEL_MAP_BYTES),
-        ),
+def _vectors(rows: Rows) -> Term:
+    return Term("vectors", "float32 rows", rows.vectors * rows.dims * FLOAT32_BYTES)
+
+
+def _flat(rows: Rows) -> tuple[Term, ...]:
+    return (_vectors(rows),)
+
+
+def _hnsw(rows: Rows) -> tuple[Term, ...]:
+    return (
+        _vectors(rows),
+        Term("links", f"graph links, M = {rows.m}", math.ceil(rows.vectors * links_bytes(rows.m))),
+        Term("labels", "labels and list heads", rows.vectors * (LABEL_BYTES + LIST_HEAD_BYTES)),
+        Term("id map", "from label to row", rows.vectors * LABEL_MAP_BYTES),
     )
+
+
+def _ivf(rows: Rows) -> tuple[Term, ...]:
+    return (_vectors(rows), *_lists(rows))
+
+
+def _pq(rows: Rows) -> tuple[Term, ...]:
+    codes = math.ceil(rows.dims / DIMS_PER_CODE)
+    return (
+        Term("codes", f"one byte per {DIMS_PER_CODE} dimensions", rows.vectors * codes),
+        Term("codebooks", f"{CODES} centroids per subvector", CODES * rows.dims * FLOAT32_BYTES),
+        *_lists(rows),
+    )
+
+
+def _lists(rows: Rows) -> tuple[Term, ...]:
+    lists = math.ceil(LISTS_PER_ROOT * math.sqrt(rows.vectors))
+    return (
+        Term("list ids", "the row of each entry", rows.vectors * LIST_ID_BYTES),
+        Term("centroids", f"{lists:,} inverted lists", lists * rows.dims * FLOAT32_BYTES),
+    )
+
+
+_TERMS: dict[IndexType, Callable[[Rows], tuple[Term, ...]]] = {"flat": _flat, "hnsw": _hnsw, "ivf": _ivf, "pq": _pq}
+
+
+def measured_terms(rows: Rows, *, chunk_bytes: int) -> tuple[Term, ...]:
+    """
+    The measured model of one node that holds these rows: terms that add up to what the process needs at its worst
+    moment, while the next generation is built beside the serving one.
+    """
+    steady = index_terms(rows)
     return (
         *steady,
-        Term("switch", "the next generation, built beside the serving one", math.ceil(per_copy)),
-        Term("text", "chunks, titles and ids", vectors * (chunk_bytes + ROW_TEXT_OVERHEAD_BYTES)),
-        Term("delta", f"{DELTA_ROWS:,} exact rows since the base", DELTA_ROWS * dims * FLOAT32_BYTES),
+        Term("second generation", "the next one, built beside the serving one", total_bytes(steady)),
+        text_term(rows.vectors, chunk_bytes),
+        Term("delta", f"{DELTA_ROWS:,} exact rows since the base", DELTA_ROWS * rows.dims * FLOAT32_BYTES),
         Term("process", "interpreter, libraries, embedding tables", PROCESS_BYTES),
     )
+
+
+def text_term(vectors: int, chunk_bytes: int) -> Term:
+    """What the rows say: chunks of `chunk_bytes` on average, and their titles and ids."""
+    return Term("text", "chunks, titles and ids", vectors * (chunk_bytes + ROW_TEXT_OVERHEAD_BYTES))
 
 
 def total_bytes(terms: Sequence[Term]) -> int:
@@ -108,33 +176,33 @@ def contract_factor() -> float:
     return INDEX_FACTOR * SAFETY_FACTOR
 
 
-def switch_factor(*, dims: int, m: int) -> float:
+def generations_factor(rows: Rows) -> float:
     """
     Two generations of the index as a multiple of the raw vectors; above `contract_factor()` the formula is
     short whatever else a node needs.
 
-    >>> round(switch_factor(dims=96, m=16), 1)
+    >>> round(generations_factor(Rows(1_000_000, 96)), 1)
     3.3
     """
-    return GENERATIONS * hnsw_row_bytes(dims=dims, m=m) / (dims * FLOAT32_BYTES)
+    return GENERATIONS * index_bytes(rows) / (rows.vectors * rows.dims * FLOAT32_BYTES)
 
 
-def disagreement(*, formula_bytes: int, measured_bytes: int, dims: int, m: int) -> str | None:
+def disagreement(rows: Rows, *, formula_bytes: int, measured_bytes: int) -> str | None:
     """One sentence where formula and measured model differ by more than a tenth; None where they agree."""
     ratio = measured_bytes / formula_bytes
-    if 0.9 <= ratio <= 1.1:
+    if abs(ratio - 1) <= AGREEMENT:
         return None
     asks = f"The measured model asks for {ratio:.2f} × the formula"
-    if ratio > 1.1:
-        return f"{asks} ({_why_short(dims=dims, m=m)}); the plan reserves the larger."
+    if ratio > 1:
+        return f"{asks} ({_why_short(rows)}); the plan reserves the larger."
     return (
         f"{asks}: the × {INDEX_FACTOR} is really room for a second generation, and what is left over is "
         f"headroom; the plan reserves the formula."
     )
 
 
-def _why_short(*, dims: int, m: int) -> str:
-    factor = switch_factor(dims=dims, m=m)
+def _why_short(rows: Rows) -> str:
+    factor = generations_factor(rows)
     if factor > contract_factor():
-        return f"two generations alone take {factor:.2f} × the raw vectors at {dims} dimensions"
+        return f"two generations alone take {factor:.2f} × the raw vectors at {rows.dims} dimensions"
     return "the formula counts no text and no process"

@@ -7,20 +7,23 @@ from rich.table import Table
 
 from infra import cost
 from infra.catalog import PRICES_AS_OF, PRICES_REGION
-from infra.plan import Plan
+from infra.plan import Plan, RunnerUp
 from infra.sizing import Ram, total_bytes
 
 GB = 1e9
 
 
 def show_plan(plan: Plan, console: Console | None = None) -> None:
-    """Print formula, measured model, fleet and monthly cost."""
+    """Print formula, measured model, fleet, recovery, the loss of a zone, runners-up and monthly cost."""
     out = console or Console()
     out.print(_formula(plan.ram))
     out.print(_model(plan))
     if plan.note:
         out.print(plan.note, highlight=False)
-    out.print(_fleet(plan))
+    for table in (_fleet(plan), _recovery(plan), _zones(plan)):
+        out.print(table)
+    if plan.runners_up:
+        out.print(_runners_up(plan))
     out.print(_cost(plan))
 
 
@@ -41,7 +44,7 @@ def _formula(ram: Ram) -> Table:
 
 
 def _model(plan: Plan) -> Table:
-    table = _table("Memory by the measured model", "term", "bytes", "what it pays for")
+    table = _table(f"Memory by the measured model, {plan.workload.index}", "term", "bytes", "what it pays for")
     for term in plan.terms:
         table.add_row(term.name, f"{term.bytes:,}", term.meaning)
     total = total_bytes(plan.terms)
@@ -56,8 +59,8 @@ def _fleet(plan: Plan) -> Table:
     table.add_row("replicas", str(plan.replicas), _peak(plan))
     table.add_row("cells", str(plan.shards * plan.replicas), plan.instance_type)
     table.add_row("routers", str(plan.routers), f"over {len(plan.workload.zones)} zones")
-    throughput = f"restores within half of {plan.workload.recovery_time_seconds} s"
-    table.add_row("disk", f"{plan.disk.size_gib} GiB", f"{plan.disk.throughput_mibps} MiB/s: {throughput}")
+    disk = plan.disk
+    table.add_row("disk", f"{disk.size_gib} GiB", f"gp3, {disk.throughput_mibps} MiB/s, {disk.iops:,} IOPS")
     return table
 
 
@@ -67,6 +70,47 @@ def _peak(plan: Plan) -> str:
         f"one per zone; {work.peak_queries_per_second:g} queries/s at P95 < {work.retrieval_p95_ms:g} ms "
         "fit with one zone lost"
     )
+
+
+def _recovery(plan: Plan) -> Table:
+    restore, objective = plan.restore, plan.workload.recovery_time_seconds
+    table = _table("A lost replica is back after", "step", "seconds", "")
+    download = f"{_gigabytes(restore.snapshot_bytes)} at {restore.download_mibps:,.0f} MiB/s"
+    for step, seconds, why in (
+        ("detect", restore.detect_seconds, "assumed: EC2's status checks"),
+        ("launch", restore.launch_seconds, "assumed"),
+        ("install", restore.install_seconds, "assumed"),
+        ("download", restore.download_seconds, download),
+        ("verify", restore.verify_seconds, "every file's sha256, one core"),
+        ("load", restore.load_seconds, "and canaries"),
+    ):
+        table.add_row(step, f"{seconds:,.1f}", why)
+    verdict = "within" if restore.seconds <= objective else "LONGER than"
+    table.add_row("total", f"{restore.seconds:,.1f}", f"{verdict} the objective of {objective} s", style="bold")
+    return table
+
+
+def _zones(plan: Plan) -> Table:
+    table = _table("If a zone goes", "zone", "cells lost", "what is left")
+    for loss in plan.zone_losses:
+        replicas = "1 replica" if loss.replicas_left == 1 else f"{loss.replicas_left} replicas"
+        left = (
+            f"{replicas} of each of its shards, {loss.queries_per_second:,.0f} queries/s; "
+            f"{plan.routers - loss.routers_lost} of {plan.routers} routers"
+        )
+        table.add_row(loss.zone, str(loss.cells_lost), left)
+    return table
+
+
+def _runners_up(plan: Plan) -> Table:
+    table = _table("Not chosen", "type", "shards × replicas", "because")
+    for one in plan.runners_up:
+        table.add_row(one.instance_type, _shape(one), one.reason)
+    return table
+
+
+def _shape(one: RunnerUp) -> str:
+    return "-" if one.shards is None else f"{one.shards} × {one.replicas}"
 
 
 def _cost(plan: Plan) -> Table:

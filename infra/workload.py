@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from infra.catalog import BY_NAME, ROUTER_TYPES, InstanceType, candidates
 from infra.config import Settings
 from infra.plan import Plan, Workload, make_plan
+from infra.sizing import IndexType
 
 BYTES_PER_CHARACTER = 1.1  # English text in UTF-8 with the odd wider character
 
@@ -18,6 +21,7 @@ def workload(settings: Settings) -> Workload:
         zones=settings.zones,
         retrieval_p95_ms=settings.objectives.retrieval_p95_ms,
         recovery_time_seconds=settings.objectives.recovery_time_seconds,
+        index=settings.index.type,
         m=settings.index.m,
         chunk_bytes=round(settings.chunking.size * BYTES_PER_CHARACTER),
         replica_queries_per_second=settings.capacity_per_replica.queries_per_second,
@@ -29,9 +33,10 @@ def workload(settings: Settings) -> Workload:
     )
 
 
-def plan_for(settings: Settings) -> Plan:
-    """The plan of a stack. Raises PlanError when no candidate type fits."""
-    return make_plan(workload(settings), candidates(settings.instance_types))
+def plan_for(settings: Settings, index: IndexType | None = None) -> Plan:
+    """The plan of a stack, or as if it had another index. Raises PlanError when no candidate type fits."""
+    asked = workload(settings)
+    return make_plan(replace(asked, index=index or asked.index), candidates(settings.instance_types))
 
 
 def router_type(settings: Settings) -> str:

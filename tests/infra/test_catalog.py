@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.catalog import BY_NAME, CATALOG, GIB, INDEXER_TYPE, ROUTER_TYPES, InstanceType, candidates
+from infra.catalog import BY_NAME, CATALOG, GIB, INDEXER_TYPE, MIB, ROUTER_TYPES, InstanceType, candidates
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,15 @@ def test_cpus_and_memory_are_ec2s(name: str, described: dict[str, Any]) -> None:
     assert machine.vcpus == facts["VCpuInfo"]["DefaultVCpus"]
     assert machine.memory_gib * 1024 == facts["MemoryInfo"]["SizeInMiB"]
     assert facts["ProcessorInfo"]["SupportedArchitectures"] == ["x86_64"]
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_network_and_disk_are_what_ec2_sustains(name: str, described: dict[str, Any]) -> None:
+    machine, facts = BY_NAME[name], described[name]
+    (card,) = facts["NetworkInfo"]["NetworkCards"]
+    assert machine.network_gbps == pytest.approx(card["BaselineBandwidthInGbps"], rel=0.002)
+    disk = facts["EbsInfo"]["EbsOptimizedInfo"]["BaselineThroughputInMBps"]
+    assert machine.disk_mibps * MIB <= disk * 1e6 * 1.001
 
 
 @pytest.mark.parametrize("machine", CATALOG, ids=lambda machine: machine.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_json_carries_the_formulas_three_steps(run: Run) -> None:
 def test_the_table_shows_steps_terms_fleet_and_cost(run: Run) -> None:
     code, output = run("plan", "--vectors", "1000000", "--dims", "1536")
     assert code == 0
-    for text in ("6,144,000,000", "12,288,000,000", "18,432,000,000", "switch", "r6i.xlarge", "total"):
+    for text in ("6,144,000,000", "12,288,000,000", "18,432,000,000", "second generation", "r6i.xlarge", "total"):
         assert text in output
 
 
@@ -51,7 +52,56 @@ def test_a_stacks_numbers_can_be_overridden(run: Run) -> None:
     _, plain = run("plan", "--stack", "rehearsal", "--json")
     _, larger = run("plan", "--stack", "rehearsal", "--vectors", "90000000", "--json")
     assert json.loads(plain)["shards"] == 2
-    assert json.loads(larger)["shards"] == 9
+    assert json.loads(larger)["shards"] == 17
+
+
+def test_the_page_says_how_long_a_replica_takes_and_what_a_zone_takes_along(run: Run) -> None:
+    _, output = run("plan", "--vectors", "1000000", "--dims", "1536")
+    for text in (
+        "A lost replica is back after",
+        "within the objective of 900 s",
+        "If a zone goes",
+        "1 replicas of each",
+    ):
+        assert text in output
+    for text in ("Not chosen", "r7i.xlarge", "5% dearer"):
+        assert text in output
+
+
+def test_another_index_type_can_be_looked_at(run: Run) -> None:
+    _, output = run("plan", "--vectors", "1000000", "--dims", "1536", "--index", "pq", "--json")
+    assert [term["name"] for term in json.loads(output)["measured"]["terms"]][:2] == ["codes", "codebooks"]
+
+
+def test_a_capacity_file_replaces_the_assumed_figures(run: Run, tmp_path: Path) -> None:
+    measured = tmp_path / "capacity.json"
+    measured.write_text(
+        json.dumps({"measured": "yesterday", "capacityPerReplica": {"queriesPerSecond": 30, "vcpus": 4}})
+    )
+    arguments = ["--vectors", "1000000", "--dims", "1536", "--queries", "100", "--json"]
+    assert json.loads(run("plan", *arguments)[1])["instance_type"] == "r6i.xlarge"
+    code, output = run("plan", *arguments, "--capacity", str(measured))
+    assert code == 0
+    assert json.loads(output)["instance_type"] == "r6i.2xlarge"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "is no JSON"),
+        ("[1]", "holds neither of"),
+        ('{"replica": {}}', "holds neither of capacityPerReplica and capacityPerRouter; write either or both."),
+        ('{"capacityPerReplica": {"queriesPerSecond": -1}}', "capacityPerReplica.queriesPerSecond is -1"),
+    ],
+)
+def test_a_capacity_file_that_says_nothing_usable_is_refused(
+    run: Run, tmp_path: Path, content: str, sentence: str
+) -> None:
+    measured = tmp_path / "capacity.json"
+    measured.write_text(content)
+    code, output = run("plan", "--vectors", "5", "--dims", "8", "--capacity", str(measured))
+    assert code == 64
+    assert sentence in output
 
 
 @pytest.mark.parametrize(
@@ -61,7 +111,7 @@ def test_a_stacks_numbers_can_be_overridden(run: Run) -> None:
         (["--vectors", "5", "--dims", "many"], "'--dims': 'many' is not a valid integer range"),
         (["--vectors", "5"], "Give --dims, or --stack NAME"),
         (["--stack", "moon"], "There is no stack 'moon'"),
-        (["--vectors", "5", "--dims", "8", "--queries", "1e9"], "No instance type of"),
+        (["--vectors", "5", "--dims", "8", "--queries", "1e9"], "No instance type carries"),
     ],
 )
 def test_a_refusal_is_a_sentence_with_the_code_of_usage_errors(run: Run, arguments: list[str], sentence: str) -> None:

@@ -17,7 +17,8 @@ from infra.plan import (
     make_plan,
     shard_bytes,
 )
-from infra.sizing import MAX_VECTORS_PER_SHARD, ram
+from infra.restore import RESTORE_SHARE
+from infra.sizing import INDEX_TYPES, MAX_VECTORS_PER_SHARD, IndexType, ram
 from tests.infra.workloads import SMALL, ZONES
 
 workloads = st.builds(
@@ -95,7 +96,7 @@ def test_the_cheapest_fitting_machine_is_chosen() -> None:
 
 
 def test_a_rate_that_no_machine_carries_is_refused_with_the_way_out() -> None:
-    with pytest.raises(PlanError, match=r"at most 3 replicas fit.*Allow larger types"):
+    with pytest.raises(PlanError, match=r"need 6 replicas of 200 queries/s.*Allow other types"):
         make_plan(replace(SMALL, peak_queries_per_second=1000), candidates(["r6i.large"]))
 
 
@@ -111,9 +112,58 @@ def test_more_cells_than_a_region_has_groups_for_are_refused() -> None:
     assert many.shards * many.replicas == MAX_CELLS
 
 
-def test_a_recovery_time_that_no_disk_can_meet_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"gp3 gives at most 1000.*minimumShards"):
-        make_plan(replace(SMALL, recovery_time_seconds=20), candidates())
+@given(workloads, st.integers(60, 7200))
+def test_every_shard_is_back_on_disk_within_half_of_the_recovery_time(workload: Workload, seconds: int) -> None:
+    plan = planned(replace(workload, recovery_time_seconds=seconds))
+    assert plan.restore.download_seconds <= seconds * RESTORE_SHARE + 1
+    assert plan.disk.throughput_mibps <= 1000
+    assert plan.disk.iops >= max(3000, 4 * plan.disk.throughput_mibps)
+    assert plan.disk.size_gib * 2**30 >= 2 * plan.restore.snapshot_bytes
+
+
+def test_a_short_recovery_time_is_bought_with_more_shards() -> None:
+    slow, fast = (make_plan(replace(SMALL, recovery_time_seconds=seconds), candidates()) for seconds in (900, 20))
+    assert slow.shards == 1 < fast.shards
+    assert fast.restore.download_seconds <= 10
+
+
+def test_a_time_in_which_nothing_can_be_restored_is_refused_with_the_way_out() -> None:
+    with pytest.raises(PlanError, match=r"too much for .* recovery time.*objectives.recoveryTimeSeconds"):
+        make_plan(replace(SMALL, chunk_bytes=2**33, recovery_time_seconds=10), candidates())
+
+
+@given(workloads)
+def test_the_loss_of_any_zone_leaves_every_shard_and_the_peak(workload: Workload) -> None:
+    plan = planned(workload)
+    assert [loss.zone for loss in plan.zone_losses] == list(workload.zones)
+    assert sum(loss.cells_lost for loss in plan.zone_losses) == plan.shards * plan.replicas
+    assert sum(loss.routers_lost for loss in plan.zone_losses) == plan.routers
+    for loss in plan.zone_losses:
+        assert loss.replicas_left >= 1
+        assert loss.queries_per_second >= workload.peak_queries_per_second * (1 - 1e-9)
+
+
+def test_those_not_chosen_say_why() -> None:
+    plan = make_plan(replace(SMALL, peak_queries_per_second=500), CATALOG)
+    assert plan.runners_up
+    assert all("dearer" in one.reason or "the same price" in one.reason for one in plan.runners_up)
+    two = make_plan(replace(SMALL, peak_queries_per_second=500), candidates(["r6i.large", "r6i.xlarge"]))
+    (refused,) = two.runners_up
+    assert (two.instance_type, refused.instance_type, refused.shards) == ("r6i.xlarge", "r6i.large", None)
+    assert "500 queries/s need 4 replicas of 200 queries/s" in refused.reason
+
+
+def test_of_equal_prices_the_one_with_fewer_cells_wins() -> None:
+    # Within a family two machines cost what one of twice the size does.
+    plan = make_plan(replace(SMALL, vectors=4_000_000), candidates(["r6i.2xlarge", "r6i.4xlarge"]))
+    assert (plan.instance_type, plan.shards) == ("r6i.4xlarge", 1)
+    assert plan.runners_up[0].reason == "the same price, 4 cells instead of 2"
+
+
+@pytest.mark.parametrize("index", INDEX_TYPES)
+def test_every_index_type_can_be_planned(index: IndexType) -> None:
+    plan = make_plan(replace(SMALL, index=index), candidates())
+    assert plan.to_json()["index"] == index
 
 
 def test_json_has_the_keys_of_the_contract() -> None:

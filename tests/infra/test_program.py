@@ -470,7 +470,7 @@ def test_pulumi_runs_the_folder_itself_as_the_program(monkeypatch: pytest.Monkey
     ("values", "sentence"),
     [
         ({"dims": "1"}, "vectorfleet:dims"),
-        ({"peakQueriesPerSecond": "1e9"}, "No instance type of"),
+        ({"peakQueriesPerSecond": "1e9"}, "No instance type carries"),
     ],
 )
 def test_pulumi_shows_a_refusal_as_a_sentence_not_a_traceback(

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import sizing
-from infra.sizing import disagreement, hnsw_row_bytes, measured_terms, ram, switch_factor, total_bytes
+from infra.sizing import (
+    INDEX_TYPES,
+    IndexType,
+    Rows,
+    disagreement,
+    generations_factor,
+    index_bytes,
+    measured_terms,
+    ram,
+    total_bytes,
+)
 
 VECTORS = st.integers(1, 10**10)
 DIMS = st.integers(2, 16_384)
@@ -38,12 +48,12 @@ def test_each_step_is_a_floor_of_the_next(vectors: int, dims: int) -> None:
     assert steps.recommended_bytes * 2 == steps.index_bytes * 3
 
 
-@given(VECTORS, VECTORS, DIMS)
-def test_more_vectors_never_need_less_memory(one: int, other: int, dims: int) -> None:
+@given(VECTORS, VECTORS, DIMS, st.sampled_from(INDEX_TYPES))
+def test_more_vectors_never_need_less_memory(one: int, other: int, dims: int, index: IndexType) -> None:
     few, many = sorted((one, other))
 
     def model(vectors: int) -> int:
-        return total_bytes(measured_terms(vectors=vectors, dims=dims, m=16, chunk_bytes=300))
+        return total_bytes(measured_terms(Rows(vectors, dims, index), chunk_bytes=300))
 
     assert ram(vectors=few, dims=dims).recommended_bytes <= ram(vectors=many, dims=dims).recommended_bytes
     assert model(few) <= model(many)
@@ -53,21 +63,38 @@ def test_more_vectors_never_need_less_memory(one: int, other: int, dims: int) ->
     ("dims", "m", "measured"), [(96, 16, 1.656), (384, 16, 1.165), (768, 16, 1.101), (1024, 32, 1.107)]
 )
 def test_the_row_model_is_within_two_percent_of_measured_memory(dims: int, m: int, measured: float) -> None:
-    assert hnsw_row_bytes(dims=dims, m=m) / (dims * 4) == pytest.approx(measured, rel=0.02)
+    assert index_bytes(Rows(10**6, dims, m=m)) / (10**6 * dims * 4) == pytest.approx(measured, rel=0.02)
 
 
 def test_the_formula_is_short_of_two_generations_below_about_125_dimensions() -> None:
-    assert switch_factor(dims=120, m=16) > 3
-    assert switch_factor(dims=135, m=16) < 3
+    assert generations_factor(Rows(10**6, 120)) > 3
+    assert generations_factor(Rows(10**6, 135)) < 3
+
+
+def test_the_types_stand_in_the_order_that_their_parts_say() -> None:
+    flat, hnsw, ivf, pq = (index_bytes(Rows(10**6, 768, index)) for index in INDEX_TYPES)
+    assert pq < flat < ivf < hnsw
+
+
+@pytest.mark.parametrize("index", INDEX_TYPES)
+def test_every_type_pays_for_a_second_generation(index: IndexType) -> None:
+    rows = Rows(10**6, 768, index)
+    terms = {term.name: term.bytes for term in measured_terms(rows, chunk_bytes=300)}
+    assert terms["second generation"] == index_bytes(rows)
+    assert {"text", "delta", "process"} <= terms.keys()
+
+
+def test_codes_are_a_sixteenth_of_the_vectors() -> None:
+    terms = {term.name: term.bytes for term in measured_terms(Rows(10**6, 768, "pq"), chunk_bytes=300)}
+    assert terms["codes"] == 10**6 * 768 * 4 // 16
 
 
 def test_a_disagreement_names_its_cause() -> None:
-    terms = measured_terms(vectors=10**7, dims=96, m=16, chunk_bytes=300)
+    rows = Rows(10**7, 96)
     sentence = disagreement(
+        rows,
         formula_bytes=ram(vectors=10**7, dims=96).recommended_bytes,
-        measured_bytes=total_bytes(terms),
-        dims=96,
-        m=16,
+        measured_bytes=total_bytes(measured_terms(rows, chunk_bytes=300)),
     )
     assert sentence is not None
     assert "two generations alone take 3.28 ×" in sentence
@@ -75,4 +102,4 @@ def test_a_disagreement_names_its_cause() -> None:
 
 
 def test_a_difference_below_a_tenth_is_agreement() -> None:
-    assert disagreement(formula_bytes=100, measured_bytes=109, dims=256, m=16) is None
+    assert disagreement(Rows(1, 256), formula_bytes=100, measured_bytes=109) is None
