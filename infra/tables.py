@@ -11,11 +11,12 @@ from infra.plan import Plan, RunnerUp
 from infra.sizing import Ram, total_bytes
 
 GB = 1e9
+PIPE_WIDTH = 120
 
 
 def show_plan(plan: Plan, console: Console | None = None) -> None:
     """Print formula, measured model, fleet, recovery, the loss of a zone, runners-up and monthly cost."""
-    out = console or Console()
+    out = console or _wide_where_nobody_looks()
     out.print(_formula(plan.ram))
     out.print(_model(plan))
     if plan.note:
@@ -25,6 +26,12 @@ def show_plan(plan: Plan, console: Console | None = None) -> None:
     if plan.runners_up:
         out.print(_runners_up(plan))
     out.print(_cost(plan))
+
+
+def _wide_where_nobody_looks() -> Console:
+    """A pipe has no width, and rich's 80 columns would break what a reader searches for."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def _gigabytes(size_bytes: int) -> str:

@@ -61,7 +61,7 @@ def test_the_page_says_how_long_a_replica_takes_and_what_a_zone_takes_along(run:
         "A lost replica is back after",
         "within the objective of 900 s",
         "If a zone goes",
-        "1 replicas of each",
+        "1 replica of each",
     ):
         assert text in output
     for text in ("Not chosen", "r7i.xlarge", "5% dearer"):
