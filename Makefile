@@ -6,8 +6,10 @@ PROFILE ?= full
 ROOT ?= .rehearsal
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-.PHONY: help venv rehearse test lint types check up status logs down lock clean
+.PHONY: help venv rehearse test lint types check up status logs down artifact lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,10 +51,13 @@ logs: venv ## The log files; NAME=router shows the end of those with router in t
 down: venv ## Destroy the deployed stack and end every process.
 	@$(BIN)/python -m rehearsal down --root $(ROOT)
 
-lock: venv ## Resolve requirements.lock anew from pyproject.toml.
-	@$(BIN)/python -m pip install --quiet pip-tools
-	@$(BIN)/pip-compile --quiet --all-extras --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links -o requirements.lock pyproject.toml
+artifact: venv ## Build the wheels that instances on AWS install, into dist/; needs Linux x86-64 and Python 3.11.
+	@$(BIN)/python -m infra artifact
 
-clean: ## Remove what was installed and what rehearsals left.
-	rm -rf .venv $(ROOT)
+lock: venv ## Resolve both locks anew, from pyproject.toml and requirements-build.in.
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@$(COMPILE) --all-extras -o requirements.lock pyproject.toml
+	@$(COMPILE) -o requirements-build.lock requirements-build.in
+
+clean: ## Remove what was installed, built and left by rehearsals.
+	rm -rf .venv $(ROOT) dist

@@ -21,9 +21,10 @@ def run_program() -> None:
 
     from infra.config import ConfigError
     from infra.plan import PlanError
-    from infra.program import deploy
+    from infra.program import check_built, deploy
 
     try:
+        check_built()
         deploy()
     except (ConfigError, PlanError) as error:
         raise pulumi.RunError(str(error)) from None

@@ -1,151 +1,135 @@
-"""Alarms of one slot and the topic they speak to. Thresholds come from the one table in infra.slo."""
+"""Alarms of one slot and the topic they speak to. What they watch and when they ring stands in infra.alarm_table."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
 
-from infra import naming, policies, slo
+from infra import naming, policies
+from infra.alarm_table import OBJECTIVES, OPERATIONS, RUNBOOKS, Alarm, Watched, launch_failures, replication
 from infra.config import Settings
+from infra.keys import Keys
 
-EVALUATED_PERIODS = 3
-BREACHING_PERIODS = 2  # of those evaluated: one slow period is noise, two are a finding
-RUNBOOKS = {
-    "retrieval_p95": "runbooks/RB-02-a-shard-is-lost.md",
-    "error_rate": "runbooks/RB-02-a-shard-is-lost.md",
-    "stale_replicas": "runbooks/RB-04-a-replica-stands-still.md",
-}
-# No requests means no data, and a silent night is neither slow nor failing. Missing processes are the matter of
-# another alarm, one for which missing data breaches.
-SILENCE = "notBreaching"
+LABEL_LENGTH = 255  # the longest that CloudWatch takes
 
 
 class Alarms(pulumi.ComponentResource):
-    """Retrieval P95, error rate and stale replicas; `names` by alarm key."""
+    """
+    Every alarm of the table, one per group that launches nothing, and those of replication; `names` by alarm key.
 
-    def __init__(self, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+    `balancer` is the load balancer's dimension, `groups` the Auto Scaling groups by a short name.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        *,
+        balancer: pulumi.Input[str],
+        groups: Mapping[str, pulumi.Input[str]],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("vectorfleet:infra:Alarms", settings.fleet, None, opts)
         self._settings = settings
         self._child = pulumi.ResourceOptions(parent=self)
-        self.topic = aws.sns.Topic(
-            naming.logical("topic", settings.fleet, "alerts"),
-            tags={"vectorfleet:fleet": settings.fleet},
-            opts=self._child,
-        )
-        self.topic_policy = aws.sns.TopicPolicy(
-            f"{settings.fleet}-alerts",
-            arn=self.topic.arn,
-            policy=self.topic.arn.apply(lambda arn: json.dumps(policies.alarms_may_publish(arn))),
-            opts=self._child,
-        )
-        self.alarms = {
-            "retrieval_p95": self._retrieval_p95(),
-            "error_rate": self._error_rate(),
-            "stale_replicas": self._stale_replicas(),
-        }
+        self.topic = self._topic(keys)
+        values = {"Fleet": settings.fleet, "Slot": settings.slot, "LoadBalancer": balancer}
+        self.alarms = {alarm.key: self._alarm(alarm, values) for alarm in (*OBJECTIVES, *OPERATIONS)}
+        for short, group in groups.items():
+            self._alarm(launch_failures(short), {"AutoScalingGroupName": group})
         self.names = {key: alarm.name for key, alarm in self.alarms.items()}
         self.register_outputs({"topic": self.topic.arn})
 
-    @property
-    def _dimensions(self) -> dict[str, str]:
-        return dict(zip(slo.DIMENSIONS, (self._settings.fleet, self._settings.slot), strict=True))
-
-    def _description(self, key: str, objective: slo.Objective) -> str:
-        return (
-            f"{objective.title} is above {objective.alert:g} {objective.unit} "
-            f"(target: below {objective.target:g}). Runbook: {RUNBOOKS[key]}"
+    def _topic(self, keys: Keys) -> aws.sns.Topic:
+        fleet = self._settings.fleet
+        topic = aws.sns.Topic(
+            naming.logical("topic", fleet, "alerts"),
+            kms_master_key_id=keys.operations.arn,
+            tags={"vectorfleet:fleet": fleet},
+            opts=self._child,
         )
+        aws.sns.TopicPolicy(
+            f"{fleet}-alerts",
+            arn=topic.arn,
+            policy=topic.arn.apply(policies.alarms_may_publish).apply(policies.text),
+            opts=self._child,
+        )
+        for number, email in enumerate(self._settings.alerts.emails):
+            aws.sns.TopicSubscription(
+                f"{fleet}-alerts-{number}", topic=topic.arn, protocol="email", endpoint=email, opts=self._child
+            )
+        return topic
 
-    def _retrieval_p95(self) -> aws.cloudwatch.MetricAlarm:
-        objective = slo.objective("retrieval_p95_ms")
-        name = naming.alarm(self._settings.fleet, self._settings.slot, "retrieval-p95")
-        return aws.cloudwatch.MetricAlarm(
-            name,
+    def watch_replication(self, rule: str, source: pulumi.Input[str], target: pulumi.Input[str]) -> None:
+        """Alarms for one replication rule between two buckets."""
+        values = {"SourceBucket": source, "DestinationBucket": target, "RuleId": rule}
+        for alarm in replication(rule):
+            self._alarm(alarm, values)
+
+    def _alarm(self, alarm: Alarm, values: Mapping[str, pulumi.Input[str]]) -> aws.cloudwatch.MetricAlarm:
+        """The alarm over metrics whose dimensions have these values."""
+        name = naming.alarm(self._settings.fleet, self._settings.slot, alarm.ending)
+        breaching, evaluated = alarm.periods
+        args = aws.cloudwatch.MetricAlarmArgs(
             name=name,
-            alarm_description=self._description("retrieval_p95", objective),
-            namespace=slo.NAMESPACE,
-            metric_name="RetrievalLatency",
-            dimensions=self._dimensions,
-            extended_statistic="p95",
-            period=self._settings.alarm_period_seconds,
-            unit="Milliseconds",
-            evaluation_periods=EVALUATED_PERIODS,
-            datapoints_to_alarm=BREACHING_PERIODS,
-            comparison_operator="GreaterThanThreshold",
-            threshold=objective.alert,
+            alarm_description=f"{alarm.says[0].upper()}{alarm.says[1:]}. Runbook: {RUNBOOKS[alarm.runbook]}",
+            evaluation_periods=evaluated,
+            datapoints_to_alarm=breaching,
+            comparison_operator=alarm.comparison,
+            threshold=alarm.threshold,
             # A percentile of a handful of samples is one slow request.
-            evaluate_low_sample_count_percentiles="ignore",
-            treat_missing_data=SILENCE,
+            evaluate_low_sample_count_percentiles="ignore" if alarm.is_percentile else None,
+            treat_missing_data=alarm.silence,
             alarm_actions=[self.topic.arn],
             ok_actions=[self.topic.arn],
-            opts=self._child,
         )
+        period = alarm.period_seconds or self._settings.alarm_period_seconds
+        if alarm.expression is None:
+            _watch_one(args, alarm.watched[0], values, period)
+        else:
+            args.metric_queries = [_expression(alarm), *_queries(alarm.watched, values, period)]
+        return aws.cloudwatch.MetricAlarm(name, args, opts=self._child)
 
-    def _error_rate(self) -> aws.cloudwatch.MetricAlarm:
-        objective = slo.objective("error_rate_percent")
-        name = naming.alarm(self._settings.fleet, self._settings.slot, "error-rate")
-        return aws.cloudwatch.MetricAlarm(
-            name,
-            name=name,
-            alarm_description=self._description("error_rate", objective),
-            metric_queries=[
-                {
-                    "id": "rate",
-                    "expression": "100 * errors / requests",
-                    "label": "error rate, %",
-                    "return_data": True,
-                },
-                self._count("errors", "Errors"),
-                self._count("requests", "Requests"),
-            ],
-            evaluation_periods=EVALUATED_PERIODS,
-            datapoints_to_alarm=BREACHING_PERIODS,
-            comparison_operator="GreaterThanThreshold",
-            threshold=objective.alert,
-            treat_missing_data=SILENCE,
-            alarm_actions=[self.topic.arn],
-            ok_actions=[self.topic.arn],
-            opts=self._child,
-        )
 
-    def _stale_replicas(self) -> aws.cloudwatch.MetricAlarm:
-        name = naming.alarm(self._settings.fleet, self._settings.slot, "stale-replicas")
-        return aws.cloudwatch.MetricAlarm(
-            name,
-            name=name,
-            alarm_description=(
-                "A replica stands still before a log entry that is damaged or ends processes. "
-                f"Runbook: {RUNBOOKS['stale_replicas']}"
+def _dimensions(watched: Watched, values: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    return {name: values[name] for name in watched.dimensions}
+
+
+def _watch_one(
+    args: aws.cloudwatch.MetricAlarmArgs, watched: Watched, values: Mapping[str, pulumi.Input[str]], period: int
+) -> None:
+    args.namespace, args.metric_name = watched.namespace, watched.metric
+    args.dimensions = _dimensions(watched, values)
+    args.period, args.unit = period, watched.unit
+    if watched.statistic.startswith("p"):
+        args.extended_statistic = watched.statistic
+    else:
+        args.statistic = watched.statistic
+
+
+def _expression(alarm: Alarm) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+    return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+        id="rate", expression=alarm.expression, label=alarm.says[:LABEL_LENGTH], return_data=True
+    )
+
+
+def _queries(
+    watched: Sequence[Watched], values: Mapping[str, pulumi.Input[str]], period: int
+) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
+    return [
+        aws.cloudwatch.MetricAlarmMetricQueryArgs(
+            id=f"m{number}",
+            return_data=False,
+            metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                namespace=one.namespace,
+                metric_name=one.metric,
+                dimensions=_dimensions(one, values),
+                period=period,
+                stat=one.statistic,
+                unit=one.unit,
             ),
-            namespace=slo.NAMESPACE,
-            metric_name="StaleReplicas",
-            dimensions=self._dimensions,
-            # Every router counts the same replicas.
-            statistic="Maximum",
-            period=self._settings.alarm_period_seconds,
-            unit="Count",
-            evaluation_periods=EVALUATED_PERIODS,
-            datapoints_to_alarm=BREACHING_PERIODS,
-            comparison_operator="GreaterThanThreshold",
-            threshold=0,
-            treat_missing_data=SILENCE,
-            alarm_actions=[self.topic.arn],
-            ok_actions=[self.topic.arn],
-            opts=self._child,
         )
-
-    def _count(self, identifier: str, metric: str) -> aws.cloudwatch.MetricAlarmMetricQueryArgsDict:
-        return {
-            "id": identifier,
-            "return_data": False,
-            "metric": {
-                "namespace": slo.NAMESPACE,
-                "metric_name": metric,
-                "dimensions": self._dimensions,
-                "period": self._settings.alarm_period_seconds,
-                "stat": "Sum",
-                "unit": "Count",
-            },
-        }
+        for number, one in enumerate(watched, start=1)
+    ]

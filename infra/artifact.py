@@ -1,4 +1,4 @@
-"""The service's code as deterministic zip bytes: the same sources give the same sha256 on every machine."""
+"""The service's code and its installer as deterministic zip bytes: the same sources give the same sha256 everywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-INFRA_FILES = ("infra/__init__.py", "infra/sizing.py", "infra/slo.py")
+INSTALLER = "infra/install.sh"  # bootstrap.sh runs it from here
+INFRA_FILES = ("infra/__init__.py", INSTALLER, "infra/sizing.py", "infra/slo.py")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can carry
 FILE_MODE = 0o100644 << 16
 
@@ -35,8 +36,7 @@ class Artifact:
 def sources(root: Path = PROJECT_ROOT) -> tuple[str, ...]:
     """Paths relative to the root of all that goes into the artifact, sorted."""
     service = (path.relative_to(root).as_posix() for path in (root / "service").rglob("*.py"))
-    wheels = (path.relative_to(root).as_posix() for path in (root / "wheels").glob("*.whl"))
-    return tuple(sorted((*service, *wheels, *INFRA_FILES)))
+    return tuple(sorted((*service, *INFRA_FILES)))
 
 
 def build(root: Path = PROJECT_ROOT) -> Artifact:

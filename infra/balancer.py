@@ -8,6 +8,7 @@ import pulumi_aws as aws
 from infra import naming
 from infra.config import Settings
 from infra.firewall import Firewall
+from infra.logs import AccessLogs
 from infra.network import Network
 from infra.user_data import PROCESS_PORT
 
@@ -25,6 +26,7 @@ class Balancer(pulumi.ComponentResource):
         settings: Settings,
         network: Network,
         firewall: Firewall,
+        logs: AccessLogs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("vectorfleet:infra:Balancer", settings.fleet, None, opts)
@@ -38,8 +40,11 @@ class Balancer(pulumi.ComponentResource):
             subnets=[subnet.id for subnet in network.balancer_subnets],
             security_groups=[firewall.groups["balancer"].id],
             drop_invalid_header_fields=True,
+            desync_mitigation_mode="defensive",
+            enable_deletion_protection=settings.data_protection,
+            access_logs={"bucket": logs.target.bucket, "prefix": "alb", "enabled": True},
             tags={"Name": settings.fleet, "vectorfleet:fleet": settings.fleet},
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(logs.target.ready)),
         )
         self.target_groups = {slot: self._target_group(slot) for slot in SLOTS}
         self.listener = self._listener()

@@ -1,48 +1,91 @@
-"""One bucket as every bucket of a fleet is: versioned, encrypted, private, TLS only, and hard to lose."""
+"""One bucket as every bucket of a fleet is: versioned, encrypted, private, TLS only, logged, and hard to lose."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from infra import naming, policies
+from infra import policies
+
+LEFTOVER_DAYS = 1  # an upload that broke off is of no use to anybody after that
+NONCURRENT_DAYS = 90  # how long an object that was overwritten or deleted by mistake can be taken back
+
+# From a bucket's ARN and the account to the statements that its policy has besides those of every bucket.
+Statements = Callable[[str, str], Sequence[policies.Statement]]
 
 
-class DataBucket(pulumi.ComponentResource):
+@dataclass(frozen=True)
+class Lock:
+    """Object Lock's default: every object is kept for so many days from its creation, by that mode."""
+
+    mode: str
+    days: int
+
+
+@dataclass(frozen=True)
+class LogTarget:
+    """A bucket that logs are written to; whoever writes there waits for `ready`, without which it may not."""
+
+    bucket: pulumi.Input[str]
+    ready: Sequence[pulumi.Resource]
+
+
+@dataclass(frozen=True)
+class BucketArgs:
     """
-    A bucket and its guards.
+    What a bucket is made from.
 
     `protected` puts protect and retain_on_delete on the bucket itself: Pulumi's children inherit the first, but
-    not the second. Without it the bucket empties itself when it is destroyed.
+    not the second. Without it the bucket empties itself when it is destroyed. Without `key_arn` S3's own keys
+    encrypt; without `logs` no access is logged. `expire_days` is for logs alone: nothing of a live prefix ever
+    expires.
     """
 
-    def __init__(self, fleet: str, role: str, *, protected: bool, opts: pulumi.ResourceOptions | None = None) -> None:
-        name = naming.logical("bucket", fleet, role)
-        super().__init__("vectorfleet:infra:DataBucket", name, None, opts)
+    fleet: str
+    role: str
+    name: str
+    protected: bool
+    account: pulumi.Input[str]
+    key_arn: pulumi.Input[str] | None = None
+    logs: LogTarget | None = None
+    lock: Lock | None = None
+    expire_days: int | None = None
+    statements: Statements = policies.nothing_more
+
+
+class FleetBucket(pulumi.ComponentResource):
+    """A bucket and its guards."""
+
+    def __init__(self, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("vectorfleet:infra:FleetBucket", args.name, None, opts)
+        self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
         self.bucket = aws.s3.Bucket(
-            name,
-            force_destroy=not protected,
-            tags={"Name": name, "vectorfleet:fleet": fleet, "vectorfleet:data": role},
-            opts=pulumi.ResourceOptions(parent=self, protect=protected, retain_on_delete=protected),
+            args.name,
+            force_destroy=not args.protected,
+            object_lock_enabled=args.lock is not None,
+            tags={"Name": args.name, "vectorfleet:fleet": args.fleet, "vectorfleet:data": args.role},
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protected, retain_on_delete=args.protected),
         )
         self.versioning = aws.s3.BucketVersioning(
-            name, bucket=self.bucket.id, versioning_configuration={"status": "Enabled"}, opts=self._child
+            args.name, bucket=self.bucket.id, versioning_configuration={"status": "Enabled"}, opts=self._child
         )
-        self._keep_private(name)
-        self.policy = aws.s3.BucketPolicy(
-            name,
-            bucket=self.bucket.id,
-            policy=self.bucket.arn.apply(lambda arn: json.dumps(policies.tls_only(arn))),
-            opts=self._child,
-        )
+        self._keep_private()
+        self._encrypt()
+        self._clean_up()
+        self.policy = self._policy()
+        if args.logs is not None:
+            self._log_access(args.logs)
+        if args.lock is not None:
+            self._lock(args.lock)
         self.register_outputs({"bucket": self.bucket.id})
 
-    def _keep_private(self, name: str) -> None:
+    def _keep_private(self) -> None:
         aws.s3.BucketPublicAccessBlock(
-            name,
+            self._args.name,
             bucket=self.bucket.id,
             block_public_acls=True,
             block_public_policy=True,
@@ -51,14 +94,62 @@ class DataBucket(pulumi.ComponentResource):
             opts=self._child,
         )
         aws.s3.BucketOwnershipControls(
-            name,
+            self._args.name,
             bucket=self.bucket.id,
             rule={"object_ownership": "BucketOwnerEnforced"},
             opts=self._child,
         )
+
+    def _encrypt(self) -> None:
+        key = self._args.key_arn
+        by_default: aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgsDict = (
+            {"sse_algorithm": "AES256"} if key is None else {"sse_algorithm": "aws:kms", "kms_master_key_id": key}
+        )
         aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
+            self._args.name,
             bucket=self.bucket.id,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+            # One call to the key service per bucket and minutes instead of one per object.
+            rules=[{"apply_server_side_encryption_by_default": by_default, "bucket_key_enabled": key is not None}],
             opts=self._child,
+        )
+
+    def _clean_up(self) -> None:
+        rule: aws.s3.BucketLifecycleConfigurationRuleArgsDict = {
+            "id": "leftovers",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "abort_incomplete_multipart_upload": {"days_after_initiation": LEFTOVER_DAYS},
+            "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS},
+        }
+        if self._args.expire_days is not None:
+            rule["expiration"] = {"days": self._args.expire_days}
+        aws.s3.BucketLifecycleConfiguration(
+            self._args.name,
+            bucket=self.bucket.id,
+            rules=[rule],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.versioning]),
+        )
+
+    def _policy(self) -> aws.s3.BucketPolicy:
+        document = pulumi.Output.all(self.bucket.arn, self._args.account).apply(
+            lambda made: policies.text(policies.bucket(made[0], self._args.statements(*made)))
+        )
+        return aws.s3.BucketPolicy(self._args.name, bucket=self.bucket.id, policy=document, opts=self._child)
+
+    def _log_access(self, logs: LogTarget) -> None:
+        aws.s3.BucketLogging(
+            self._args.name,
+            bucket=self.bucket.id,
+            target_bucket=logs.bucket,
+            # Each line names its bucket.
+            target_prefix="s3/",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(logs.ready)),
+        )
+
+    def _lock(self, lock: Lock) -> None:
+        aws.s3.BucketObjectLockConfiguration(
+            self._args.name,
+            bucket=self.bucket.id,
+            rule={"default_retention": {"mode": lock.mode, "days": lock.days}},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.versioning]),
         )

@@ -25,7 +25,7 @@ class Cell(pulumi.ComponentResource):
         self.placement = placement
         self.instances = InstanceGroup(
             role.title,
-            replace(common, role=role, subnets=[subnet], size=1),
+            replace(common, role=role, subnets=[subnet], size=1, ready_within_seconds=common.grace_seconds),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"group": self.instances.group.name})

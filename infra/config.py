@@ -15,6 +15,9 @@ from infra.catalog import BY_NAME
 from infra.refusals import refuse, sentences
 
 NAMESPACE = "vectorfleet"
+# What CloudWatch lets a log group keep, up to two years.
+LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
+LOG_RETENTION = f"one of {', '.join(map(str, LOG_RETENTION_DAYS))} days"
 SUBNET_BITS = 4  # subnets are a sixteenth of the VPC: six private and six public ones fit
 Count = Annotated[int, Field(ge=1)]
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
@@ -78,6 +81,42 @@ class Capacity(_Section):
     vcpus: Count = Field(default=2, description="a whole number of vCPUs from 1")
 
 
+class VaultSettings(_Section):
+    """Copies in another region, kept by Object Lock."""
+
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="another AWS region than the stack's")
+    retention_days: int = Field(default=35, ge=1, le=3650, description="a whole number of days from 1 to 3650")
+    mode: Literal["governance", "compliance"] = Field(default="governance", description="governance or compliance")
+
+
+class Alerts(_Section):
+    """Who hears of alarms, besides what subscribes to the topic by itself."""
+
+    emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(
+        default=(), description="addresses of e-mail; each has to confirm"
+    )
+
+
+class Indexing(_Section):
+    """Whether documents are indexed as they come, or at set times."""
+
+    mode: Literal["realtime", "batch"] = Field(default="realtime", description="realtime or batch")
+    schedule: str = Field(
+        default="0 * * * *",
+        pattern=r"^[0-5]?\d( \S+){4}$",
+        description="five fields of cron in UTC, the first a minute from 0 to 59",
+    )
+    batch_minutes: int = Field(
+        default=45, ge=5, le=59, description="minutes from 5 to 59 that end within the schedule's hour"
+    )
+
+    @property
+    def end(self) -> str:
+        """The schedule by which a batch ends."""
+        minute, rest = self.schedule.split(" ", 1)
+        return f"{int(minute) + self.batch_minutes} {rest}"
+
+
 class HealthCheck(_Section):
     """How the front load balancer probes routers."""
 
@@ -111,12 +150,18 @@ class Settings(_Section):
     ami_id: str = Field(
         pattern=r"^ami-[0-9a-f]{8,17}$", description="the id of an Amazon Linux 2023 x86-64 image, ami-…"
     )
+    wheelhouse: bool = Field(
+        default=True, description="true, or false for an image that brings the service's packages along"
+    )
     instance_types: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="types of the catalog (infra/catalog.py)"
     )
     minimum_shards: Count = Field(default=1, description="a whole number from 1")
     minimum_replicas: int = Field(default=2, ge=2, le=6, description="a whole number from 2 to the number of zones")
     minimum_routers: int = Field(default=2, ge=2, le=100, description="a whole number from 2 to 100")
+    maximum_routers: int | None = Field(
+        default=None, ge=2, le=200, description="a whole number from the planned routers to 200; none means twice those"
+    )
     capacity_per_replica: Capacity = Field(
         default_factory=lambda: Capacity(queries_per_second=200), description="a measured capacity"
     )
@@ -131,6 +176,14 @@ class Settings(_Section):
     health_check: HealthCheck = Field(default_factory=HealthCheck, description="an object of probe settings")
     drain_seconds: int = Field(default=30, ge=0, le=3600, description="a whole number of seconds from 0 to 3600")
     data_protection: bool = Field(default=True, description="true or false")
+    vault: VaultSettings | None = Field(default=None, description="an object with a region; none means no vault")
+    log_retention_days: int = Field(default=90, description=LOG_RETENTION)
+    alerts: Alerts = Field(default_factory=Alerts, description="an object with emails")
+    monthly_budget_usd: float | None = Field(default=None, gt=0, description="US dollars above 0; none means no budget")
+    permissions_boundary_arn: str | None = Field(
+        default=None, pattern=r"^arn:aws[\w-]*:iam::\d{12}:policy/", description="the ARN of an IAM policy"
+    )
+    indexing: Indexing = Field(default_factory=Indexing, description="an object with mode and schedule")
     alarm_period_seconds: int = Field(
         default=60, ge=10, le=3600, description="10, 30, or a multiple of 60 up to 3600 seconds"
     )
@@ -170,6 +223,16 @@ class Settings(_Section):
                 "alarmPeriodSeconds",
                 self.alarm_period_seconds not in (10, 30) and self.alarm_period_seconds % 60 != 0,
                 "10, 30, or a multiple of 60: CloudWatch has no other periods",
+            ),
+            (
+                "indexing.batchMinutes",
+                int(self.indexing.schedule.split(" ")[0]) + self.indexing.batch_minutes > 59,
+                "few enough to end within the hour in which the schedule begins",
+            ),
+            (
+                "logRetentionDays",
+                self.log_retention_days not in LOG_RETENTION_DAYS,
+                ", ".join(map(str, LOG_RETENTION_DAYS)),
             ),
             ("instanceTypes", bool(self._unknown_types()), f"types of the catalog: {', '.join(BY_NAME)}"),
         )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.alarm_table import OBJECTIVES, OPERATIONS
 from infra.catalog import BY_NAME, INDEXER_TYPE, ROUTER_TYPES
 from infra.plan import Plan
 from infra.restore import GP3_BASE_IOPS, GP3_BASE_MIBPS
 
 HOURS_PER_MONTH = 730
-# What processes call besides S3: discovery, metrics, parameters. Each costs something in every zone.
-INTERFACE_ENDPOINTS = ("ec2", "monitoring", "ssm")
+# What instances call besides S3: discovery, hooks, metrics, logs, parameters, and a person's session through the
+# systems manager. Each costs something in every zone.
+INTERFACE_ENDPOINTS = ("autoscaling", "ec2", "logs", "monitoring", "ssm", "ssmmessages")
 # us-east-1 list prices of the day infra.catalog.PRICES_AS_OF names.
 GP3_USD_PER_GIB_MONTH = 0.08
 GP3_USD_PER_EXTRA_MIBPS_MONTH = 0.04
@@ -19,6 +21,8 @@ S3_USD_PER_GIB_MONTH = 0.023
 BALANCER_USD_PER_HOUR = 0.0225
 ENDPOINT_USD_PER_ZONE_HOUR = 0.01
 ALARM_METRIC_USD_PER_MONTH = 0.10
+KEY_USD_PER_MONTH = 1.0
+KEYS = 2  # for data and for operations
 SNAPSHOT_COPIES = 3  # generations that lie in S3 at a time, beside the logs
 
 
@@ -42,7 +46,8 @@ def lines(plan: Plan) -> tuple[Line, ...]:
         Line("front load balancer", "1, without capacity units", BALANCER_USD_PER_HOUR * HOURS_PER_MONTH),
         _endpoints(len(INTERFACE_ENDPOINTS), len(plan.workload.zones)),
         _storage(plan),
-        Line("alarms", "4 metrics", 4 * ALARM_METRIC_USD_PER_MONTH),
+        _alarms(cells),
+        Line("keys", f"{KEYS}", KEYS * KEY_USD_PER_MONTH),
     )
 
 
@@ -63,6 +68,12 @@ def _disks(plan: Plan, cells: int) -> Line:
         + (disk.iops - GP3_BASE_IOPS) * GP3_USD_PER_EXTRA_IOPS_MONTH
     )
     return Line("cell disks", f"{cells} × {plan.disk.size_gib} GiB, {plan.disk.throughput_mibps} MiB/s", cells * each)
+
+
+def _alarms(cells: int) -> Line:
+    """Each metric of an alarm is paid for; besides the table, one for each cell, the routers and the indexer."""
+    metrics = sum(len(alarm.watched) for alarm in (*OBJECTIVES, *OPERATIONS)) + cells + 2
+    return Line("alarms", f"{metrics} metrics", metrics * ALARM_METRIC_USD_PER_MONTH)
 
 
 def _endpoints(count: int, zones: int) -> Line:

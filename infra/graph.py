@@ -45,13 +45,15 @@ def _named(service: str, kind: str, *, region: str = REGION) -> Shape:
 
 
 def _target_group(name: str, _: Outputs) -> Outputs:
-    made = arn("elasticloadbalancing", f"targetgroup/{name}/0123456789abcdef")
-    return {"id": made, "arn": made, "name": name}
+    suffix = f"targetgroup/{name}/0123456789abcdef"
+    made = arn("elasticloadbalancing", suffix)
+    return {"id": made, "arn": made, "arnSuffix": suffix, "name": name}
 
 
 def _load_balancer(name: str, _: Outputs) -> Outputs:
-    made = arn("elasticloadbalancing", f"loadbalancer/app/{name}/0123456789abcdef")
-    return {"id": made, "arn": made, "name": name, "dnsName": f"{name}.{REGION}.elb.amazonaws.com"}
+    suffix = f"app/{name}/0123456789abcdef"
+    made = arn("elasticloadbalancing", f"loadbalancer/{suffix}")
+    return {"id": made, "arn": made, "arnSuffix": suffix, "name": name, "dnsName": f"{name}.{REGION}.elb.amazonaws.com"}
 
 
 def _listener(name: str, _: Outputs) -> Outputs:
@@ -60,6 +62,12 @@ def _listener(name: str, _: Outputs) -> Outputs:
 
 
 SHAPES: dict[str, Shape] = {
+    "aws:ec2/vpc:Vpc": lambda name, _: {"ownerId": ACCOUNT},
+    "aws:kms/key:Key": lambda name, _: {"arn": arn("kms", f"key/{name}"), "keyId": name},
+    "aws:cloudwatch/logGroup:LogGroup": lambda name, inputs: {
+        "name": inputs.get("name", name),
+        "arn": arn("logs", f"log-group:{inputs.get('name', name)}"),
+    },
     "aws:s3/bucket:Bucket": _bucket,
     "aws:ec2/vpcEndpoint:VpcEndpoint": lambda name, _: {"prefixListId": "pl-63a5400a"},
     "aws:ec2/launchTemplate:LaunchTemplate": lambda name, _: {"latestVersion": 1},

@@ -15,12 +15,25 @@ from infra.user_data import Role
 
 ROOT_DEVICE = "/dev/xvda"  # Amazon Linux 2023
 CAPACITY_TIMEOUT = "10m"  # a zone without capacity is an error after this, not a hang
+# Without these nobody hears of a group that launches nothing.
+GROUP_METRICS = (
+    aws.autoscaling.Metric.GROUP_DESIRED_CAPACITY,
+    aws.autoscaling.Metric.GROUP_IN_SERVICE_INSTANCES,
+)
+# A group only changes its own launch template by a roll-out, which proves the version first; a hook is given once, and
+# the provider would replace the group for another one.
+ROLLED_OUT = ("launchTemplate.version", "initialLifecycleHooks")
+SHORTEST_HEARTBEAT_SECONDS, LONGEST_HEARTBEAT_SECONDS = 30, 7200  # EC2 Auto Scaling's limits
 TAGGED = ("instance", "volume", "network-interface")  # provider-wide default tags reach none of them
 
 
 @dataclass(frozen=True)
 class GroupArgs:
-    """What a group of instances is made from; all of `first_boot` exists before the first instance."""
+    """
+    What a group of instances is made from; all of `first_boot` exists before the first instance.
+
+    Where something scales the group, it does so between `size` and `maximum`, from `first_size`.
+    """
 
     role: Role
     image: str
@@ -35,10 +48,28 @@ class GroupArgs:
     target_groups: Sequence[pulumi.Input[str]] = ()
     health_check: str = "EC2"
     grace_seconds: int = 300
+    maximum: int | None = None
+    first_size: int | None = None
+    ready_within_seconds: int | None = None
+
+    @property
+    def launch_hooks(self) -> list[aws.autoscaling.GroupInitialLifecycleHookArgsDict] | None:
+        """Where instances say themselves that they are ready: given up when silent for `ready_within_seconds`."""
+        if self.ready_within_seconds is None:
+            return None
+        seconds = min(max(self.ready_within_seconds, SHORTEST_HEARTBEAT_SECONDS), LONGEST_HEARTBEAT_SECONDS)
+        return [
+            {
+                "name": user_data.LAUNCH_HOOK,
+                "lifecycle_transition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+                "heartbeat_timeout": seconds,
+                "default_result": "ABANDON",
+            }
+        ]
 
 
 class InstanceGroup(pulumi.ComponentResource):
-    """A launch template and its Auto Scaling group of fixed size."""
+    """A launch template and its Auto Scaling group."""
 
     def __init__(self, name: str, args: GroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("vectorfleet:infra:InstanceGroup", name, None, opts)
@@ -61,6 +92,8 @@ class InstanceGroup(pulumi.ComponentResource):
                 "http_endpoint": "enabled",
                 "http_tokens": "required",
                 "http_put_response_hop_limit": 1,
+                # The bootstrap reads its group's name from them, where it has to give an instance up.
+                "instance_metadata_tags": "enabled",
             },
             monitoring={"enabled": True},
             tag_specifications=[{"resource_type": kind, "tags": tags} for kind in TAGGED],
@@ -83,9 +116,12 @@ class InstanceGroup(pulumi.ComponentResource):
         }
 
     def _user_data(self) -> pulumi.Output[str]:
-        role, artifact = self._args.role, self._args.storage.artifact
-        return self._args.storage.artifacts.bucket.id.apply(
-            lambda bucket: user_data.encode(role, bucket=bucket, key=artifact.key, sha256=artifact.sha256)
+        role, storage = self._args.role, self._args.storage
+        artifact, wheelhouse = storage.artifact, storage.wheelhouse
+        return storage.artifacts.bucket.id.apply(
+            lambda bucket: user_data.encode(
+                role, bucket=bucket, key=artifact.key, sha256=artifact.sha256, wheelhouse=wheelhouse
+            )
         )
 
     def _group(self) -> aws.autoscaling.Group:
@@ -93,18 +129,27 @@ class InstanceGroup(pulumi.ComponentResource):
         return aws.autoscaling.Group(
             naming.fit(self._name, naming.LIMITS["group"] - naming.AUTONAME_SUFFIX),
             min_size=args.size,
-            max_size=args.size,
-            desired_capacity=args.size,
+            max_size=args.maximum or args.size,
+            desired_capacity=args.first_size or args.size,
+            enabled_metrics=list(GROUP_METRICS),
             vpc_zone_identifiers=list(args.subnets),
-            # A number, never $Latest: a change is seen, and a rollback has something to go back to.
+            # A number, never $Latest: a rollback needs something to go back to.
             launch_template={
                 "id": self.template.id,
                 "version": self.template.latest_version.apply(str),
             },
+            # With the group, not after it: its first instance shall wait, too.
+            initial_lifecycle_hooks=args.launch_hooks,
             target_group_arns=list(args.target_groups) or None,
             health_check_type=args.health_check,
             health_check_grace_period=args.grace_seconds,
             wait_for_capacity_timeout=CAPACITY_TIMEOUT,
             tags=[{"key": key, "value": value, "propagate_at_launch": True} for key, value in args.role.tags().items()],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.first_boot)),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=list(args.first_boot), ignore_changes=list(self._left_alone())
+            ),
         )
+
+    def _left_alone(self) -> tuple[str, ...]:
+        """What others than the program change. A cell's size is always one; other groups may be scaled."""
+        return ROLLED_OUT if self._args.role.shard is not None else (*ROLLED_OUT, "desiredCapacity")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pulumi
 import pulumi_aws as aws
 
 from infra import naming, policies
+from infra.config import Settings
+from infra.keys import Keys
 from infra.storage import Storage
 
 
@@ -16,29 +16,43 @@ class Identity(pulumi.ComponentResource):
 
     def __init__(
         self,
-        fleet: str,
+        settings: Settings,
         role: str,
-        storage: Storage,
-        parameters_arn: pulumi.Input[str],
+        grounds: pulumi.Output[policies.Grounds],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        fleet = settings.fleet
         name = naming.logical("role", fleet, role)
         super().__init__("vectorfleet:infra:Identity", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         tags = {"vectorfleet:fleet": fleet, "vectorfleet:role": role}
-        self.role = aws.iam.Role(name, assume_role_policy=json.dumps(policies.assume_by_ec2()), tags=tags, opts=child)
+        self.role = aws.iam.Role(
+            name,
+            assume_role_policy=policies.text(policies.assume_by_ec2()),
+            permissions_boundary=settings.permissions_boundary_arn,
+            tags=tags,
+            opts=child,
+        )
         self.policy = aws.iam.RolePolicy(
-            name, role=self.role.name, policy=self._policy(role, storage, parameters_arn), opts=child
+            name,
+            role=self.role.name,
+            policy=grounds.apply(lambda known: policies.text(policies.for_role(role, known))),
+            opts=child,
         )
         self.profile = aws.iam.InstanceProfile(name, role=self.role.name, tags=tags, opts=child)
         self.register_outputs({"profile": self.profile.arn})
 
-    @staticmethod
-    def _policy(role: str, storage: Storage, parameters_arn: pulumi.Input[str]) -> pulumi.Output[str]:
-        grounds = pulumi.Output.all(
-            documents_arn=storage.documents.bucket.arn,
-            index_arn=storage.index.bucket.arn,
-            artifacts_arn=storage.artifacts.bucket.arn,
-            parameters_arn=parameters_arn,
-        )
-        return grounds.apply(lambda arns: json.dumps(policies.for_role(role, policies.Grounds(**arns))))
+
+def grounds(
+    storage: Storage, keys: Keys, log_group: aws.cloudwatch.LogGroup, parameters_arn: pulumi.Input[str]
+) -> pulumi.Output[policies.Grounds]:
+    """What the policies of all roles talk about."""
+    known = pulumi.Output.all(
+        documents_arn=storage.documents.bucket.arn,
+        index_arn=storage.index.bucket.arn,
+        artifacts_arn=storage.artifacts.bucket.arn,
+        parameters_arn=parameters_arn,
+        data_key_arn=keys.data.arn,
+        log_group_arn=log_group.arn,
+    )
+    return known.apply(lambda arns: policies.Grounds(**arns))

@@ -18,6 +18,7 @@ LIMITS = {
     "security_group": 255,
     "topic": 256,
     "alarm": 255,
+    "dashboard": 255,
     "parameter": 1011,
 }
 DIGEST_LENGTH = 6
@@ -51,6 +52,11 @@ def logical(kind: str, fleet: str, *parts: str) -> str:
 def alarm(fleet: str, slot: str, name: str) -> str:
     """The fixed name of an alarm: runbooks and drills look it up."""
     return fit(f"{fleet}-{slot}-{name}", LIMITS["alarm"])
+
+
+def log_group(fleet: str, name: str) -> str:
+    """The fixed name of a log group: instances write to it before they know of the stack."""
+    return f"/vectorfleet/{fleet}/{name}"
 
 
 def parameters_prefix(fleet: str) -> str:

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from infra.config import Settings
 from infra.cost import INTERFACE_ENDPOINTS
+from infra.logs import AccessLogs
 
 HTTPS_PORT = 443
 
@@ -43,6 +44,19 @@ class Network(pulumi.ComponentResource):
     def balancer_subnets(self) -> list[aws.ec2.Subnet]:
         """Where the front load balancer stands: private when it is internal."""
         return self.public_subnets or self.private_subnets
+
+    def log_flows(self, logs: AccessLogs) -> None:
+        """Keep who spoke to whom."""
+        aws.ec2.FlowLog(
+            self._settings.fleet,
+            vpc_id=self.vpc.id,
+            traffic_type="ALL",
+            log_destination_type="s3",
+            log_destination=logs.bucket.bucket.arn,
+            max_aggregation_interval=600,
+            tags=self._tags("flows"),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(logs.target.ready)),
+        )
 
     def _tags(self, name: str) -> dict[str, str]:
         fleet = self._settings.fleet

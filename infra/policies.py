@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,21 +12,30 @@ from infra import slo
 Statement: TypeAlias = dict[str, object]
 Policy: TypeAlias = dict[str, object]
 ROLES = ("node", "router", "indexer")
+DOCUMENTS_LOG = "log/*"
+SHARD_LOGS = "builds/*/shard-*/log/*"
 
 
 @dataclass(frozen=True)
 class Grounds:
-    """What a role's policy talks about: ARNs of the fleet's buckets and the ARN prefix of its parameters."""
+    """What a role's policy talks about: ARNs of buckets, data key and log group, and the prefix of its parameters."""
 
     documents_arn: str
     index_arn: str
     artifacts_arn: str
     parameters_arn: str
+    data_key_arn: str
+    log_group_arn: str
 
 
 def document(*statements: Statement) -> Policy:
     """A policy document of these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def text(policy: Policy) -> str:
+    """The document as AWS takes it."""
+    return json.dumps(policy)
 
 
 def assume_by_ec2() -> Policy:
@@ -56,7 +66,7 @@ def _list(sid: str, bucket_arn: str) -> Statement:
 
 
 def _boot(grounds: Grounds) -> list[Statement]:
-    """What every process needs to start: its artifact and the fleet's configuration."""
+    """What every process needs: its artifact, the fleet's configuration, the data key, and a place for its logs."""
     return [
         _allow("FetchArtifact", ["s3:GetObject"], f"{grounds.artifacts_arn}/*"),
         _allow(
@@ -65,7 +75,25 @@ def _boot(grounds: Grounds) -> list[Statement]:
             grounds.parameters_arn,
             f"{grounds.parameters_arn}/*",
         ),
+        _allow("UseDataKey", ["kms:Decrypt", "kms:GenerateDataKey"], grounds.data_key_arn),
+        _allow(
+            "ShipLogs",
+            ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            grounds.log_group_arn,
+            f"{grounds.log_group_arn}:*",
+        ),
+        _publish_metrics(),
     ]
+
+
+def _publish_metrics() -> Statement:
+    # PutMetricData takes no resource; the namespace is all that AWS lets it be narrowed by.
+    return _allow(
+        "PublishMetrics",
+        ["cloudwatch:PutMetricData"],
+        "*",
+        StringEquals={"cloudwatch:namespace": slo.NAMESPACE},
+    )
 
 
 def node(grounds: Grounds) -> Policy:
@@ -76,7 +104,26 @@ def node(grounds: Grounds) -> Policy:
         _allow("ReadIndex", ["s3:GetObject"], f"{grounds.index_arn}/*"),
         _allow("WriteSnapshotsClaimsAndCrashes", ["s3:PutObject"], *_node_keys(grounds)),
         _allow("CleanUp", ["s3:AbortMultipartUpload", "s3:DeleteObject"], *_node_keys(grounds)),
+        *_lifecycle(grounds),
     )
+
+
+def _lifecycle(grounds: Grounds) -> list[Statement]:
+    """A node completes its launch hook: any group of the fleet's nodes, by tag; a group's own ARN would be a cycle."""
+    _, partition, _, region, account, parameter = grounds.parameters_arn.split(":", 5)
+    return [
+        # autoscaling:Describe* takes no resource and no condition: AWS offers nothing narrower.
+        _allow("FindOwnGroup", ["autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks"], "*"),
+        _allow(
+            "CompleteLaunch",
+            ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"],
+            f"arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/*",
+            StringEquals={
+                "aws:ResourceTag/vectorfleet:fleet": parameter.rsplit("/", 1)[1],
+                "aws:ResourceTag/vectorfleet:role": "node",
+            },
+        ),
+    ]
 
 
 def _node_keys(grounds: Grounds) -> tuple[str, ...]:
@@ -84,37 +131,44 @@ def _node_keys(grounds: Grounds) -> tuple[str, ...]:
 
 
 def indexer(grounds: Grounds) -> Policy:
-    """An indexer tails the documents log and appends to shard logs."""
+    """An indexer tails the documents log, points the slot at its build and appends to shard logs."""
     return document(
         *_boot(grounds),
         _list("ListDocuments", grounds.documents_arn),
         _allow("ReadDocuments", ["s3:GetObject"], f"{grounds.documents_arn}/*"),
         _list("ListIndex", grounds.index_arn),
+        _allow("ReadIndex", ["s3:GetObject"], f"{grounds.index_arn}/*"),
         _allow(
-            "WriteIndex",
-            ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-            f"{grounds.index_arn}/*",
+            "AppendToShardLogs",
+            ["s3:PutObject"],
+            f"{grounds.index_arn}/{SHARD_LOGS}",
+            f"{grounds.index_arn}/slots/*",
         ),
+        *_prove_conformance(grounds.index_arn),
     )
 
 
 def router(grounds: Grounds) -> Policy:
-    """A router appends documents, reads the slot's pointer, finds replicas by tag and publishes metrics."""
+    """A router appends documents, reads the slot's pointer and the last drill, finds replicas by tag."""
     return document(
         *_boot(grounds),
         _list("ListDocuments", grounds.documents_arn),
-        _allow("AppendDocuments", ["s3:GetObject", "s3:PutObject"], f"{grounds.documents_arn}/*"),
-        _allow("CleanUpConformance", ["s3:DeleteObject"], f"{grounds.documents_arn}/conformance/*"),
+        _allow("ReadDocuments", ["s3:GetObject"], f"{grounds.documents_arn}/*"),
+        _allow("AppendDocuments", ["s3:PutObject"], f"{grounds.documents_arn}/{DOCUMENTS_LOG}"),
+        *_prove_conformance(grounds.documents_arn),
         _list("ListIndex", grounds.index_arn),
-        _allow("ReadSlots", ["s3:GetObject"], f"{grounds.index_arn}/slots/*"),
+        _allow("ReadSlotsAndDrills", ["s3:GetObject"], f"{grounds.index_arn}/slots/*", f"{grounds.index_arn}/drills/*"),
         # ec2:Describe* takes no resource and no useful condition: AWS offers nothing narrower.
         _allow("FindReplicas", ["ec2:DescribeInstances"], "*"),
-        _allow(
-            "PublishMetrics",
-            ["cloudwatch:PutMetricData"],
-            "*",
-            StringEquals={"cloudwatch:namespace": slo.NAMESPACE},
-        ),
+    )
+
+
+def _prove_conformance(bucket_arn: str) -> tuple[Statement, Statement]:
+    """Throw-away keys on which a process proves that the store refuses a second creator."""
+    keys = f"{bucket_arn}/conformance/*"
+    return (
+        _allow("ProveConformance", ["s3:GetObject", "s3:PutObject"], keys),
+        _allow("CleanUpConformance", ["s3:DeleteObject"], keys),
     )
 
 
@@ -123,32 +177,157 @@ def for_role(role: str, grounds: Grounds) -> Policy:
     return {"node": node, "router": router, "indexer": indexer}[role](grounds)
 
 
-def tls_only(bucket_arn: str) -> Policy:
-    """Refuses plain HTTP for everyone; AWS's own endpoints refuse TLS below 1.2."""
+def bucket(arn: str, statements: Sequence[Statement] = ()) -> Policy:
+    """What no bucket of a fleet allows anybody, then the statements of this one."""
+    return document(
+        _deny("RefusePlainHttp", "s3:*", (arn, f"{arn}/*"), Bool={"aws:SecureTransport": "false"}),
+        _deny("RefuseOldTls", "s3:*", (arn, f"{arn}/*"), NumericLessThan={"s3:TlsVersion": "1.2"}),
+        *statements,
+    )
+
+
+def _deny(sid: str, action: str, resources: Sequence[str], **condition: object) -> Statement:
+    # {"AWS": "*"} and not "*": some readers of policies know the first form only, and both mean everybody.
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": action,
+        "Resource": list(resources),
+        **({"Condition": condition} if condition else {}),
+    }
+
+
+def nothing_more(arn: str, account: str) -> tuple[Statement, ...]:
+    """The statements of a bucket that is like every other."""
+    return ()
+
+
+def documents_log_is_append_only(arn: str, account: str) -> tuple[Statement, ...]:
+    """An entry of the documents log is created once: a put that would overwrite is refused to everybody."""
+    return (_refuse_overwriting(arn, DOCUMENTS_LOG),)
+
+
+def shard_logs_are_append_only(arn: str, account: str) -> tuple[Statement, ...]:
+    """The same for the logs of every build's shards."""
+    return (_refuse_overwriting(arn, SHARD_LOGS),)
+
+
+def _refuse_overwriting(arn: str, keys: str) -> Statement:
+    return _deny(
+        "RefuseUnconditionalLogWrites",
+        "s3:PutObject",
+        (f"{arn}/{keys}",),
+        Null={"s3:if-none-match": "true"},
+        # The parts of a multipart upload create no object and carry no condition.
+        Bool={"s3:ObjectCreationOperation": "true"},
+    )
+
+
+def locks_hold(arn: str, account: str) -> tuple[Statement, ...]:
+    """Nobody takes an object out of the vault before its time, whatever else they may do."""
+    return (_deny("RefuseBypass", "s3:BypassGovernanceRetention", (f"{arn}/*",)),)
+
+
+def log_delivery(arn: str, account: str) -> tuple[Statement, ...]:
+    """What S3, load balancers and flow logs need to write into a bucket, for this account's resources alone."""
+    own = {"aws:SourceAccount": account}
+    return (
+        _service("S3AccessLogs", "logging.s3.amazonaws.com", "s3:PutObject", f"{arn}/s3/*", own),
+        _service(
+            "BalancerLogs",
+            "logdelivery.elasticloadbalancing.amazonaws.com",
+            "s3:PutObject",
+            f"{arn}/alb/AWSLogs/{account}/*",
+        ),
+        _service("FlowLogs", "delivery.logs.amazonaws.com", "s3:PutObject", f"{arn}/AWSLogs/{account}/*", own),
+        _service("FlowLogsLook", "delivery.logs.amazonaws.com", "s3:GetBucketAcl", arn, own),
+    )
+
+
+def _service(
+    sid: str, service: str, action: str | list[str], resource: str, equals: dict[str, str] | None = None
+) -> Statement:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": action,
+        "Resource": resource,
+        **({"Condition": {"StringEquals": equals}} if equals else {}),
+    }
+
+
+def data_key(account: str) -> Policy:
+    """The account's own IAM policies decide about the key: naming roles here would be a cycle."""
+    return document(_iam_decides(account))
+
+
+def operations_key(account: str, region: str) -> Policy:
+    """IAM decides, and alarms and the logs service may use the key: without that both fail without a word."""
+    use = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    return document(
+        _iam_decides(account),
+        _service("AlarmsSpeak", "cloudwatch.amazonaws.com", use, "*", {"aws:SourceAccount": account}),
+        {
+            **_service("LogsWrite", f"logs.{region}.amazonaws.com", [*use, "kms:Encrypt", "kms:ReEncrypt*"], "*"),
+            "Condition": {
+                "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{region}:{account}:log-group:*"}
+            },
+        },
+        _service("BudgetsSpeak", "budgets.amazonaws.com", use, "*", {"aws:SourceAccount": account}),
+    )
+
+
+def _iam_decides(account: str) -> Statement:
+    return {
+        "Sid": "IamDecides",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+
+
+def assume_by_s3() -> Policy:
+    """Who may take the replication role: S3, nobody else."""
     return document(
         {
-            "Sid": "RefusePlainHttp",
-            "Effect": "Deny",
-            "Principal": {"AWS": "*"},
-            "Action": "s3:*",
-            "Resource": [bucket_arn, f"{bucket_arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            "Sid": "S3Only",
+            "Effect": "Allow",
+            "Principal": {"Service": "s3.amazonaws.com"},
+            "Action": "sts:AssumeRole",
         }
     )
 
 
+def replication(sources: Sequence[str], vault_arn: str, source_key_arn: str, vault_key_arn: str) -> Policy:
+    """S3 reads versions of the sources and writes them to the vault, under the key of each side."""
+    return document(
+        _allow("SeeRules", ["s3:GetReplicationConfiguration", "s3:ListBucket"], *sources),
+        _allow(
+            "ReadVersions",
+            [
+                "s3:GetObjectVersionAcl",
+                "s3:GetObjectVersionForReplication",
+                "s3:GetObjectVersionTagging",
+                "s3:GetObjectRetention",
+                "s3:GetObjectLegalHold",
+            ],
+            *(f"{arn}/*" for arn in sources),
+        ),
+        _allow("WriteCopies", ["s3:ReplicateObject", "s3:ReplicateTags"], f"{vault_arn}/*"),
+        _allow("DecryptSource", ["kms:Decrypt"], source_key_arn),
+        _allow("EncryptCopy", ["kms:Encrypt", "kms:GenerateDataKey"], vault_key_arn),
+    )
+
+
 def alarms_may_publish(topic_arn: str) -> Policy:
-    """CloudWatch alarms of the topic's own account may publish to it, over TLS; nobody else is named."""
+    """Alarms and budgets of the topic's own account may publish to it, over TLS; nobody else is named."""
     account = topic_arn.split(":")[4]
     return document(
-        {
-            "Sid": "AlarmsPublish",
-            "Effect": "Allow",
-            "Principal": {"Service": "cloudwatch.amazonaws.com"},
-            "Action": "sns:Publish",
-            "Resource": topic_arn,
-            "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-        },
+        _service("AlarmsPublish", "cloudwatch.amazonaws.com", "sns:Publish", topic_arn, {"aws:SourceAccount": account}),
+        _service("BudgetsPublish", "budgets.amazonaws.com", "sns:Publish", topic_arn, {"aws:SourceAccount": account}),
         {
             "Sid": "RefusePlainHttp",
             "Effect": "Deny",

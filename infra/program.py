@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
 
-from infra import artifact
+from infra import artifact, wheelhouse
 from infra.alarms import Alarms
 from infra.balancer import Balancer
+from infra.budget import budget
 from infra.catalog import INDEXER_TYPE
 from infra.config import NAMESPACE, ConfigError, Settings, settings_from
+from infra.dashboard import dashboard
 from infra.firewall import Firewall
 from infra.group import GroupArgs
-from infra.identity import Identity
+from infra.identity import Identity, grounds
 from infra.indexer import Indexer
+from infra.keys import Keys
+from infra.logs import AccessLogs, log_groups
 from infra.network import Network
 from infra.parameters import Parameters
 from infra.plan import Plan
+from infra.provider import provider
 from infra.restore import SMALLEST_DISK, Disk
-from infra.router import Routers
+from infra.router import Routers, Scaling
 from infra.shard import Shard
-from infra.storage import Storage
+from infra.storage import Ground, Storage
 from infra.user_data import Role
+from infra.vault import Vault
 from infra.workload import plan_for, router_type
+
+ROUTER_GROWTH = 2  # the router group may grow to so many times the planned routers, unless configuration says another
 
 
 @dataclass(frozen=True)
 class Foundation:
-    """What stands before any instance: network, buckets, parameters, load balancer."""
+    """What stands before any instance: network, keys, buckets, logs, parameters, load balancer."""
 
     settings: Settings
     region: str
     network: Network
     firewall: Firewall
+    keys: Keys
     storage: Storage
+    log_group: aws.cloudwatch.LogGroup
     parameters: Parameters
     balancer: Balancer
 
@@ -54,9 +64,11 @@ def deploy() -> None:
     """Register every resource of the stack whose configuration Pulumi has loaded, and export its outputs."""
     settings, region = configured()
     plan = plan_for(settings)
-    foundation = _foundation(settings, region, plan)
-    slot = _slot(foundation, plan)
-    _export(foundation, plan, slot, Alarms(settings))
+    base = _foundation(settings, region, plan)
+    slot = _slot(base, plan)
+    alarms = _watch(base, slot)
+    vault = _vault(base, alarms)
+    _export(base, plan, slot, alarms, vault)
 
 
 def configured() -> tuple[Settings, str]:
@@ -75,40 +87,83 @@ def configured() -> tuple[Settings, str]:
             f"Configuration key {NAMESPACE}:zones has {', '.join(strangers)}; allowed: zones of {region}. "
             f"Change it with `pulumi config set --path {NAMESPACE}:zones[0] …`."
         )
+    if settings.vault is not None and settings.vault.region == region:
+        raise ConfigError(
+            f"Configuration key {NAMESPACE}:vault.region is {region}, the stack's own; allowed: another region, or a "
+            f"disaster takes both. Change it with `pulumi config set --path {NAMESPACE}:vault.region …`."
+        )
     return settings, region
 
 
 def _foundation(settings: Settings, region: str, plan: Plan) -> Foundation:
     network = Network(settings, region)
     firewall = Firewall(settings, network)
-    storage = Storage(settings, artifact.build())
+    account = network.vpc.owner_id
+    keys = Keys(settings, account, region)
+    logs = AccessLogs(settings, account, region)
+    network.log_flows(logs)
+    storage = Storage(settings, Ground(account, keys, logs), artifact.build(), _wheels(settings))
     return Foundation(
         settings=settings,
         region=region,
         network=network,
         firewall=firewall,
+        keys=keys,
         storage=storage,
+        log_group=log_groups(settings, keys, pulumi.ResourceOptions())["service"],
         parameters=Parameters(settings, plan, storage),
-        balancer=Balancer(settings, network, firewall),
+        balancer=Balancer(settings, network, firewall, logs),
     )
+
+
+def _wheels(settings: Settings) -> wheelhouse.Wheelhouse | None:
+    """The built wheelhouse; None where it isn't built, or nobody needs one. Raises ConfigError for a stale one."""
+    try:
+        return wheelhouse.built(artifact.PROJECT_ROOT) if settings.wheelhouse else None
+    except wheelhouse.REFUSALS as error:
+        raise ConfigError(str(error)) from None
+
+
+def check_built() -> None:
+    """Raise ConfigError where instances need a wheelhouse and there is none: they would boot and give up."""
+    settings, _ = configured()
+    if settings.wheelhouse and _wheels(settings) is None:
+        raise ConfigError(
+            "The wheels that instances install are not built; run `make artifact` first, or set "
+            f"{NAMESPACE}:wheelhouse to false for an image that brings them along."
+        )
 
 
 def _slot(base: Foundation, plan: Plan) -> Slot:
     settings = base.settings
     subnets = dict(zip(settings.zones, base.network.private_subnets, strict=True))
+    indexer = Indexer(_group_args(base, "indexer", INDEXER_TYPE), settings.indexing)
     return Slot(
-        shards=_shards(base, plan, {zone: subnet.id for zone, subnet in subnets.items()}),
+        # An indexer makes the slot's first build, without which no node gets ready.
+        shards=_shards(base, plan, {zone: subnet.id for zone, subnet in subnets.items()}, indexer),
         routers=Routers(
             _group_args(base, "router", router_type(settings)),
             base.balancer.target_groups[settings.slot].arn,
             plan.routers,
+            _scaling(base, plan),
         ),
-        indexer=Indexer(_group_args(base, "indexer", INDEXER_TYPE)),
+        indexer=indexer,
     )
 
 
-def _shards(base: Foundation, plan: Plan, subnets: dict[str, pulumi.Output[str]]) -> list[Shard]:
+def _scaling(base: Foundation, plan: Plan) -> Scaling:
+    settings = base.settings
+    group = base.balancer.target_groups[settings.slot]
+    return Scaling(
+        maximum=max(plan.routers, settings.maximum_routers or ROUTER_GROWTH * plan.routers),
+        queries_per_second=plan.workload.router_queries_per_second,
+        label=pulumi.Output.concat(base.balancer.balancer.arn_suffix, "/", group.arn_suffix),
+    )
+
+
+def _shards(base: Foundation, plan: Plan, subnets: dict[str, pulumi.Output[str]], indexer: Indexer) -> list[Shard]:
     common = _group_args(base, "node", plan.instance_type, plan.disk)
+    common = replace(common, first_boot=[*common.first_boot, indexer.instances.group])
     return [
         Shard(number, [place for place in plan.placements if place.shard == number], subnets, common)
         for number in range(plan.shards)
@@ -117,7 +172,8 @@ def _shards(base: Foundation, plan: Plan, subnets: dict[str, pulumi.Output[str]]
 
 def _group_args(base: Foundation, role: str, instance_type: str, disk: Disk = SMALLEST_DISK) -> GroupArgs:
     settings, network = base.settings, base.network
-    identity = Identity(settings.fleet, role, base.storage, base.parameters.arn)
+    known = grounds(base.storage, base.keys, base.log_group, base.parameters.arn)
+    identity = Identity(settings, role, known)
     return GroupArgs(
         role=Role(
             name=role,
@@ -148,12 +204,40 @@ def _first_boot(base: Foundation, identity: Identity, role: str) -> list[pulumi.
         *base.network.endpoints,
         *base.firewall.rules,
         *base.parameters.all,
-        base.storage.artifact_object,
+        *base.storage.programs,
+        base.log_group,
         *balancer,
     ]
 
 
-def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
+def _watch(base: Foundation, slot: Slot) -> Alarms:
+    settings = base.settings
+    suffix = base.balancer.balancer.arn_suffix
+    cells = [cell for shard in slot.shards for cell in shard.cells]
+    groups = {f"{cell.placement.shard}-{cell.placement.replica}": cell.instances.group.name for cell in cells}
+    groups["router"] = slot.routers.instances.group.name
+    if settings.indexing.mode == "realtime":
+        groups["indexer"] = slot.indexer.instances.group.name
+    alarms = Alarms(settings, base.keys, balancer=suffix, groups=groups)
+    child = pulumi.ResourceOptions(parent=alarms)
+    dashboard(settings, base.region, suffix, child)
+    if settings.monthly_budget_usd is not None:
+        budget(settings, settings.monthly_budget_usd, alarms.topic.arn, child)
+    return alarms
+
+
+def _vault(base: Foundation, alarms: Alarms) -> Vault | None:
+    settings = base.settings
+    if settings.vault is None:
+        return None
+    there = provider(settings.vault.region)
+    vault = Vault(settings, settings.vault, base.storage, base.keys, base.network.vpc.owner_id, there)
+    for rule, source in vault.rules.items():
+        alarms.watch_replication(rule, source, vault.bucket.bucket.id)
+    return vault
+
+
+def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms, vault: Vault | None) -> None:
     settings, buckets = base.settings, base.storage.names
     outputs: dict[str, pulumi.Input[object]] = {
         "fleet": settings.fleet,
@@ -163,7 +247,9 @@ def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
         "shards": plan.shards,
         "replicas": plan.replicas,
         **{f"{role}_bucket": name for role, name in buckets.items()},
+        "vault_bucket": vault.bucket.bucket.id if vault else None,
         "parameters": base.parameters.prefix,
+        "log_group": base.log_group.name,
         "listener_arn": base.balancer.listener.arn,
         "target_groups": {name: group.arn for name, group in base.balancer.target_groups.items()},
         "alerts_topic": alarms.topic.arn,

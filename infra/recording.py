@@ -47,6 +47,7 @@ class Registered:
     ignore_changes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     custom: bool = True
+    provider: str = ""
 
 
 @dataclass
@@ -105,6 +106,7 @@ class _Monitor(MockMonitor):
             ignore_changes=tuple(request.ignoreChanges),
             aliases=tuple(alias.urn or alias.spec.name for alias in request.aliases),
             custom=request.custom,
+            provider=request.provider,
         )
         with self._lock:
             if resource.urn in self.registered and request.type != STACK_TYPE:
@@ -161,8 +163,10 @@ def _run(program: Callable[[], None], config: Mapping[str, str], monitor: _Monit
 
 
 def output_names(type_: str) -> list[str]:
-    """Every output property of a resource type, in camelCase, as the installed SDK declares it."""
+    """Every output property of a resource type, in camelCase, as the installed SDK declares it; a provider has none."""
     package, module, name = type_.split(":")
+    if package == "pulumi":
+        return []
     sdk = importlib.import_module(f"pulumi_{package}.{module.split('/')[0]}")
     declared = vars(getattr(sdk, name)).values()
     getters = (member.fget for member in declared if isinstance(member, property))
@@ -180,6 +184,8 @@ def _plain(value: Any) -> Any:
     is a secret) and whole numbers that came as floats.
     """
     value = rpc.unwrap_rpc_secret(value)
+    if isinstance(value, pulumi.FileAsset):
+        return str(value.path)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):

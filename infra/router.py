@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pulumi
+import pulumi_aws as aws
 
 from infra.group import GroupArgs, InstanceGroup
+
+USED_SHARE = 0.7  # of a router's measured capacity, at which another one is added
+SECONDS_PER_COUNT = 60  # the load balancer counts requests by the minute
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """
+    How far the group may grow and what one router carries; `label` names load balancer and target group as
+    Auto Scaling wants them.
+    """
+
+    maximum: int
+    queries_per_second: float
+    label: pulumi.Input[str]
 
 
 class Routers(pulumi.ComponentResource):
@@ -17,13 +33,33 @@ class Routers(pulumi.ComponentResource):
         common: GroupArgs,
         target_group: pulumi.Input[str],
         count: int,
+        scaling: Scaling,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         name = common.role.title
         super().__init__("vectorfleet:infra:Routers", name, None, opts)
         self.instances = InstanceGroup(
             name,
-            replace(common, size=count, target_groups=[target_group], health_check="ELB"),
+            replace(
+                common,
+                size=count,
+                maximum=scaling.maximum,
+                target_groups=[target_group],
+                health_check="ELB",
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.autoscaling.Policy(
+            f"{name}-load",
+            autoscaling_group_name=self.instances.group.name,
+            policy_type="TargetTrackingScaling",
+            target_tracking_configuration={
+                "predefined_metric_specification": {
+                    "predefined_metric_type": "ALBRequestCountPerTarget",
+                    "resource_label": scaling.label,
+                },
+                "target_value": round(USED_SHARE * scaling.queries_per_second * SECONDS_PER_COUNT),
+            },
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"group": self.instances.group.name})

@@ -46,6 +46,19 @@ TABLE: tuple[Objective, ...] = (
 
 _BY_KEY = {objective.key: objective for objective in TABLE}
 
+# Alerts without a target: what a fleet of this kind must not do, however fast it answers.
+SHARDS_DOWN = 0  # shards without a ready replica
+REPLICAS_MISSING = 0  # ready replicas below the plan's
+STALE_REPLICAS = 0  # replicas that stand still before a log entry
+PARTIAL_PERCENT = 1.0  # of searches
+SERVER_ERRORS_PERCENT = 5.0  # of requests, as the load balancer counts 5xx
+MEMORY_USED_PERCENT = 90.0  # of the machine
+FORMULA_DRIFT = 1.0  # resident memory as a multiple of the measured model
+BACKUP_AGE_HOURS = 24.0  # of the newest snapshot, while there is anything that it lacks
+DRILL_AGE_DAYS = 35.0  # since a drill last passed
+REPLICATION_LATENCY_SECONDS = 900.0  # what S3's replication time control promises
+REPLICATION_FAILURES = 0
+
 
 def objective(key: str) -> Objective:
     """The row of that key; a KeyError names the keys there are."""

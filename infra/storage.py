@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from infra import naming, policies
 from infra.artifact import Artifact
-from infra.bucket import DataBucket
+from infra.bucket import BucketArgs, FleetBucket, Statements
 from infra.config import Settings
+from infra.keys import Keys
+from infra.logs import AccessLogs
+from infra.wheelhouse import Wheelhouse
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every bucket of the fleet's own region rests on."""
+
+    account: pulumi.Input[str]
+    keys: Keys
+    logs: AccessLogs
 
 
 class Storage(pulumi.ComponentResource):
     """Buckets `documents` (raw text for ever), `index` (logs and snapshots), `artifacts` (code)."""
 
-    def __init__(self, settings: Settings, artifact: Artifact, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ground: Ground,
+        artifact: Artifact,
+        wheelhouse: Wheelhouse | None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("vectorfleet:infra:Storage", settings.fleet, None, opts)
-        self._settings = settings
-        self.documents = self._bucket("documents")
-        self.index = self._bucket("index")
-        self.artifacts = self._bucket("artifacts")
-        self.artifact = artifact
-        self.artifact_object = self._upload(artifact)
+        self._settings, self._ground = settings, ground
+        self.documents = self._bucket("documents", policies.documents_log_is_append_only)
+        self.index = self._bucket("index", policies.shard_logs_are_append_only)
+        self.artifacts = self._bucket("artifacts", policies.nothing_more)
+        self.artifact, self.wheelhouse = artifact, wheelhouse
+        self.programs: list[pulumi.Resource] = [self._upload(artifact)]
+        if wheelhouse is not None:
+            self.programs.append(self._upload_wheels(wheelhouse))
         self.register_outputs({"documents": self.documents.bucket.id, "index": self.index.bucket.id})
 
     @property
@@ -34,11 +57,19 @@ class Storage(pulumi.ComponentResource):
             "artifacts": self.artifacts.bucket.id,
         }
 
-    def _bucket(self, role: str) -> DataBucket:
-        return DataBucket(
-            self._settings.fleet,
-            role,
-            protected=self._settings.data_protection,
+    def _bucket(self, role: str, statements: Statements) -> FleetBucket:
+        ground = self._ground
+        return FleetBucket(
+            BucketArgs(
+                fleet=self._settings.fleet,
+                role=role,
+                name=naming.logical("bucket", self._settings.fleet, role),
+                protected=self._settings.data_protection,
+                account=ground.account,
+                key_arn=ground.keys.data.arn,
+                logs=ground.logs.target,
+                statements=statements,
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -50,10 +81,24 @@ class Storage(pulumi.ComponentResource):
             key=artifact.key,
             content_base64=base64.b64encode(artifact.content).decode(),
             content_type="application/zip",
-            # A new artifact has a new key and so replaces this object; older launch templates still name it.
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                retain_on_delete=self._settings.data_protection,
-                depends_on=[self.artifacts.versioning],
-            ),
+            opts=self._kept,
+        )
+
+    def _upload_wheels(self, wheelhouse: Wheelhouse) -> aws.s3.BucketObjectv2:
+        return aws.s3.BucketObjectv2(
+            f"{self._settings.fleet}-wheelhouse",
+            bucket=self.artifacts.bucket.id,
+            key=wheelhouse.key,
+            source=pulumi.FileAsset(str(wheelhouse.path)),
+            content_type="application/zip",
+            opts=self._kept,
+        )
+
+    @property
+    def _kept(self) -> pulumi.ResourceOptions:
+        """New content has a new key and so replaces its object; older launch templates still name the one before."""
+        return pulumi.ResourceOptions(
+            parent=self,
+            retain_on_delete=True,
+            depends_on=[self.artifacts.versioning],
         )

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.wheelhouse import Wheelhouse
+
 ROLE_PATH = "/etc/vectorfleet/role.json"
 BOOTSTRAP_PATH = "/usr/local/sbin/vectorfleet-bootstrap"
 BOOTSTRAP_SOURCE = Path(__file__).with_name("bootstrap.sh")
 USER_DATA_LIMIT_BYTES = 16 * 1024  # EC2's limit, before base64
 PROCESS_PORT = 8080
+LAUNCH_HOOK = "ready"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,11 @@ class Role:
             "AWS_REGION": self.region,
         }
         if self.shard is not None and self.replica is not None:
-            environment |= {"VECTORFLEET_SHARD": str(self.shard), "VECTORFLEET_REPLICA": self.replica}
+            environment |= {
+                "VECTORFLEET_SHARD": str(self.shard),
+                "VECTORFLEET_REPLICA": self.replica,
+                "VECTORFLEET_LIFECYCLE_HOOK": LAUNCH_HOOK,
+            }
         return environment
 
     def tags(self) -> dict[str, str]:
@@ -60,13 +67,18 @@ class Role:
         return f"{self.fleet}-{self.slot}-{self.name}{place}"
 
 
-def manifest(role: Role, *, bucket: str, key: str, sha256: str) -> dict[str, object]:
-    """The role manifest: the artifact, what to run from it, and with which environment."""
-    return {
-        "artifact": {"bucket": bucket, "key": key, "sha256": sha256},
-        "argv": ["python", "-m", "service", role.name],
-        "environment": role.environment(),
-    }
+def manifest(
+    role: Role, *, bucket: str, key: str, sha256: str, wheelhouse: Wheelhouse | None = None
+) -> dict[str, object]:
+    """
+    The role manifest: the artifact, what to run from it, and with which environment.
+
+    The wheelhouse lies in the same bucket. A rehearsal has none: its instances run with the project's own packages.
+    """
+    stored = {"artifact": {"bucket": bucket, "key": key, "sha256": sha256}}
+    if wheelhouse is not None:
+        stored["wheelhouse"] = {"bucket": bucket, "key": wheelhouse.key, "sha256": wheelhouse.sha256}
+    return {**stored, "argv": ["python", "-m", "service", role.name], "environment": role.environment()}
 
 
 def render(role_manifest: Mapping[str, object], bootstrap: str) -> str:
@@ -90,7 +102,7 @@ def render(role_manifest: Mapping[str, object], bootstrap: str) -> str:
     return text
 
 
-def encode(role: Role, *, bucket: str, key: str, sha256: str) -> str:
+def encode(role: Role, *, bucket: str, key: str, sha256: str, wheelhouse: Wheelhouse | None = None) -> str:
     """User data as a launch template takes it: base64 of `render`."""
-    text = render(manifest(role, bucket=bucket, key=key, sha256=sha256), BOOTSTRAP_SOURCE.read_text())
-    return base64.b64encode(text.encode()).decode()
+    role_manifest = manifest(role, bucket=bucket, key=key, sha256=sha256, wheelhouse=wheelhouse)
+    return base64.b64encode(render(role_manifest, BOOTSTRAP_SOURCE.read_text()).encode()).decode()

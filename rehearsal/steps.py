@@ -21,7 +21,7 @@ from loadtests.corpus import Corpus
 from loadtests.gate import Verdict
 from loadtests.ingest import ingest
 from loadtests.queries import save_queries
-from loadtests.run import PROJECT, Plan, gate_runs
+from loadtests.run import PROJECT, GateResult, Plan, gate_runs
 from loadtests.run import Progress as GateProgress
 from loadtests.settings import Settings
 from loadtests.table import show_runs
@@ -215,13 +215,33 @@ def load(stage: Stage) -> Verdict:
         }
     )
     gate = Plan(stage.record["outputs"]["endpoint"], settings, runs=stage.profile.runs)
-    with stage.narrator.steps("seconds of load") as bar:
-        result = gate_runs(gate, stage.report_folder / "load", lambda progress: bar(*_elapsed(progress)))
+    result, void_before = _measured(stage, gate)
     show_runs(result.runs, result.judgement, stage.narrator.console)
     judged = sum(run.judged for run in result.runs)
     recall = sum(run.recall_sum for run in result.runs) / judged if judged else 0.0
-    stage.record["load"] = result.as_json() | {"settings": settings.values(), "mean_recall": recall}
+    more = {"settings": settings.values(), "mean_recall": recall, "void_before": void_before}
+    stage.record["load"] = result.as_json() | more
     return result.judgement.verdict
+
+
+def _measured(stage: Stage, gate: Plan) -> tuple[GateResult, list[str]]:
+    """
+    The gate's result, and why a first one was void: a void measurement is none, so it is made once more, afresh. What
+    the second one says counts, void or not.
+    """
+    folder, void_before = stage.report_folder / "load", list[str]()
+    result = _one_gate(stage, gate, folder)
+    if result.judgement.verdict is Verdict.VOID:
+        void_before = list(result.judgement.void_reasons)
+        stage.narrator.say(f"VOID, so it is measured once more: {'; '.join(void_before)}")
+        folder.rename(folder.with_name("load-void"))
+        result = _one_gate(stage, gate, folder)
+    return result, void_before
+
+
+def _one_gate(stage: Stage, gate: Plan, folder: Path) -> GateResult:
+    with stage.narrator.steps("seconds of load") as bar:
+        return gate_runs(gate, folder, lambda progress: bar(*_elapsed(progress)))
 
 
 def _elapsed(progress: GateProgress) -> tuple[int, int]:

@@ -50,6 +50,7 @@ class Stack:
     alarms: Mapping[str, str]
     aws_endpoint: str | None
     documents_bucket: str = ""
+    index_bucket: str = ""
 
     def cells_of(self, shards: list[int] | None) -> list[Cell]:
         """Cells of the given shards, of all when None."""
@@ -103,6 +104,7 @@ def read_stack(path: Path, aws_endpoint: str | None = None) -> Stack:
         alarms=outputs["alarms"],
         aws_endpoint=aws_endpoint or os.environ.get("AWS_ENDPOINT_URL") or _emulator_endpoint(path),
         documents_bucket=str(outputs.get("documents_bucket", "")),
+        index_bucket=str(outputs.get("index_bucket", "")),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from service.problems import Problem, answer_fault, answer_http_exception, answer_problem
 from service.settings import Process
+from service.supervision import READY, Supervisor, supervisor
 
 KEEP_ALIVE_SECONDS = 120
 DRAIN_SECONDS = 5
@@ -41,6 +43,26 @@ async def healthz(_: Request) -> Response:
 async def metrics(_: Request) -> Response:
     """Prometheus's text format."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class Server(uvicorn.Server):
+    """A server whose supervisor hears when it accepts requests, and from then on that its event loop turns."""
+
+    def __init__(self, config: uvicorn.Config, watcher: Supervisor) -> None:
+        super().__init__(config)
+        self._watcher = watcher
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bind, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._watcher.tell(READY)
+            self._awake = asyncio.create_task(self._watcher.keep_awake())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain; systemd bounds it by its own time."""
+        await super().shutdown(sockets)
+        self._awake.cancel()
 
 
 class Service:
@@ -102,6 +124,6 @@ class Service:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        self._server = uvicorn.Server(config)
+        self._server = Server(config, supervisor())
         self._server.run()
         return 1 if self._failed else 0

@@ -58,6 +58,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     instance: str = "local"
     zone: str = ""
     data: str = "/var/lib/vectorfleet"
+    lifecycle_hook: str = ""
 
     @property
     def data_folder(self) -> Path:

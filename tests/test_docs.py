@@ -27,17 +27,18 @@ from runbooks.drills.settings import DrillFiles
 from runbooks.runner import commands
 from runbooks.runner.page import HEADER_BULLETS, STEP_BULLETS
 from runbooks.verdict import Verdict
-from service.router import api, cloudwatch, commits, requests
+from service.router import api, commits, requests
 from service.storage import documents, shards, snapshot
 from service.storage.entry import Header
 from tests.pages import FENCE, PAGES, ROOT, all_pages, codes, first_codes, rows, section, shell_commands, text
+from tests.service.emitted import emitted
 
 PARTS = commands.PACKAGES
 DECISIONS = [page for page in PAGES if page.startswith("docs/adr/0")]
 DECISION_PARTS = ["Context", "Options", "Decision", "Consequences"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS: dict[str, list[str]] = {"Every part": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
-OTHER_TOOLS = ("curl", "pulumi", "locust", ".")
+OTHER_TOOLS = ("aws", "curl", "export", "pulumi", "locust", ".")
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
@@ -46,6 +47,13 @@ def recorded() -> Recording:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's own, when a module of it is first used
         return graph("rehearsal")
+
+
+@cache
+def complete() -> Recording:
+    """The stack that has everything but a batch."""
+    recorded()  # so that the SDK has said what it has to say
+    return graph("large")
 
 
 @cache
@@ -73,7 +81,7 @@ def test_configuration_keys_with_their_defaults() -> None:
 
 
 def test_stack_outputs_and_parameters() -> None:
-    assert first_codes(section("docs/infrastructure.md", "Outputs")) == recorded().outputs.keys()
+    assert first_codes(section("docs/infrastructure.md", "Outputs")) == complete().outputs.keys()
     written = {row[0].strip("`"): codes(row[1]) for row in rows(section("docs/infrastructure.md", "Parameters"))}
     inputs = [one.inputs for one in recorded().of_type("aws:ssm/parameter:Parameter")]
     assert written == {one["name"].rsplit("/", 1)[1]: set(json.loads(one["value"])) for one in inputs}
@@ -81,20 +89,27 @@ def test_stack_outputs_and_parameters() -> None:
 
 def test_components_and_resource_types() -> None:
     page = section("docs/infrastructure.md", "What is created")
-    kinds = {(one.type.rsplit(":", 1)[1].removesuffix("v2"), one.custom) for one in recorded().resources}
+    made = [one for one in complete().resources if not one.type.startswith("pulumi:providers:")]
+    kinds = {(one.type.rsplit(":", 1)[1].removesuffix("v2"), one.custom) for one in made}
     assert {name for name, _ in kinds} <= {name.removesuffix("v2") for name in codes(page)}
     assert {name for name, custom in kinds if not custom} == first_codes(page.split("###")[0])
 
 
 def test_alarms_with_their_metrics_and_runbooks() -> None:
-    table = {row[0].strip("`…"): row for row in rows(section("docs/infrastructure.md", "Alarms")) if "…" in row[0]}
-    found = [one.inputs for one in recorded().of_type("aws:cloudwatch/metricAlarm:MetricAlarm")]
-    alarms = {inputs["name"].removeprefix("rehearsal-blue"): inputs for inputs in found}
-    assert table.keys() == alarms.keys()
-    for ending, alarm in alarms.items():
+    table = {row[0].strip("`"): row for row in rows(section("docs/infrastructure.md", "Alarms")) if "…-" in row[0]}
+    found = [one.inputs for one in complete().of_type("aws:cloudwatch/metricAlarm:MetricAlarm")]
+    named = set()
+    for alarm in found:
+        ending = re.sub("-(launch-failures|replication-failed|replication-late)-.*", r"-\1-…", alarm["name"])
+        row = table["…" + ending.removeprefix("large-blue")]
+        named.add(row[0].strip("`"))
         metrics = {query["metric"]["metricName"] for query in alarm.get("metricQueries", ()) if "metric" in query}
-        assert codes(table[ending][1]) == metrics | ({alarm["metricName"]} if "metricName" in alarm else set())
-        assert alarm["alarmDescription"].rsplit(" ", 1)[1] in table[ending][2]
+        assert codes(row[1]) == metrics | ({alarm["metricName"]} if "metricName" in alarm else set())
+        assert {"breaching": "alarms", "notBreaching": "is well", "missing": "changes nothing"}[
+            alarm["treatMissingData"]
+        ] == row[2].split(",")[0]
+        assert alarm["alarmDescription"].rsplit(" ", 1)[1] in row[3]
+    assert named == table.keys()
 
 
 def test_targets_and_alerts() -> None:
@@ -115,10 +130,7 @@ def prometheus_metrics() -> set[str]:
 
 
 def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloudwatch, "aws_client", lambda _: None)
-    metrics = cloudwatch.FleetMetrics(fleet="f", slot="blue", period_seconds=10, stale=lambda: 2)
-    metrics.observe(1.0, complete=True, partial=False)
-    sent = {(f"`{datum['MetricName']}`", datum["Unit"]) for datum in metrics._drain()}
+    sent = {(f"`{datum['MetricName']}`", datum["Unit"]) for datum in emitted(monkeypatch)}
     table = rows(section("docs/service.md", "Metrics"))
     assert prometheus_metrics() == {row[0].strip("`") for row in table if row[0].startswith("`vectorfleet_")}
     assert sent == {(row[0], row[1]) for row in table if len(row) == 3}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.alarms import BREACHING_PERIODS, EVALUATED_PERIODS
+from infra.alarm_table import OBJECTIVES
 from infra.config import SUBNET_BITS
 from loadtests.golden import ASKED, FIRST, RECALL_FLOOR
 from loadtests.questions import load
@@ -22,7 +22,7 @@ from tests.pages import text
 
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 8: "eight", 10: "ten", 30: "thirty"}
 DUE = f"{generations.QUIET_DELTA_ROWS} and nobody has written for {generations.QUIET_SECONDS:.0f} s"
-PERIODS = f"{NUMBERS[BREACHING_PERIODS].title()} of the last {NUMBERS[EVALUATED_PERIODS]} periods"
+PERIODS = f"{NUMBERS[OBJECTIVES[0].periods[0]].title()} of the last {NUMBERS[OBJECTIVES[0].periods[1]]} periods"
 SENTENCES = [
     ("README.md", f"then {len(load())} golden questions"),
     ("docs/adr/0008-relevance-on-exact-answers.md", f"{NUMBERS[ASKED[0]].title()} are asked for, more"),

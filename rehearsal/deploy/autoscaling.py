@@ -30,6 +30,7 @@ SENT = frozenset(
         "maxInstanceLifetime",
         "maxSize",
         "minSize",
+        "mixedInstancesPolicy",
         "protectFromScaleIn",
         "terminationPolicies",
         "vpcZoneIdentifiers",
@@ -94,7 +95,8 @@ class Group(Kind):
     def update(self, cloud: Cloud, old: Resource, inputs: Properties, changed: frozenset[str]) -> None:
         client = cloud.client("autoscaling")
         if changed & SENT:
-            query = parameters(client, "UpdateAutoScalingGroup", self._asked(inputs, SENT), self.renames)
+            # Nothing else, as the provider: another's change of the template or size must stay.
+            query = parameters(client, "UpdateAutoScalingGroup", self._asked(inputs, SENT & changed), self.renames)
             client.update_auto_scaling_group(AutoScalingGroupName=old.id, **query)
         if "tags" in changed:
             self._retag(client, old, inputs)
@@ -168,12 +170,11 @@ class Group(Kind):
 
     def _wait_for_capacity(self, cloud: Cloud, name: str, inputs: Properties) -> None:
         seconds = seconds_of(str(inputs["waitForCapacityTimeout"]))
-        wanted = int(inputs["desiredCapacity"] if "desiredCapacity" in inputs else inputs["minSize"])
         if seconds > 0:
             wait_until(
-                lambda: _in_service(self._group(cloud, name)) >= wanted,
+                lambda: _at_size(self._group(cloud, name)),
                 seconds=seconds,
-                what=f"{wanted} healthy instances in group {name}",
+                what=f"the instances of group {name} to be healthy",
             )
 
     def _drain(self, cloud: Cloud, name: str) -> None:
@@ -203,10 +204,12 @@ def _tags(name: str, inputs: Properties) -> list[dict[str, Any]]:
     ]
 
 
-def _in_service(group: dict[str, Any] | None) -> int:
+def _at_size(group: dict[str, Any] | None) -> bool:
+    """Whether as many are in service as the group wants by now, which need not be what the program said once."""
     if group is None:
         raise RefusedError("the group was deleted by somebody else while the deployer waited for it; run again")
-    return sum(i["LifecycleState"] == "InService" and i["HealthStatus"] == "Healthy" for i in group["Instances"])
+    healthy = [i for i in group["Instances"] if (i["LifecycleState"], i["HealthStatus"]) == ("InService", "Healthy")]
+    return len(healthy) >= int(group["DesiredCapacity"])
 
 
 def _alive(cloud: Cloud, instances: list[str]) -> bool:

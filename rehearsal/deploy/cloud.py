@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from rehearsal.deploy.errors import DeployError, RefusedError, UnsupportedError
-from rehearsal.deploy.stackfile import check_loopback, setting
+from rehearsal.deploy.stackfile import check_loopback, check_provider, setting
 from rehearsal.deploy.state import Properties
 
 READS = ("Describe", "Get", "List", "Head")
@@ -106,7 +106,11 @@ class Clouds:
         self._lock = threading.Lock()
 
     def add_provider(self, urn: str, settings: Properties) -> None:
-        """Take an explicit provider of the program."""
+        """Take an explicit provider of the program; it inherits nothing from the stack's configuration.
+
+        Raises UnsupportedError for a setting that is not known, RefusedError without a region or harmless endpoints.
+        """
+        check_provider(settings, "an explicit provider")
         self._providers[urn] = settings
 
     def get(self, provider: str = "", region: str = "") -> Cloud:

@@ -87,10 +87,20 @@ def _comparable(kind: Kind, key: str, value: Any) -> Any:
     """A value whose equality is what the provider means by equal: sets have no order, a moved file no path."""
     if key in kind.sets and isinstance(value, list):
         return sorted(json.dumps(item, sort_keys=True) for item in value)
+    if key in kind.json_texts and isinstance(value, str):
+        return _meaning(value)
     if isinstance(value, dict) and "sha256" in value:
         return value["sha256"]
     # An empty list, map or text is how the provider's schema says "not set".
     return None if value in ([], {}, "") else value
+
+
+def _meaning(text: str) -> Any:
+    """What a JSON text says; a text that is none stands for itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text or None
 
 
 def _digest(value: Any) -> Any:

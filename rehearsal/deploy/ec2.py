@@ -172,6 +172,7 @@ class VpcEndpoint(Ec2Kind):
     tag_type = "vpc-endpoint"
     replaced_by = frozenset({"vpcId", "serviceName", "vpcEndpointType"})
     updated_by = frozenset({"routeTableIds", "subnetIds", "securityGroupIds", "policy", "privateDnsEnabled"})
+    json_texts = frozenset({"policy"})
     sets = frozenset({"routeTableIds", "subnetIds", "securityGroupIds"})
     defaults: ClassVar[Mapping[str, Any]] = {"vpcEndpointType": "Gateway"}
     identity: ClassVar[Mapping[str, str]] = {"vpcId": "vpc-id", "serviceName": "service-name"}

@@ -27,6 +27,7 @@ class Role(Kind):
             "permissionsBoundary",
         }
     )
+    json_texts = frozenset({"assumeRolePolicy"})
 
     def create(self, cloud: Cloud, inputs: Properties) -> str:
         client = cloud.client("iam")
@@ -92,6 +93,7 @@ class RolePolicy(Kind):
     tagged = False
     replaced_by = frozenset({"name", "role"})
     updated_by = frozenset({"policy"})
+    json_texts = frozenset({"policy"})
 
     def create(self, cloud: Cloud, inputs: Properties) -> str:
         self._put(cloud, inputs)

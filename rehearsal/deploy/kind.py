@@ -43,6 +43,8 @@ class Kind(ABC):
     veiled: ClassVar[frozenset[str]] = frozenset()
     # Long contents that the state keeps as a digest only.
     digested: ClassVar[frozenset[str]] = frozenset()
+    # Texts that hold JSON: another order of keys or other white space is no change.
+    json_texts: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def create(self, cloud: Cloud, inputs: Properties) -> str:

@@ -23,6 +23,8 @@ from rehearsal.deploy.values import contains_unknown, plain, struct
 
 STACK = "pulumi:pulumi:Stack"
 AWS_PROVIDER = "pulumi:providers:aws"
+# What the SDK marks as secret in a provider, though an emulated AWS takes any.
+PROVIDER_SECRETS = frozenset({"accessKey", "secretKey", "token"})
 # Options that would change what is made and that the deployer does not carry out (`additional_secret_outputs`, which
 # the SDK sets on parameters by itself, only changes what the CLI displays).
 REFUSED = {
@@ -117,7 +119,7 @@ class Monitor(MockMonitor):
         if not request.custom:
             return Made("", {})
         if request.type == AWS_PROVIDER:
-            self._deployment.clouds.add_provider(urn, plain(request.object))
+            self._deployment.clouds.add_provider(urn, plain(request.object, veiled=PROVIDER_SECRETS))
             return Made(request.name, {})
         if not request.type.startswith("aws:"):
             raise UnsupportedError("it belongs to another provider than AWS, which the embedded deployer does not have")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
 
 from rehearsal.deploy.cloud import Cloud
 from rehearsal.deploy.errors import RefusedError
@@ -57,7 +60,7 @@ class Bucket(Kind):
         if found(lambda: client.head_bucket(Bucket=name)) is None:
             return
         if resource.inputs.get("forceDestroy"):
-            empty(client, name)
+            empty(client, name, bypass=bool(resource.inputs.get("objectLockEnabled")))
         elif client.list_object_versions(Bucket=name, MaxKeys=1).keys() & {"Versions", "DeleteMarkers"}:
             raise RefusedError(f"the bucket {name} is not empty; set forceDestroy on it first, or empty it by hand")
         found(lambda: client.delete_bucket(Bucket=name))
@@ -115,7 +118,12 @@ class BucketVersioning(BucketSetting):
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         suspended = {"Status": "Suspended"}
         client = cloud.client("s3")
-        found(lambda: client.put_bucket_versioning(Bucket=resource.id, VersioningConfiguration=suspended))
+        try:
+            found(lambda: client.put_bucket_versioning(Bucket=resource.id, VersioningConfiguration=suspended))
+        except ClientError as error:
+            # A bucket with Object Lock stays versioned as long as it lives.
+            if error.response["Error"]["Code"] != "InvalidBucketState" or "Object Lock" not in str(error):
+                raise
 
 
 class BucketPublicAccessBlock(BucketSetting):
@@ -159,6 +167,7 @@ class BucketPolicy(BucketSetting):
 
     token = "aws:s3/bucketPolicy:BucketPolicy"
     updated_by = frozenset({"policy"})
+    json_texts = frozenset({"policy"})
     put, get, remove = "PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"
 
 
@@ -178,17 +187,38 @@ def _method(operation: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation)[1:]
 
 
-def empty(client: Any, bucket: str, key: str | None = None) -> None:
-    """Delete every version, of one key or of all."""
+def empty(client: Any, bucket: str, key: str | None = None, *, bypass: bool = False) -> None:
+    """Delete every version, of one key or of all; `bypass` also those that are retained in GOVERNANCE mode.
+
+    Raises RefusedError when something stays, with what holds it.
+    """
+    retained = {"BypassGovernanceRetention": True} if bypass else {}
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key or "")
     for page in pages:
         listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         doomed = [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in listed if key in (None, v["Key"])]
         for start in range(0, len(doomed), DELETE_BATCH):
-            batch = {"Objects": doomed[start : start + DELETE_BATCH], "Quiet": True}
-            failed = client.delete_objects(Bucket=bucket, Delete=batch).get("Errors")
+            batch = doomed[start : start + DELETE_BATCH]
+            query = {"Objects": batch, "Quiet": True}
+            failed = client.delete_objects(Bucket=bucket, Delete=query, **retained).get("Errors")
             if failed:
-                raise RefusedError(f"{len(failed)} objects of {bucket} cannot be deleted: {failed[0].get('Message')}")
+                held = {error["Key"] for error in failed}
+                reason = _hold(client, bucket, [v for v in batch if v["Key"] in held]) or failed[0].get("Message")
+                raise RefusedError(f"{len(failed)} objects of {bucket} cannot be deleted: {reason}")
+
+
+def _hold(client: Any, bucket: str, versions: list[dict[str, str]]) -> str | None:
+    """What keeps the first of these versions that is still there and held, as a sentence's second half."""
+    for version in versions:
+        head = found(partial(client.head_object, Bucket=bucket, **version))
+        if head is None:
+            continue
+        if head.get("ObjectLockLegalHoldStatus") == "ON":
+            return f"{version['Key']} is under a legal hold; lift it by hand, then run again"
+        if "ObjectLockMode" in head:
+            until = f"{head['ObjectLockRetainUntilDate']:%Y-%m-%d %H:%M}"
+            return f"{version['Key']} is retained until {until} in mode {head['ObjectLockMode']}; wait until then"
+    return None
 
 
 KINDS = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import urlencode
 
 from rehearsal.deploy.cloud import Cloud
@@ -22,13 +24,31 @@ class BucketObject(Kind):
     token = "aws:s3/bucketObjectv2:BucketObjectv2"
     service = "s3"
     replaced_by = frozenset({"bucket", "key"})
-    updated_by = frozenset({*CONTENT, "cacheControl", "contentEncoding", "contentType", "forceDestroy", "metadata"})
+    updated_by = frozenset(
+        {
+            *CONTENT,
+            "bucketKeyEnabled",
+            "cacheControl",
+            "contentEncoding",
+            "contentType",
+            "forceDestroy",
+            "kmsKeyId",
+            "metadata",
+            "serverSideEncryption",
+        }
+    )
+    renames: ClassVar[Mapping[str, str]] = {"kmsKeyId": "SSEKMSKeyId"}
     digested = frozenset({"content", "contentBase64"})
 
     def create(self, cloud: Cloud, inputs: Properties) -> str:
         client = cloud.client("s3")
         asked = {k: v for k, v in inputs.items() if k in self._settings() | self.replaced_by}
-        client.put_object(**parameters(client, "PutObject", asked), Body=_content(inputs), **self._tagging(inputs))
+        if "kmsKeyId" in asked:
+            # A key alone means KMS to the provider.
+            asked["serverSideEncryption"] = "aws:kms"
+        client.put_object(
+            **parameters(client, "PutObject", asked, self.renames), Body=_content(inputs), **self._tagging(inputs)
+        )
         return f"{inputs['bucket']}/{inputs['key']}"
 
     def find(self, cloud: Cloud, inputs: Properties) -> list[str]:
@@ -53,7 +73,8 @@ class BucketObject(Kind):
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         bucket, key = resource.inputs["bucket"], resource.inputs["key"]
         if found(lambda: cloud.client("s3").head_bucket(Bucket=bucket)):
-            empty(cloud.client("s3"), bucket, key)
+            # Only a forced deletion of the object itself may pass over its retention.
+            empty(cloud.client("s3"), bucket, key, bypass=bool(resource.inputs.get("forceDestroy")))
 
     def _settings(self) -> frozenset[str]:
         return self.updated_by - {*CONTENT, "forceDestroy"}

@@ -64,6 +64,7 @@ class TopicPolicy(Kind):
     tagged = False
     replaced_by = frozenset({"arn"})
     updated_by = frozenset({"policy"})
+    json_texts = frozenset({"policy"})
 
     def create(self, cloud: Cloud, inputs: Properties) -> str:
         cloud.client("sns").set_topic_attributes(

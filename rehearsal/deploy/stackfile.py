@@ -120,25 +120,28 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
+def check_provider(settings: Mapping[str, Any], whose: str) -> None:
+    """Refuse settings of an AWS provider that are not known, or with which it could reach a real account."""
+    unknown = set(settings) - PROVIDER_SETTINGS
+    if unknown:
+        raise UnsupportedError(
+            f"the configuration aws:{min(unknown)} of {whose} is not one the embedded deployer knows; "
+            f"it knows {', '.join(sorted(PROVIDER_SETTINGS))}"
+        )
+    endpoints = setting(settings, "endpoints")
+    if not endpoints or not settings.get("region"):
+        raise RefusedError(
+            f"{whose} sets no aws:endpoints or no aws:region, so its program would reach a real account; "
+            "rehearse a stack whose endpoints are on this machine"
+        )
+    for group in endpoints:
+        for url in group.values():
+            check_loopback(url)
+
+
 def redirected(config: Mapping[str, str], endpoint: str) -> dict[str, str]:
     """The configuration with each service's endpoint on the given address, after all of them proved harmless."""
     check_loopback(endpoint)
-    unknown = {k.removeprefix("aws:") for k in config if k.startswith("aws:")} - PROVIDER_SETTINGS
-    if unknown:
-        raise UnsupportedError(
-            f"the configuration aws:{min(unknown)} is not one the embedded deployer knows; "
-            f"it knows {', '.join(sorted(PROVIDER_SETTINGS))}"
-        )
-    endpoints = setting(config, "aws:endpoints")
-    if not endpoints or not config.get("aws:region"):
-        raise RefusedError(
-            "this stack sets no aws:endpoints or no aws:region, so its program would reach a real account; "
-            "rehearse a stack whose endpoints are on this machine"
-        )
-    redirected = [{service: _moved(url, endpoint) for service, url in group.items()} for group in endpoints]
+    check_provider({k.removeprefix("aws:"): v for k, v in config.items() if k.startswith("aws:")}, "this stack")
+    redirected = [dict.fromkeys(group, endpoint) for group in setting(config, "aws:endpoints")]
     return {**config, "aws:endpoints": json.dumps(redirected, separators=(",", ":"), sort_keys=True)}
-
-
-def _moved(url: str, endpoint: str) -> str:
-    check_loopback(url)
-    return endpoint

@@ -6,22 +6,51 @@ from collections.abc import Mapping
 
 from rehearsal.deploy import (
     autoscaling,
+    budgets,
     cloudwatch,
+    dashboards,
     ec2,
     elb,
+    flowlogs,
     iam,
+    kms,
     launchtemplate,
+    logs,
     routing,
     s3,
+    s3guards,
     s3objects,
+    scaling,
     securitygroup,
     sns,
     ssm,
+    subscriptions,
 )
 from rehearsal.deploy.errors import UnsupportedError
 from rehearsal.deploy.kind import Kind
 
-MODULES = (autoscaling, cloudwatch, ec2, elb, iam, launchtemplate, routing, s3, s3objects, securitygroup, sns, ssm)
+MODULES = (
+    autoscaling,
+    budgets,
+    cloudwatch,
+    dashboards,
+    ec2,
+    elb,
+    flowlogs,
+    iam,
+    kms,
+    launchtemplate,
+    logs,
+    routing,
+    s3,
+    s3guards,
+    s3objects,
+    scaling,
+    securitygroup,
+    sns,
+    ssm,
+    subscriptions,
+)
 KINDS: Mapping[str, Kind] = {kind.token: kind for module in MODULES for kind in module.KINDS}
 
 

@@ -51,6 +51,27 @@ def record_failure(group: Any, description: str, problem: str) -> None:
     _append(group, activity)
 
 
+def await_hook(activity: Any) -> None:
+    """A launch is not over before its lifecycle hooks are."""
+    activity.status_code, activity.progress, activity.end_time = "MidLifecycleAction", 50, None
+
+
+def succeed(activity: Any) -> None:
+    """A launch that waited is over."""
+    _finish(activity, "Successful")
+
+
+def cancel(activity: Any, problem: str) -> None:
+    """A launch that waited has failed; `problem` says why."""
+    activity.status_message = problem
+    _finish(activity, "Cancelled")
+
+
+def _finish(activity: Any, status: str) -> None:
+    activity.status_code, activity.progress, activity.end_time = status, 100, utcnow()
+    changed()
+
+
 def _describe(self: Any) -> Any:
     """Activities newest first, of one group or of all, optionally only those asked for by id."""
     name, wanted = self._get_param("AutoScalingGroupName"), self._get_param("ActivityIds", [])

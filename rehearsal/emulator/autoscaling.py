@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from moto.autoscaling import models
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
-from moto.core.utils import utcnow
 from moto.ec2.models import EC2Backend
 
+from rehearsal.emulator import lifecycle
 from rehearsal.emulator.health import published_state
-from rehearsal.emulator.membership import dead, fill, retire, surplus, suspended, sync_targets
+from rehearsal.emulator.membership import capacity, counted, dead, fill, retire, surplus, suspended, sync_targets
 
 # moto's groups, instances and target groups are shared between request threads without any lock.
 LOCK = threading.RLock()
@@ -29,9 +28,10 @@ LOCK = threading.RLock()
 def reconcile(group: Any) -> None:
     """Bury the dead, then launch or end instances until the desired capacity runs, then sync targets."""
     with LOCK:
-        for state, cause in dead(group):
-            retire(group, state, cause)
-        missing = (group.desired_capacity or 0) - len(group.active_instances())
+        for leavers in (lifecycle.overdue, dead):
+            for state, cause in leavers(group):
+                retire(group, state, cause)
+        missing = capacity(group) - len(counted(group))
         for state in surplus(group, -missing):
             retire(group, state, "was taken out because the group shrank")
         fill(group, missing)
@@ -56,8 +56,15 @@ def _apply_balancer_health(group: Any) -> None:
 
 
 def _in_grace(group: Any, state: Any) -> bool:
-    grace = timedelta(seconds=int(group.health_check_grace_period or 0))
-    return bool(utcnow() < state.instance.launch_time + grace)
+    return lifecycle.seconds_in_service(state) < int(group.health_check_grace_period or 0)
+
+
+def named(backend: Any, name: str) -> Any:
+    """The group of this name. Raises ValidationError."""
+    group = backend.autoscaling_groups.get(name)
+    if group is None:
+        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+    return group
 
 
 def _find(backend: Any, instance_id: str) -> Any:
@@ -112,9 +119,7 @@ def _set_instance_health(self: Any, instance_id: str, health: str, respect_grace
 
 def _delete(self: Any, group_name: str, force: bool = False) -> None:
     with LOCK:
-        group = self.autoscaling_groups.get(group_name)
-        if group is None:
-            raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{group_name}' not found")
+        group = named(self, group_name)
         if group.instance_states and not force:
             raise AutoscalingClientError(
                 "ResourceInUse",

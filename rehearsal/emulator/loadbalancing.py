@@ -1,7 +1,7 @@
 """Load balancers that have a reachable address and report what their balancer process measured.
 
 Corrects in moto 5.2.5: a load balancer's name resolves nowhere; every running target is healthy; a deleted
-balancer keeps its listeners' target groups marked as used.
+balancer keeps its listeners' target groups marked as used; one that is protected from deletion is deleted.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 from rehearsal.emulator import health
@@ -33,6 +34,11 @@ def _create(plain: Callable[..., Any]) -> Callable[..., Any]:
 def _delete(plain: Callable[..., Any]) -> Callable[..., Any]:
     def delete_load_balancer(self: Any, arn: str) -> None:
         balancer = self.load_balancers.get(arn)
+        if balancer and balancer.attrs.get("deletion_protection.enabled") == "true":
+            raise ELBClientError(
+                "OperationNotPermitted",
+                f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
+            )
         plain(self, arn)
         if balancer:
             balancer.subnets[0].del_subnet_ip(balancer.dns_name)

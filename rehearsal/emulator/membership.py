@@ -9,7 +9,7 @@ from typing import Any
 from moto.autoscaling import models
 from moto.autoscaling.models import InstanceState
 
-from rehearsal.emulator import activities
+from rehearsal.emulator import activities, lifecycle
 from rehearsal.emulator.answers import changed
 
 _GONE = frozenset({"shutting-down", "terminated"})
@@ -18,6 +18,16 @@ _GONE = frozenset({"shutting-down", "terminated"})
 def suspended(group: Any, process: str) -> bool:
     """Whether one of the group's processes (Launch, Terminate, ...) is suspended."""
     return any(entry["ProcessName"] == process for entry in group.suspended_processes)
+
+
+def counted(group: Any) -> list[Any]:
+    """Who counts towards the capacity: those in service and those on their way there, not those in standby."""
+    return [state for state in group.instance_states if state.lifecycle_state != "Standby"]
+
+
+def capacity(group: Any) -> int:
+    """How many instances the group wants: the desired capacity, and what an instance refresh launches above it."""
+    return int(group.desired_capacity or 0) + int(group.__dict__.get("surge", 0))
 
 
 def _slots(group: Any) -> list[tuple[str | None, str]]:
@@ -61,8 +71,10 @@ def _launch(group: Any) -> None:
     instance = reservation.instances[0]
     instance.autoscaling_group = group
     protected = group.new_instances_protected_from_scale_in
-    group.instance_states.append(InstanceState(instance, protected_from_scale_in=protected))
-    activities.record(group, f"Launching a new EC2 instance: {instance.id}", zone, subnet)
+    state = InstanceState(instance, protected_from_scale_in=protected)
+    group.instance_states.append(state)
+    activity = activities.record(group, f"Launching a new EC2 instance: {instance.id}", zone, subnet)
+    lifecycle.begin(group, state, activity)
 
 
 def retire(group: Any, state: Any, cause: str) -> Any:
@@ -82,7 +94,8 @@ def dead(group: Any) -> Iterator[tuple[Any, str]]:
         status = state.instance.state
         if status in _GONE:
             yield state, "was terminated outside of the group"
-        elif state.lifecycle_state == "Standby" or suspended(group, "ReplaceUnhealthy"):
+        elif state.lifecycle_state != lifecycle.IN_SERVICE or suspended(group, "ReplaceUnhealthy"):
+            # An instance that waits for a hook is not judged before it is in service.
             continue
         elif status in ("stopping", "stopped"):
             yield state, f"failed its EC2 health check: it is {status}"
@@ -91,16 +104,19 @@ def dead(group: Any) -> Iterator[tuple[Any, str]]:
 
 
 def surplus(group: Any, count: int) -> list[Any]:
-    """Who leaves when a group shrinks: from the fullest zone, oldest first, never a protected one."""
+    """Who leaves when a group shrinks: those not yet in service, then from the fullest zone, oldest first.
+
+    Never a protected one.
+    """
     chosen: list[Any] = []
     newest = "NewestInstance" in group.termination_policies
     for _ in range(count):
-        rest = [s for s in group.active_instances() if s not in chosen and not s.protected_from_scale_in]
+        rest = [s for s in counted(group) if s not in chosen and not s.protected_from_scale_in]
         if not rest:
             break
         zones = Counter(state.availability_zone for state in rest)
         order = reversed(rest) if newest else iter(rest)
-        chosen.append(max(order, key=lambda state: zones[state.availability_zone]))
+        chosen.append(max(order, key=lambda s: (s.lifecycle_state != lifecycle.IN_SERVICE, zones[s.availability_zone])))
     return chosen
 
 

@@ -21,6 +21,8 @@ from rehearsal.alarms.expressions import Series, evaluate
 from rehearsal.alarms.metrics import RETENTION_SECONDS, Metric, Store, summarise
 
 STORE = Store()
+# Namespaces of AWS that this emulator fills itself.
+PUBLISHED = ("AWS/AutoScaling",)
 
 
 def unix(moment: datetime) -> float:
@@ -113,10 +115,10 @@ def _get_statistics(self: Any) -> Any:
 def _ours(
     plain: Callable[..., Any], mine: Callable[..., Any], namespaces: Callable[..., list[str]]
 ) -> Callable[..., Any]:
-    """AWS' own metrics stay with moto, which computes some of them; everybody else's are in our store."""
+    """AWS' own metrics stay with moto, which computes some of them; those put here and everybody else's do not."""
 
     def choose(self: Any, *args: Any, **kwargs: Any) -> Any:
-        aws = any(name.startswith("AWS/") for name in namespaces(self, *args, **kwargs))
+        aws = any(name.startswith("AWS/") and name not in PUBLISHED for name in namespaces(self, *args, **kwargs))
         return (plain if aws else mine)(self, *args, **kwargs)
 
     return choose

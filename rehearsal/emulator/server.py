@@ -24,17 +24,33 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from rehearsal.emulator import (
+    access_logs,
     activities,
     alarming,
     autoscaling,
+    bucket_policies,
+    bucket_settings,
+    budgets,
+    endpoints,
+    flow_logs,
+    group_metrics,
     group_settings,
     identity,
+    instance_refreshes,
+    keys,
     launch_templates,
+    lifecycle_hooks,
     loadbalancing,
+    log_groups,
     monitoring,
     networking,
+    object_lock,
     objects,
+    published,
+    replication,
+    scaling,
     security_groups,
+    topics,
 )
 from rehearsal.emulator.admin import with_admin
 from rehearsal.emulator.answers import with_answers
@@ -49,12 +65,27 @@ _CONCEPTS = (
     security_groups,
     launch_templates,
     autoscaling,
+    group_metrics,
     group_settings,
     activities,
+    lifecycle_hooks,
+    instance_refreshes,
     objects,
+    bucket_policies,
     loadbalancing,
     monitoring,
     alarming,
+    access_logs,
+    bucket_settings,
+    budgets,
+    endpoints,
+    flow_logs,
+    keys,
+    log_groups,
+    object_lock,
+    replication,
+    scaling,
+    topics,
 )
 _log = logging.getLogger(__name__)
 
@@ -77,7 +108,9 @@ def application() -> Wsgi:
 
 
 _STEPS = (
+    (instance_refreshes.step_all, autoscaling_backends),
     (autoscaling.reconcile_all, autoscaling_backends),
+    (published.publish_all, autoscaling_backends),
     (alarming.evaluate_all, cloudwatch_backends),
     (networking.forget_terminated, ec2_backends),
 )

@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from runbooks.drills import golden
 from runbooks.drills.audit import AuditError, audit_ledger
 from runbooks.drills.evidence import canaries, hole
 from runbooks.drills.found import Found
 from runbooks.drills.measure import Marks, Recovery, Yardstick, look, measure
+from runbooks.drills.passed import leave
 from runbooks.drills.result import DrillResult
 from runbooks.drills.settings import DrillSettings
 from runbooks.drills.surroundings import NotMeasuredError, Surroundings
@@ -26,6 +29,7 @@ from runbooks.runner.page import read_page
 from runbooks.runner.run import Run, Runner
 from runbooks.runner.shell import Shell
 from runbooks.stack import read_stack
+from runbooks.verdict import Verdict
 from service.client import Client
 
 POLL_SECONDS = 0.5
@@ -71,7 +75,15 @@ class _Drill:
             self._end_children()
         result = self._result()
         result.write(self.files.result)
+        if result.verdict is Verdict.PASS:
+            self._leave_word()
         return result
+
+    def _leave_word(self) -> None:
+        try:
+            leave(self.stack, self.page.identity)
+        except (BotoCoreError, ClientError) as error:
+            self.say(f"The fleet was not told that the drill passed, so its alarm on old drills may ring: {error}")
 
     def _break_and_recover(self) -> None:
         baseline = self._baseline()

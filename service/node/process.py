@@ -7,12 +7,15 @@ import logging
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from service.cloudwatch import CloudWatch
 from service.node.api import NO_BUILD, NodeApi
+from service.node.figures import NodeMetrics
 from service.node.generations import Generations
+from service.node.lifecycle import LaunchHook
 from service.node.replica import Replica
 from service.node.restore import ShardStore
 from service.node.sealing import Sealing
-from service.serving import Service
+from service.serving import Service, Task
 from service.settings import Process, load_parameters
 from service.storage.builds import Build, Slots
 from service.storage.entry import Damaged
@@ -43,11 +46,24 @@ class Node:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._store: ObjectStore | None = None
+        self._metrics_period_seconds = 60
         self._api = NodeApi()
+        self._restoring = self._failed = False
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code."""
-        return Service(self._api.routes(), self._api.readiness, [self._work]).serve(self._process)
+        return Service(self._api.routes(), self._api.readiness, self._tasks()).serve(self._process)
+
+    def _tasks(self) -> list[Task]:
+        if not self._process.lifecycle_hook:
+            return [self._work]
+        hook = LaunchHook(
+            self._process.lifecycle_hook,
+            self._process.instance,
+            ready=lambda: self._api.readiness()[0],
+            restoring=lambda: self._restoring,
+        )
+        return [self._work, hook.run]
 
     async def _work(self) -> None:
         """Wait for the slot's build, restore, then follow the log and the generations, and seal, for ever."""
@@ -56,6 +72,11 @@ class Node:
             tasks.create_task(replica.follow())
             tasks.create_task(Generations(replica, self._process.instance).run())
             tasks.create_task(Sealing(replica).run())
+            tasks.create_task(NodeMetrics(self._cloudwatch(), replica).run())
+
+    def _cloudwatch(self) -> CloudWatch:
+        process = self._process
+        return CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=self._metrics_period_seconds)
 
     async def _booted(self) -> Replica:
         """The restored replica, as soon as there is a build and the stores answer; until then readiness says why."""
@@ -64,12 +85,15 @@ class Node:
                 replica = await asyncio.to_thread(self._find)
                 if replica is not None:
                     self._api.serve(replica)
+                    # A second try gets no heartbeats: what fails again and again shall be replaced.
+                    self._restoring = not self._failed
                     await asyncio.to_thread(replica.boot)
                     return replica
                 self._api.reason = NO_BUILD
                 log.info("the slot has no build yet; waiting", extra={"slot": self._process.slot})
                 await asyncio.sleep(BUILD_POLL_SECONDS)
             except (StoreError, Damaged, NoSuchShard, BotoCoreError, ClientError, OSError) as error:
+                self._restoring, self._failed = False, True
                 self._api.reason = str(error)
                 log.warning("the node can't start; trying again", extra={"reason": self._api.reason})
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)
@@ -77,7 +101,9 @@ class Node:
     def _find(self) -> Replica | None:
         """A replica that is yet to boot, never one whose boot broke off half-way; None while there is no build."""
         if self._store is None:
-            self._store = ObjectStore(load_parameters(self._process.parameters).storage.index)
+            parameters = load_parameters(self._process.parameters)
+            self._metrics_period_seconds = parameters.fleet.metrics_period_seconds
+            self._store = ObjectStore(parameters.storage.index)
         build = Slots(self._store).find(self._process.slot)
         if build is None:
             return None

@@ -37,6 +37,7 @@ class Replica:
         self.generation = 0
         self.base_entry = 0
         self.base_position = 0
+        self._backed_up_ms = shard.store.clock.now_ms()
         self.served_snapshot = ""
         self.restored_from = ""
         self.refused: list[str] = []
@@ -52,6 +53,13 @@ class Replica:
     def position(self) -> int:
         """The documents position that every answer reflects at least."""
         return self.tail.end - 1
+
+    @property
+    def backup_age_seconds(self) -> float:
+        """How old the newest snapshot is, or this process without one; 0 while it lacks nothing."""
+        if self.position <= self.base_position:
+            return 0.0
+        return max(0.0, (self.shard.store.clock.now_ms() - self._backed_up_ms) / 1000)
 
     def boot(self) -> None:
         """Restore, and replay to the head seen now; `restore` has asked the canaries. Blocks; runs in a thread."""
@@ -79,6 +87,7 @@ class Replica:
             manifest.entry,
             manifest.position,
         )
+        self._backed_up_ms = manifest.created_ms
 
     def remove_unserved(self) -> None:
         """Remove the snapshots on this disk that are not served. Blocks."""

@@ -14,8 +14,8 @@ from starlette.routing import Route
 from service.embedding.model import Embedder
 from service.node.messages import ShardLookup, ShardQuery
 from service.problems import Problem
-from service.router.cloudwatch import FleetMetrics
 from service.router.commits import GroupCommits
+from service.router.figures import FleetMetrics
 from service.router.replicas import Replicas
 from service.router.requests import (
     DocumentWrite,

@@ -7,10 +7,12 @@ import logging
 
 import aiohttp
 
+from service.cloudwatch import CloudWatch
 from service.embedding import model
 from service.router.api import RouterApi
-from service.router.cloudwatch import FleetMetrics
 from service.router.commits import GroupCommits
+from service.router.drills import DrillAge
+from service.router.figures import FleetMetrics
 from service.router.replicas import Replicas
 from service.router.scatter import Scatter
 from service.serving import Service
@@ -35,12 +37,9 @@ class RouterProcess:
         fleet = self._parameters.fleet
         self._replicas = Replicas(fleet=process.fleet, slot=process.slot, port=process.port, shards=fleet.shards)
         self._commits = GroupCommits(ObjectStore(self._parameters.storage.documents))
-        self._metrics = FleetMetrics(
-            fleet=process.fleet,
-            slot=process.slot,
-            period_seconds=fleet.metrics_period_seconds,
-            stale=lambda: self._replicas.stale,
-        )
+        cloudwatch = CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=fleet.metrics_period_seconds)
+        self._metrics = FleetMetrics(cloudwatch, lambda: self._replicas.missing(fleet.replicas))
+        self._drills = DrillAge(cloudwatch, ObjectStore(self._parameters.storage.index))
         self._api = RouterApi(
             fleet=process.fleet,
             slot=process.slot,
@@ -51,7 +50,7 @@ class RouterProcess:
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code."""
-        tasks = [self._commits.run, self._replicas.discover, self._metrics.run, self._connect]
+        tasks = [self._commits.run, self._replicas.discover, self._metrics.run, self._drills.run, self._connect]
         return Service(self._api.routes(), self._api.readiness, tasks).serve(self._process)
 
     async def _connect(self) -> None:

@@ -95,10 +95,14 @@ class Replicas:
         """The replicas of a shard that answer and are ready to serve `build`."""
         return [replica for replica in self.of(shard, build) if replica.ready]
 
-    @property
-    def stale(self) -> int:
-        """How many replicas said, when last asked, that they stand still before a log entry."""
-        return sum(bool(replica.report.stale) for replica in self.all())
+    def missing(self, replicas: int) -> dict[str, int]:
+        """Counts for alarms, by metric: of so many `replicas` per shard, and of those that stand still in their log."""
+        ready = [sum(one.node.shard == shard and one.ready for one in self.all()) for shard in range(self.shards)]
+        return {
+            "ShardsDown": ready.count(0),
+            "ReplicasMissing": sum(max(0, replicas - count) for count in ready),
+            "StaleReplicas": sum(bool(replica.report.stale) for replica in self.all()),
+        }
 
     async def discover(self) -> None:
         """Keep the list of nodes up to date, for ever."""

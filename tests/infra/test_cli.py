@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.cli import main
+from tests.infra.test_outputs import VALUES
 
 Run = Callable[..., tuple[int, str]]
 
@@ -140,3 +141,38 @@ def test_other_dimensions_of_a_stack_are_planned_as_if_its_model_gave_them(run: 
     code, output = run("plan", "--stack", "rehearsal", "--dims", "1536", "--json")
     assert code == 0
     assert json.loads(output)["ram"]["floor_bytes"] == 60_000 * 1536 * 4
+
+
+def rolled(run: Run, folder: Path, *arguments: str) -> tuple[int, str]:
+    (folder / "outputs.json").write_text(json.dumps(VALUES))
+    return run("roll", "--outputs", str(folder / "outputs.json"), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--shard", "7"], "There is no shard 7; the stack has 0 to 0."),
+        (["--shard", "0", "--role", "router"], "--shard goes with cells alone"),
+        (["--role", "balancer"], "'balancer' is not one of 'node', 'indexer', 'router'"),
+    ],
+)
+def test_a_roll_out_that_can_not_be_meant_is_a_usage_error(
+    run: Run, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    code, output = rolled(run, tmp_path, *arguments)
+    assert (code, "Traceback" in output) == (64, False)
+    assert sentence in output
+
+
+def test_a_roll_out_without_outputs_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    code, output = run("roll", "--outputs", str(tmp_path / "none.json"))
+    assert (code, "pulumi stack output --json" in output) == (64, True)
+
+
+def test_an_aws_that_does_not_answer_is_a_failure_in_a_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    code, output = rolled(run, tmp_path, "--warm-up", "0")
+    assert (code, "Traceback" in output) == (1, False)
+    assert "the same call goes on from there" in output

@@ -7,54 +7,68 @@ from typing import Any
 import pytest
 
 from infra import policies
+from infra.bucket import Statements
 
 GROUNDS = policies.Grounds(
     documents_arn="arn:aws:s3:::docs",
     index_arn="arn:aws:s3:::index",
     artifacts_arn="arn:aws:s3:::code",
     parameters_arn="arn:aws:ssm:us-east-1:123456789012:parameter/vectorfleet/main",
+    data_key_arn="arn:aws:kms:us-east-1:123456789012:key/1",
+    log_group_arn="arn:aws:logs:us-east-1:123456789012:log-group:/vectorfleet/main/service",
 )
 PARAMETERS = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
 
+BOOT = [
+    ("FetchArtifact", ["s3:GetObject"], ["arn:aws:s3:::code/*"]),
+    ("ReadParameters", PARAMETERS, [GROUNDS.parameters_arn, f"{GROUNDS.parameters_arn}/*"]),
+    ("UseDataKey", ["kms:Decrypt", "kms:GenerateDataKey"], [GROUNDS.data_key_arn]),
+    (
+        "ShipLogs",
+        ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+        [GROUNDS.log_group_arn, f"{GROUNDS.log_group_arn}:*"],
+    ),
+    ("PublishMetrics", ["cloudwatch:PutMetricData"], ["*"]),
+]
+NODE_KEYS = [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "claims", "crashes")]
 GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "node": [
-        ("FetchArtifact", ["s3:GetObject"], ["arn:aws:s3:::code/*"]),
-        ("ReadParameters", PARAMETERS, [GROUNDS.parameters_arn, f"{GROUNDS.parameters_arn}/*"]),
+        *BOOT,
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
         ("ReadIndex", ["s3:GetObject"], ["arn:aws:s3:::index/*"]),
+        ("WriteSnapshotsClaimsAndCrashes", ["s3:PutObject"], NODE_KEYS),
+        ("CleanUp", ["s3:AbortMultipartUpload", "s3:DeleteObject"], NODE_KEYS),
+        ("FindOwnGroup", ["autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks"], ["*"]),
         (
-            "WriteSnapshotsClaimsAndCrashes",
-            ["s3:PutObject"],
-            [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "claims", "crashes")],
-        ),
-        (
-            "CleanUp",
-            ["s3:AbortMultipartUpload", "s3:DeleteObject"],
-            [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "claims", "crashes")],
+            "CompleteLaunch",
+            ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"],
+            ["arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:*:autoScalingGroupName/*"],
         ),
     ],
     "router": [
-        ("FetchArtifact", ["s3:GetObject"], ["arn:aws:s3:::code/*"]),
-        ("ReadParameters", PARAMETERS, [GROUNDS.parameters_arn, f"{GROUNDS.parameters_arn}/*"]),
+        *BOOT,
         ("ListDocuments", ["s3:ListBucket"], ["arn:aws:s3:::docs"]),
-        ("AppendDocuments", ["s3:GetObject", "s3:PutObject"], ["arn:aws:s3:::docs/*"]),
+        ("ReadDocuments", ["s3:GetObject"], ["arn:aws:s3:::docs/*"]),
+        ("AppendDocuments", ["s3:PutObject"], ["arn:aws:s3:::docs/log/*"]),
+        ("ProveConformance", ["s3:GetObject", "s3:PutObject"], ["arn:aws:s3:::docs/conformance/*"]),
         ("CleanUpConformance", ["s3:DeleteObject"], ["arn:aws:s3:::docs/conformance/*"]),
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
-        ("ReadSlots", ["s3:GetObject"], ["arn:aws:s3:::index/slots/*"]),
+        ("ReadSlotsAndDrills", ["s3:GetObject"], ["arn:aws:s3:::index/slots/*", "arn:aws:s3:::index/drills/*"]),
         ("FindReplicas", ["ec2:DescribeInstances"], ["*"]),
-        ("PublishMetrics", ["cloudwatch:PutMetricData"], ["*"]),
     ],
     "indexer": [
-        ("FetchArtifact", ["s3:GetObject"], ["arn:aws:s3:::code/*"]),
-        ("ReadParameters", PARAMETERS, [GROUNDS.parameters_arn, f"{GROUNDS.parameters_arn}/*"]),
+        *BOOT,
         ("ListDocuments", ["s3:ListBucket"], ["arn:aws:s3:::docs"]),
         ("ReadDocuments", ["s3:GetObject"], ["arn:aws:s3:::docs/*"]),
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
+        ("ReadIndex", ["s3:GetObject"], ["arn:aws:s3:::index/*"]),
         (
-            "WriteIndex",
-            ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-            ["arn:aws:s3:::index/*"],
+            "AppendToShardLogs",
+            ["s3:PutObject"],
+            ["arn:aws:s3:::index/builds/*/shard-*/log/*", "arn:aws:s3:::index/slots/*"],
         ),
+        ("ProveConformance", ["s3:GetObject", "s3:PutObject"], ["arn:aws:s3:::index/conformance/*"]),
+        ("CleanUpConformance", ["s3:DeleteObject"], ["arn:aws:s3:::index/conformance/*"]),
     ],
 }
 
@@ -80,31 +94,93 @@ def test_no_role_may_delete_documents_or_use_a_wildcard_action(role: str) -> Non
             assert not any(arn.startswith("arn:aws:s3:::docs/") and "conformance" not in arn for arn in row["Resource"])
 
 
-def test_metrics_go_into_the_fleets_namespace_only() -> None:
-    row = statements(policies.router(GROUNDS))[-1]
-    assert row["Condition"] == {"StringEquals": {"cloudwatch:namespace": "vectorfleet"}}
-
-
-def test_a_bucket_refuses_plain_http_for_everyone() -> None:
-    assert policies.tls_only("arn:aws:s3:::docs") == {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "RefusePlainHttp",
-                "Effect": "Deny",
-                "Principal": {"AWS": "*"},
-                "Action": "s3:*",
-                "Resource": ["arn:aws:s3:::docs", "arn:aws:s3:::docs/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
+def test_a_node_completes_launches_of_its_own_fleets_nodes_only() -> None:
+    (row,) = (row for row in statements(policies.node(GROUNDS)) if row["Sid"] == "CompleteLaunch")
+    assert row["Condition"] == {
+        "StringEquals": {
+            "aws:ResourceTag/vectorfleet:fleet": "main",
+            "aws:ResourceTag/vectorfleet:role": "node",
+        }
     }
 
 
-def test_only_alarms_of_the_same_account_may_publish() -> None:
-    allow, deny = statements(policies.alarms_may_publish("arn:aws:sns:us-east-1:123456789012:alerts"))
-    assert allow["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
-    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+@pytest.mark.parametrize("role", policies.ROLES)
+def test_only_nodes_touch_snapshots_and_only_routers_the_documents_log(role: str) -> None:
+    for row in statements(policies.for_role(role, GROUNDS)):
+        if role != "node":
+            assert not any("snapshots" in arn for arn in row["Resource"])
+        if role != "router" and "s3:PutObject" in row["Action"]:
+            assert not any(arn.startswith("arn:aws:s3:::docs") for arn in row["Resource"])
+
+
+@pytest.mark.parametrize("role", policies.ROLES)
+def test_metrics_go_into_the_fleets_namespace_only(role: str) -> None:
+    (row,) = (row for row in statements(policies.for_role(role, GROUNDS)) if row["Sid"] == "PublishMetrics")
+    assert row["Condition"] == {"StringEquals": {"cloudwatch:namespace": "vectorfleet"}}
+
+
+def test_a_bucket_refuses_plain_http_and_old_tls_for_everyone() -> None:
+    plain, old = statements(policies.bucket("arn:aws:s3:::docs"))
+    for row in (plain, old):
+        assert (row["Effect"], row["Principal"], row["Action"]) == ("Deny", {"AWS": "*"}, "s3:*")
+        assert row["Resource"] == ["arn:aws:s3:::docs", "arn:aws:s3:::docs/*"]
+    assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert old["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "keys"),
+    [
+        (policies.documents_log_is_append_only, "log/*"),
+        (policies.shard_logs_are_append_only, "builds/*/shard-*/log/*"),
+    ],
+)
+def test_a_log_is_append_only_for_everyone(rule: Statements, keys: str) -> None:
+    (row,) = rule("arn:aws:s3:::docs", "123456789012")
+    assert (row["Effect"], row["Principal"], row["Action"]) == ("Deny", {"AWS": "*"}, "s3:PutObject")
+    assert row["Resource"] == [f"arn:aws:s3:::docs/{keys}"]
+    assert row["Condition"] == {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+
+
+def test_nobody_takes_anything_out_of_the_vault_before_its_time() -> None:
+    (row,) = policies.locks_hold("arn:aws:s3:::vault", "123456789012")
+    assert (row["Effect"], row["Principal"]) == ("Deny", {"AWS": "*"})
+    assert row["Action"] == "s3:BypassGovernanceRetention"
+
+
+def test_logs_are_delivered_for_the_own_account_only() -> None:
+    for row in policies.log_delivery("arn:aws:s3:::logs", "123456789012"):
+        own = row.get("Condition") == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+        assert own or "AWSLogs/123456789012/" in str(row["Resource"])
+        assert str(row["Action"]).startswith("s3:")
+
+
+def test_a_key_is_the_accounts_and_admits_those_who_would_fail_without_a_word() -> None:
+    (decides,) = statements(policies.data_key("123456789012"))
+    assert decides["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    admitted = statements(policies.operations_key("123456789012", "eu-west-1"))
+    services = {row["Principal"].get("Service") for row in admitted}
+    assert {"cloudwatch.amazonaws.com", "logs.eu-west-1.amazonaws.com"} <= services
+    assert all("Condition" in row for row in admitted if "Service" in row["Principal"])
+
+
+def test_replication_reads_the_sources_and_writes_the_vault_only() -> None:
+    sources = ["arn:aws:s3:::docs", "arn:aws:s3:::index"]
+    rows = statements(policies.replication(sources, "arn:aws:s3:::vault", "arn:key:1", "arn:key:2"))
+    by_name = {str(row["Sid"]): row["Resource"] for row in rows}
+    assert by_name["WriteCopies"] == ["arn:aws:s3:::vault/*"]
+    assert by_name["ReadVersions"] == ["arn:aws:s3:::docs/*", "arn:aws:s3:::index/*"]
+    assert (by_name["DecryptSource"], by_name["EncryptCopy"]) == (["arn:key:1"], ["arn:key:2"])
+
+
+def test_only_alarms_and_budgets_of_the_same_account_may_publish() -> None:
+    *allowed, deny = statements(policies.alarms_may_publish("arn:aws:sns:us-east-1:123456789012:alerts"))
+    assert [row["Principal"] for row in allowed] == [
+        {"Service": "cloudwatch.amazonaws.com"},
+        {"Service": "budgets.amazonaws.com"},
+    ]
+    for row in allowed:
+        assert row["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
     assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 

@@ -6,14 +6,37 @@ import base64
 import json
 import shutil
 import subprocess
+from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
-from infra.user_data import BOOTSTRAP_PATH, BOOTSTRAP_SOURCE, ROLE_PATH, Role, encode, manifest, render
+from infra.artifact import INSTALLER, PROJECT_ROOT
+from infra.user_data import (
+    BOOTSTRAP_PATH,
+    BOOTSTRAP_SOURCE,
+    ROLE_PATH,
+    USER_DATA_LIMIT_BYTES,
+    Role,
+    encode,
+    manifest,
+    render,
+)
+from infra.wheelhouse import Wheelhouse
+
+
+class Stored(TypedDict):
+    """Where the artifact lies."""
+
+    bucket: str
+    key: str
+    sha256: str
+
 
 NODE = Role("node", "main", "blue", "us-east-1", "/vectorfleet/main", shard=0, replica="a")
 ROUTER = Role("router", "main", "blue", "us-east-1", "/vectorfleet/main")
-ARTIFACT = {"bucket": "code", "key": "service/abc.zip", "sha256": "abc"}
+SCRIPTS = (BOOTSTRAP_SOURCE, PROJECT_ROOT / INSTALLER)
+ARTIFACT: Stored = {"bucket": "code", "key": "service/abc.zip", "sha256": "abc"}
 
 
 def test_a_nodes_manifest_is_the_contracts() -> None:
@@ -26,6 +49,7 @@ def test_a_nodes_manifest_is_the_contracts() -> None:
             "VECTORFLEET_SLOT": "blue",
             "VECTORFLEET_SHARD": "0",
             "VECTORFLEET_REPLICA": "a",
+            "VECTORFLEET_LIFECYCLE_HOOK": "ready",
             "VECTORFLEET_PARAMETERS": "/vectorfleet/main",
             "VECTORFLEET_PORT": "8080",
             "AWS_REGION": "us-east-1",
@@ -67,29 +91,37 @@ def test_what_ec2_would_refuse_is_refused_here() -> None:
         render(manifest(NODE, **ARTIFACT), "#" * 20_000)
 
 
-def test_the_bootstrap_checks_before_it_unpacks() -> None:
+def test_a_wheelhouse_stands_beside_the_artifact_in_the_same_bucket() -> None:
+    wheelhouse = Wheelhouse(Path("dist/wheelhouse-def.zip"), "def", 1, (), "inputs")
+    both = manifest(NODE, **ARTIFACT, wheelhouse=wheelhouse)
+    assert both == {
+        **manifest(NODE, **ARTIFACT),
+        "wheelhouse": {"bucket": "code", "key": "wheelhouse/def.zip", "sha256": "def"},
+    }
+
+
+def test_the_bootstrap_leaves_room_for_a_longer_manifest() -> None:
+    wheelhouse = Wheelhouse(Path("w.zip"), "f" * 64, 1, (), "inputs")
+    stored: Stored = {"bucket": "b" * 63, "key": f"service/{'f' * 64}.zip", "sha256": "f" * 64}
+    text = base64.b64decode(encode(NODE, **stored, wheelhouse=wheelhouse))
+    assert len(text) < USER_DATA_LIMIT_BYTES / 2
+
+
+def test_the_bootstrap_checks_before_it_unpacks_and_unpacks_before_it_runs() -> None:
     script = BOOTSTRAP_SOURCE.read_text()
-    assert script.index("sha256sum --check") < script.index("zipfile -e")
-    assert "set -euo pipefail" in script
-    for line in (
-        "Restart=always",
-        "RestartSec=1",
-        "StartLimitBurst=5",
-        "StartLimitIntervalSec=60",
-        "StartLimitAction=poweroff",
-        "LimitNOFILE=",
-        "MemoryMax=",
-    ):
-        assert line in script
+    steps = ("sha256sum --check", "zipfile -e", f'. "$artifact/{INSTALLER}"', "\n  install_service\n")
+    assert sorted(map(script.index, steps)) == list(map(script.index, steps))
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-def test_the_bootstrap_is_valid_bash() -> None:
-    checked = subprocess.run(["bash", "-n", str(BOOTSTRAP_SOURCE)], capture_output=True, text=True)
+def test_the_scripts_are_valid_bash(script: Path) -> None:
+    checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck_has_nothing_to_say() -> None:
-    checked = subprocess.run(["shellcheck", str(BOOTSTRAP_SOURCE)], capture_output=True, text=True)
+    command = ["shellcheck", "--external-sources", *map(str, SCRIPTS)]
+    checked = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT_ROOT)
     assert checked.returncode == 0, checked.stdout

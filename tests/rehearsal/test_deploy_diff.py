@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rehearsal.deploy.dashboards import Dashboard
 from rehearsal.deploy.diff import decide, deletes_first, ignoring, remembered, settled
 from rehearsal.deploy.elb import TargetGroup
 from rehearsal.deploy.errors import UnsupportedError
@@ -72,6 +73,21 @@ def test_long_contents_are_remembered_as_a_digest() -> None:
     assert "x" not in str(remembered(kind, inputs)["content"]["sha256"])
     assert decision({}, kind, inputs) == "same"
     assert decision({"content": "y"}, kind, inputs) == "update"
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ('{"a": 1, "b": [1, 2]}', "same"),
+        ('{ "b":[1,2],\n"a":1 }', "same"),
+        ('{"a": 1, "b": [2, 1]}', "update"),
+        ("{", "update"),
+        ("", "update"),
+    ],
+)
+def test_json_is_compared_by_what_it_says(text: str, action: str) -> None:
+    before = {"dashboardName": "d", "dashboardBody": '{"a": 1, "b": [1, 2]}'}
+    assert decision({"dashboardBody": text}, Dashboard(), before) == action
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_a_property_has_one_meaning(kind: Kind) -> None:
     known = kind.replaced_by | kind.updated_by
     assert not kind.replaced_by & kind.updated_by
-    assert set(kind.defaults) | kind.sets | kind.digested | kind.veiled <= known
+    assert set(kind.defaults) | kind.sets | kind.digested | kind.veiled | kind.json_texts <= known
     assert kind.name_property is None or kind.name_property in kind.replaced_by
 
 

@@ -33,6 +33,11 @@ def test_the_manifest_is_found_and_named() -> None:
     assert parse(cloud_config(router)).label == "router"
 
 
+def test_the_wheels_of_a_real_machine_are_no_concern_of_a_rehearsals() -> None:
+    wheelhouse = {"bucket": "b", "key": "wheelhouse/2.zip", "sha256": "2"}
+    assert parse(cloud_config({**ROLE, "wheelhouse": wheelhouse})) == parse(cloud_config(ROLE))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

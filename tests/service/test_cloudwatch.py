@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from service.router import cloudwatch
-from service.router.cloudwatch import FleetMetrics
+from service import cloudwatch
+from service.cloudwatch import CloudWatch
+from service.router.figures import FleetMetrics
 
 
 @pytest.fixture
 def metrics(monkeypatch: pytest.MonkeyPatch) -> FleetMetrics:
     """Metrics that are never sent."""
     monkeypatch.setattr(cloudwatch, "aws_client", lambda _: None)
-    return FleetMetrics(fleet="f", slot="blue", period_seconds=10, stale=lambda: 2)
+    sender = CloudWatch(fleet="f", slot="blue", period_seconds=10)
+    return FleetMetrics(sender, lambda: {"StaleReplicas": 2})
 
 
 def _named(data: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:

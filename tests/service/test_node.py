@@ -11,8 +11,10 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from service import cloudwatch
 from service.node import process as process_module
 from service.node.process import Node
+from service.node.replica import Replica
 from service.settings import Process
 from service.storage.objects import Stored, Unanswered
 from tests.service.memory_store import MemoryStore
@@ -33,13 +35,14 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     store.objects[POINTER] = msgspec.json.encode(BUILD)
     monkeypatch.setattr(process_module, "ObjectStore", lambda bucket: store)
     monkeypatch.setattr(process_module, "load_parameters", _parameters)
+    monkeypatch.setattr(cloudwatch, "aws_client", lambda _: None)
     monkeypatch.setattr(process_module, "ERROR_PAUSE_SECONDS", 0.001, raising=False)
     monkeypatch.setattr(process_module, "BUILD_POLL_SECONDS", 0.001)
     return store
 
 
 def _parameters(prefix: str) -> SimpleNamespace:
-    return SimpleNamespace(storage=SimpleNamespace(index="index"))
+    return SimpleNamespace(storage=SimpleNamespace(index="index"), fleet=SimpleNamespace(metrics_period_seconds=60))
 
 
 def _node(folder: Path, shard: int = 0) -> Node:
@@ -104,3 +107,18 @@ def test_parameters_that_can_not_be_read_are_asked_for_again(
 
 def test_a_node_of_a_shard_that_the_build_does_not_have_stays_unready(store: MemoryStore, tmp_path: Path) -> None:
     _until(_node(tmp_path, shard=1), lambda ready, body: not ready and "has 1 shards from 0, none of number 1" in body)
+
+
+def test_only_a_restore_that_has_not_failed_asks_its_group_for_more_time(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def boot(replica: Replica) -> None:
+        seen.append(node._restoring)
+        raise Unanswered("get: 503")
+
+    monkeypatch.setattr(Replica, "boot", boot)
+    node = _node(tmp_path)
+    _until(node, lambda ready, body: len(seen) >= 2)
+    assert (seen[:2], node._restoring) == ([True, False], False)

@@ -94,7 +94,7 @@ def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
         ("i-b", True, "entry 8 is damaged"),
     ]
     assert lost == {"shard": 1, "replicas": []}
-    assert known.stale == 1
+    assert known.missing(2) == {"ShardsDown": 1, "ReplicasMissing": 3, "StaleReplicas": 1}
 
 
 def _names(replicas: list[Replica]) -> set[str]:

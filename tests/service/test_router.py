@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from starlette.requests import Request
 
+from service import cloudwatch
 from service.embedding import model
 from service.embedding.splitter import SPLITTER
 from service.problems import Problem
-from service.router import cloudwatch, process, replicas
+from service.router import process, replicas
 from service.router.api import RouterApi
 from service.settings import FleetShape, Parameters, Process, Storage
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,6 +12,8 @@ import pytest
 from botocore.config import Config
 
 from rehearsal.emulator.launch import free_port, start
+from tests.rehearsal.programs.project import inventory
+from tests.wire.deploy_stage import Stage
 from tests.wire.fleet import Fleet, build
 
 Connect = Callable[[str], Any]
@@ -42,3 +45,23 @@ def connect(emulator: str) -> Connect:
 def fleet(connect: Connect) -> Fleet:
     """A network with three subnets in three zones, shared by the tests of the emulator."""
     return build(connect, block=70)
+
+
+@pytest.fixture(scope="module")
+def own_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Endpoint URL of an emulated AWS that only one module's programs use."""
+    port = free_port()
+    child = start(port, tmp_path_factory.mktemp("emulator"))
+    yield f"http://127.0.0.1:{port}"
+    child.terminate()
+    child.wait(timeout=10)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, own_emulator: str) -> Iterator[Stage]:
+    """A stage whose leftovers are removed, and nothing else."""
+    before = inventory(own_emulator)
+    stage = Stage(tmp_path, own_emulator)
+    yield stage
+    stage.destroy()
+    assert inventory(own_emulator) == before

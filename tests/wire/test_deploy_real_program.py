@@ -11,20 +11,16 @@ from typing import Any
 import pytest
 
 from rehearsal import deploy
-from rehearsal.emulator.launch import free_port, start
-from tests.rehearsal.programs.project import client, inventory, real_project, start_apply
+from tests.rehearsal.programs.project import client, inventory, nodes_that_get_ready, real_project, start_apply
 
 CREATED_AT_LEAST = 60
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(own_emulator: str) -> Iterator[str]:
     """An emulator that only this module's stacks use."""
-    port = free_port()
-    child = start(port, tmp_path_factory.mktemp("emulator"))
-    yield f"http://127.0.0.1:{port}"
-    child.terminate()
-    child.wait(timeout=10)
+    with nodes_that_get_ready(own_emulator):
+        yield own_emulator
 
 
 @pytest.fixture
@@ -65,10 +61,20 @@ def test_up_again_changed_and_down(root: Path, tmp_path: Path, endpoint: str) ->
     image = real_project(tmp_path / "image", alarmPeriodSeconds=30, drainSeconds=7, amiId="ami-0fedcba9876543210")
     rolled = deploy.up("rehearsal", root, endpoint, project=image)
     assert (rolled.created, rolled.replaced, rolled.deleted) == (0, 0, 0)
-    assert rolled.updated >= 6
+    # Templates alone: what a group launches from is changed by a roll-out.
+    assert rolled.updated == 6
+    assert versions(endpoint, rolled.outputs) == {"1"}
+
+    roll_by_hand(endpoint, rolled.outputs)
+    objectives = {"retrievalP95Ms": 200, "recoveryTimeSeconds": 90}
+    other = {"alarmPeriodSeconds": 30, "drainSeconds": 7, "amiId": "ami-0fedcba9876543210", "objectives": objectives}
+    patient = deploy.up("rehearsal", root, endpoint, project=real_project(tmp_path / "patient", **other))
+    assert (patient.replaced, patient.updated >= 6) == (0, True)
+    assert versions(endpoint, patient.outputs) == {"2"}
 
     down = deploy.destroy(root, endpoint)
-    assert down.deleted == first.created
+    # The artifact stays for older templates, and goes with its bucket.
+    assert (down.deleted, down.retained) == (first.created - 1, 1)
     assert not (root / "deploy.json").exists()
     assert deploy.destroy(root, endpoint).deleted == 0
 
@@ -77,7 +83,7 @@ def test_a_renamed_fleet_is_another_fleet_and_the_old_one_goes(root: Path, tmp_p
     first = deploy.up("rehearsal", root, endpoint, project=real_project(tmp_path / "one"))
     other = real_project(tmp_path / "two", fleet="other", vpcCidr="127.65.0.0/16")
     second = deploy.up("rehearsal", root, endpoint, project=other)
-    assert (second.created, second.deleted) == (first.created, first.created)
+    assert (second.created, second.deleted + second.retained) == (first.created, first.created)
 
 
 @pytest.mark.parametrize("steps", [12, 60])
@@ -86,7 +92,7 @@ def test_killed_in_the_middle_nothing_is_lost(root: Path, tmp_path: Path, endpoi
     kill_after(steps, root, endpoint, project)
     finished = deploy.up("rehearsal", root, endpoint, project=project)
     buckets = [name for name in inventory(endpoint)["list_buckets"] if name.startswith("rehearsal-")]
-    assert len(buckets) == 3
+    assert len(buckets) == 4
     assert finished.created >= CREATED_AT_LEAST - steps
     assert finished.unchanged >= steps
     assert deploy.up("rehearsal", root, endpoint, project=project).writes == 0
@@ -118,6 +124,26 @@ def test_an_interrupt_finishes_what_is_under_way_and_can_be_taken_up_again(
     deploy.up("rehearsal", root, endpoint, steps.append, project=project)
     assert {step.name for step in steps if step.verb == "same"} >= {r["name"] for r in state["live"].values()}
     assert [step for step in steps if step.verb not in ("same", "create")] == []
+
+
+def groups(found: dict[str, Any]) -> list[str]:
+    """Every group of the fleet."""
+    return [*(cell["group"] for cell in found["cells"]), found["router_group"], found["indexer_group"]]
+
+
+def roll_by_hand(endpoint: str, found: dict[str, Any]) -> None:
+    """Give every group version 2 of its template, as a roll-out does, behind the program's back."""
+    api = client(endpoint)("autoscaling")
+    described = api.describe_auto_scaling_groups(AutoScalingGroupNames=groups(found))["AutoScalingGroups"]
+    for group in described:
+        template = {"LaunchTemplateId": group["LaunchTemplate"]["LaunchTemplateId"], "Version": "2"}
+        api.update_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"], LaunchTemplate=template)
+
+
+def versions(endpoint: str, found: dict[str, Any]) -> set[str]:
+    """The launch template versions of the fleet's groups."""
+    answer = client(endpoint)("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=groups(found))
+    return {group["LaunchTemplate"]["Version"] for group in answer["AutoScalingGroups"]}
 
 
 def kill_after(steps: int, root: Path, endpoint: str, project: Path) -> None:

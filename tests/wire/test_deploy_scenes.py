@@ -2,74 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rehearsal import deploy
-from rehearsal.deploy.launcher import Progress, silent
-from rehearsal.emulator.launch import free_port, start
-from tests.rehearsal.programs.project import client, inventory, playground, real_project
+from tests.rehearsal.programs.project import client, inventory, real_project
+from tests.wire.deploy_stage import Stage
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(own_emulator: str) -> str:
     """An emulator that only this module's programs use."""
-    port = free_port()
-    child = start(port, tmp_path_factory.mktemp("emulator"))
-    yield f"http://127.0.0.1:{port}"
-    child.terminate()
-    child.wait(timeout=10)
-
-
-class Stage:
-    """One state folder and one emulator; scenes are applied to it one after the other."""
-
-    def __init__(self, folder: Path, endpoint: str) -> None:
-        self.root, self.endpoint, self._folder = folder / ".rehearsal", endpoint, folder / "project"
-
-    def up(self, scene: str, *, progress: Progress = silent, **settings: Any) -> deploy.Summary:
-        """Apply a scene."""
-        project = playground(self._folder, scene, **settings)
-        return deploy.up("test", self.root, self.endpoint, progress, project=project)
-
-    def preview(self, scene: str, **settings: Any) -> deploy.Summary:
-        """What applying it would do."""
-        project = playground(self._folder, scene, **settings)
-        return deploy.preview("test", self.root, self.endpoint, project=project)
-
-    def refusal(self, scene: str, **settings: Any) -> str:
-        """The one sentence with which applying the scene fails."""
-        with pytest.raises(deploy.DeployError) as caught:
-            self.up(scene, **settings)
-        message = str(caught.value)
-        assert "\n" not in message
-        return message
-
-    def destroy(self) -> deploy.Summary:
-        """Remove everything."""
-        return deploy.destroy(self.root, self.endpoint)
-
-    def state(self) -> Any:
-        """The folded state."""
-        return json.loads((self.root / "deploy.json").read_text())
-
-    def log(self) -> str:
-        """What the last apply wrote to standard error."""
-        return (self.root / "logs" / "deploy.log").read_text()
-
-
-@pytest.fixture
-def stage(tmp_path: Path, endpoint: str) -> Iterator[Stage]:
-    """A stage whose leftovers are removed, and nothing else."""
-    before = inventory(endpoint)
-    stage = Stage(tmp_path, endpoint)
-    yield stage
-    stage.destroy()
-    assert inventory(endpoint) == before
+    return own_emulator
 
 
 @pytest.fixture

@@ -66,30 +66,6 @@ def test_one_of_many_conditional_writers_wins(connect: Connect, bucket: str) -> 
             assert body == b"%d" % won.index(True)
 
 
-def _policy(bucket: str, *statements: dict[str, Any]) -> str:
-    base = {"Principal": "*", "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]}
-    return json.dumps({"Version": "2012-10-17", "Statement": [{**base, **s} for s in statements]})
-
-
-TLS_ONLY = {"Effect": "Deny", "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-
-
-def test_a_tls_only_policy_does_not_lock_out_the_loopback(connect: Connect, bucket: str) -> None:
-    s3 = connect("s3")
-    s3.put_bucket_policy(Bucket=bucket, Policy=_policy(bucket, TLS_ONLY))
-    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
-    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"a"
-
-
-def test_any_other_denial_denies(connect: Connect, bucket: str) -> None:
-    s3 = connect("s3")
-    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
-    deny = {"Effect": "Deny", "Action": "s3:DeleteObject"}
-    s3.put_bucket_policy(Bucket=bucket, Policy=_policy(bucket, TLS_ONLY, deny))
-    with pytest.raises(ClientError, match=r"403|AccessDenied"):
-        s3.delete_object(Bucket=bucket, Key="a")
-
-
 def test_a_conflict_stores_nothing_and_is_spent(connect: Connect, bucket: str, faults: Callable[..., None]) -> None:
     s3 = connect("s3")
     faults(method="PUT", bucket=bucket, key_prefix="log/", fault="conflict", count=1)

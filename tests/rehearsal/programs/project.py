@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 import jmespath  # type: ignore[import-untyped]
 import yaml
+from botocore.exceptions import ClientError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PLAYGROUND = Path(__file__).resolve().parent / "playground"
-SERVICES = ("autoscaling", "cloudwatch", "ec2", "elbv2", "iam", "s3", "sns", "ssm", "sts")
+SERVICES = (
+    "autoscaling",
+    "budgets",
+    "cloudwatch",
+    "ec2",
+    "elbv2",
+    "iam",
+    "kms",
+    "logs",
+    "s3",
+    "sns",
+    "ssm",
+    "sts",
+)
+ACCOUNT = "123456789012"
 AWS = {
     "aws:region": "us-east-1",
     "aws:accessKey": "test",
@@ -41,15 +58,32 @@ LISTINGS = (
     ("s3", "list_buckets", "Buckets[].Name"),
     ("sns", "list_topics", "Topics[].TopicArn"),
     ("ssm", "describe_parameters", "Parameters[].Name"),
+    ("sns", "list_subscriptions", "Subscriptions[].SubscriptionArn"),
     ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
+    ("cloudwatch", "list_dashboards", "DashboardEntries[].DashboardName"),
+    ("kms", "list_aliases", "Aliases[?!starts_with(AliasName, 'alias/aws/')].AliasName"),
+    ("logs", "describe_log_groups", "logGroups[].logGroupName"),
+    ("ec2", "describe_flow_logs", "FlowLogs[].FlowLogId"),
+    ("autoscaling", "describe_policies", "ScalingPolicies[].PolicyName"),
+    ("autoscaling", "describe_scheduled_actions", "ScheduledUpdateGroupActions[].ScheduledActionName"),
 )
 
 
 def real_project(folder: Path, **changes: Any) -> Path:
     """A project folder with this repository's own program and its stack `rehearsal`, some settings changed."""
-    stack = yaml.safe_load((REPOSITORY / "Pulumi.rehearsal.yaml").read_text())
-    stack["config"].update({f"vectorfleet:{key}": value for key, value in changes.items()})
-    return _project(folder, "vectorfleet", REPOSITORY / "infra", "rehearsal", stack["config"])
+    return rehearsed_project(folder, "rehearsal", **changes)
+
+
+def rehearsed_project(folder: Path, stack: str, **changes: Any) -> Path:
+    """The same for any stack of the repository, led to the emulated AWS as the stack `rehearsal` is."""
+    config = _config(stack) | {key: value for key, value in _config("rehearsal").items() if key.startswith("aws:")}
+    config |= {f"vectorfleet:{key}": value for key, value in changes.items()}
+    return _project(folder, "vectorfleet", REPOSITORY / "infra", stack, config)
+
+
+def _config(stack: str) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return config
 
 
 def playground(folder: Path, scene: str, **settings: Any) -> Path:
@@ -66,9 +100,9 @@ def _project(folder: Path, name: str, main: Path, stack: str, config: dict[str, 
     return folder
 
 
-def client(endpoint: str) -> Callable[[str], Any]:
+def client(endpoint: str, region: str = "us-east-1") -> Callable[[str], Any]:
     """A function from a service name to a boto3 client."""
-    session = boto3.Session("test", "test", region_name="us-east-1")
+    session = boto3.Session("test", "test", region_name=region)
     return lambda service: session.client(service, endpoint_url=endpoint)
 
 
@@ -80,7 +114,45 @@ def inventory(endpoint: str) -> dict[str, list[str]]:
         paged = api.can_paginate(call)
         answer = api.get_paginator(call).paginate().build_full_result() if paged else getattr(api, call)()
         found[call] = sorted(jmespath.search(path, answer) or [])
+    found["budgets"] = sorted(
+        b["BudgetName"] for b in connect("budgets").describe_budgets(AccountId=ACCOUNT)["Budgets"]
+    )
     return found
+
+
+@contextmanager
+def nodes_that_get_ready(endpoint: str) -> Iterator[None]:
+    """Complete every launch hook as nodes would, where no process runs in the instances."""
+    api, ended = client(endpoint)("autoscaling"), threading.Event()
+
+    def complete_all() -> None:
+        while not ended.wait(0.1):
+            for row in api.describe_auto_scaling_instances()["AutoScalingInstances"]:
+                if row["LifecycleState"] == "Pending:Wait":
+                    _complete(api, row)
+
+    thread = threading.Thread(target=complete_all)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _complete(api: Any, row: dict[str, Any]) -> None:
+    group = row["AutoScalingGroupName"]
+    try:
+        for hook in api.describe_lifecycle_hooks(AutoScalingGroupName=group)["LifecycleHooks"]:
+            api.complete_lifecycle_action(
+                AutoScalingGroupName=group,
+                LifecycleHookName=hook["LifecycleHookName"],
+                InstanceId=row["InstanceId"],
+                LifecycleActionResult="CONTINUE",
+            )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":  # its group may have gone in the meantime
+            raise
 
 
 def start_apply(verb: str, root: Path, endpoint: str, *arguments: str) -> subprocess.Popen[bytes]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pulumi
 import pulumi_aws as aws
 
+from tests.rehearsal.programs.playground import places, sizes, watching
+
 config = pulumi.Config()
 
 
@@ -162,6 +164,9 @@ SCENES: dict[str, Callable[[], object]] = {
         unknown_invoke,
         unknown_property,
         unknown_type,
+        *places.SCENES,
+        *sizes.SCENES,
+        *watching.SCENES,
     )
 }
 SCENES[config.require("scene")]()

@@ -1,0 +1,244 @@
+"""The alarms of a slot as data: metric, threshold, what silence means, and the page that helps. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from infra import slo
+
+RUNBOOKS = {
+    "RB-02": "runbooks/RB-02-a-shard-is-lost.md",
+    "RB-04": "runbooks/RB-04-a-replica-stands-still.md",
+    "RB-05": "runbooks/RB-05-answers-are-slow-or-poor.md",
+    "RB-06": "runbooks/RB-06-memory-runs-short.md",
+    "RB-07": "runbooks/RB-07-backups-are-late.md",
+}
+
+Missing = Literal["breaching", "notBreaching", "missing"]
+Comparison = Literal["GreaterThanThreshold", "LessThanThreshold"]
+FLEET = ("Fleet", "Slot")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """
+    One metric and how it is summed up over a period.
+
+    `statistic` may be a percentile. `dimensions` names those that the metric has, with the fleet's own values where
+    None: what an alarm asks for must be exactly what is emitted.
+    """
+
+    metric: str
+    statistic: str
+    unit: str | None = None
+    namespace: str = slo.NAMESPACE
+    dimensions: tuple[str, ...] = FLEET
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """
+    One alarm: `key` names it in outputs, `ending` ends its name.
+
+    With `expression` the metrics are named m1, m2, … in it. A period is the stack's own unless `period_seconds` says
+    another.
+    """
+
+    key: str
+    watched: tuple[Watched, ...]
+    threshold: float
+    says: str
+    runbook: str
+    silence: Missing
+    comparison: Comparison = "GreaterThanThreshold"
+    expression: str | None = None
+    period_seconds: int | None = None
+    periods: tuple[int, int] = (2, 3)  # breaching ones, of those evaluated: one is noise, two are a finding
+
+    @property
+    def ending(self) -> str:
+        """The end of the alarm's name, as runbooks write it."""
+        return self.key.replace("_", "-")
+
+    @property
+    def is_percentile(self) -> bool:
+        """Whether a period with few samples has to be left out."""
+        return self.watched[0].statistic.startswith("p")
+
+
+def _objective(key: str, alarm: str, watched: Watched, runbook: str) -> Alarm:
+    row = slo.objective(key)
+    good, bad = ("below", "above") if row.direction == "below" else ("above", "below")
+    return Alarm(
+        key=alarm,
+        watched=(watched,),
+        threshold=row.alert,
+        says=f"{row.title} is {bad} {row.alert:g} {row.unit} (target: {good} {row.target:g})",
+        runbook=runbook,
+        # No requests means no data, and a silent night is neither slow nor wrong.
+        silence="notBreaching",
+        comparison="GreaterThanThreshold" if row.direction == "below" else "LessThanThreshold",
+    )
+
+
+def _ratio(key: str, part: Watched, whole: Watched, threshold: float, says: str, runbook: str) -> Alarm:
+    return Alarm(
+        key=key,
+        watched=(part, whole),
+        threshold=threshold,
+        says=says,
+        runbook=runbook,
+        silence="notBreaching",
+        expression="100 * m1 / m2",
+    )
+
+
+_REQUESTS = Watched("Requests", "Sum", "Count")
+_ERRORS = slo.objective("error_rate_percent")
+
+
+def _balancer(metric: str) -> Watched:
+    return Watched(metric, "Sum", "Count", "AWS/ApplicationELB", ("LoadBalancer",))
+
+
+OBJECTIVES: tuple[Alarm, ...] = (
+    _objective("retrieval_p95_ms", "retrieval_p95", Watched("RetrievalLatency", "p95", "Milliseconds"), "RB-02"),
+    _objective("end_to_end_p95_ms", "end_to_end_p95", Watched("EndToEndLatency", "p95", "Milliseconds"), "RB-05"),
+    _objective("relevance", "relevance", Watched("Relevance", "Average", "None"), "RB-05"),
+    _objective("faithfulness", "faithfulness", Watched("Faithfulness", "Average", "None"), "RB-05"),
+    _ratio(
+        "error_rate",
+        Watched("Errors", "Sum", "Count"),
+        _REQUESTS,
+        _ERRORS.alert,
+        f"error rate is above {_ERRORS.alert:g} % (target: below {_ERRORS.target:g})",
+        "RB-02",
+    ),
+    _objective("tokens_per_query", "tokens_per_query", Watched("TokensPerQuery", "Average", "Count"), "RB-05"),
+)
+
+OPERATIONS: tuple[Alarm, ...] = (
+    Alarm(
+        "shard_down",
+        # Every router counts the same shards: one that sees a replica is right.
+        (Watched("ShardsDown", "Minimum", "Count"),),
+        slo.SHARDS_DOWN,
+        "a shard has no ready replica",
+        "RB-02",
+        "breaching",
+    ),
+    Alarm(
+        "replicas_missing",
+        (Watched("ReplicasMissing", "Minimum", "Count"),),
+        slo.REPLICAS_MISSING,
+        "fewer replicas are ready than planned",
+        "RB-02",
+        "breaching",
+        period_seconds=300,
+    ),
+    Alarm(
+        "stale_replicas",
+        (Watched("StaleReplicas", "Maximum", "Count"),),
+        slo.STALE_REPLICAS,
+        "a replica stands still before a log entry that is damaged or ends processes",
+        "RB-04",
+        "notBreaching",
+    ),
+    _ratio(
+        "partial_answers",
+        Watched("PartialAnswers", "Sum", "Count"),
+        _REQUESTS,
+        slo.PARTIAL_PERCENT,
+        f"more than {slo.PARTIAL_PERCENT:g} % of the answers lack a shard",
+        "RB-02",
+    ),
+    _ratio(
+        "server_errors",
+        _balancer("HTTPCode_Target_5XX_Count"),
+        _balancer("RequestCount"),
+        slo.SERVER_ERRORS_PERCENT,
+        f"more than {slo.SERVER_ERRORS_PERCENT:g} % of the requests end in 5xx",
+        "RB-02",
+    ),
+    Alarm(
+        "memory_used",
+        (Watched("MemoryUsed", "Maximum", "Percent"),),
+        slo.MEMORY_USED_PERCENT,
+        f"a node uses more than {slo.MEMORY_USED_PERCENT:g} % of its machine's memory",
+        "RB-06",
+        "breaching",
+    ),
+    Alarm(
+        "formula_drift",
+        (Watched("FormulaDrift", "Maximum", "None"),),
+        slo.FORMULA_DRIFT,
+        "a node holds more than the measured model says",
+        "RB-06",
+        "missing",
+        period_seconds=3600,
+    ),
+    Alarm(
+        "backup_age",
+        (Watched("BackupAge", "Maximum", "Seconds"),),
+        slo.BACKUP_AGE_HOURS * 3600,
+        f"a shard's newest snapshot is older than {slo.BACKUP_AGE_HOURS:g} hours and lacks what was written since",
+        "RB-07",
+        "breaching",
+        period_seconds=300,
+    ),
+    Alarm(
+        "drill_age",
+        (Watched("DrillAge", "Minimum", "Seconds"),),
+        slo.DRILL_AGE_DAYS * 86_400,
+        f"no drill has passed for {slo.DRILL_AGE_DAYS:g} days",
+        "RB-07",
+        "breaching",
+        period_seconds=3600,
+    ),
+)
+
+
+def launch_failures(group: str) -> Alarm:
+    """For one Auto Scaling group, by a short name: ten minutes are long enough for every ordinary replacement."""
+    watched = Watched("GroupInServiceInstances", "Maximum", None, "AWS/AutoScaling", ("AutoScalingGroupName",))
+    return Alarm(
+        f"launch_failures_{group}",
+        (watched,),
+        1,
+        f"group {group} has had no instance in service for 10 minutes",
+        "RB-02",
+        "breaching",
+        comparison="LessThanThreshold",
+        period_seconds=60,
+        periods=(10, 10),
+    )
+
+
+def replication(rule: str) -> tuple[Alarm, Alarm]:
+    """For one replication rule: what was not copied, and what is late."""
+
+    def watched(metric: str, statistic: str) -> Watched:
+        return Watched(metric, statistic, None, "AWS/S3", ("SourceBucket", "DestinationBucket", "RuleId"))
+
+    minutes = slo.REPLICATION_LATENCY_SECONDS / 60
+    return (
+        Alarm(
+            f"replication_failed_{rule}",
+            (watched("OperationsFailedReplication", "Sum"),),
+            slo.REPLICATION_FAILURES,
+            f"objects of {rule} were not copied to the vault",
+            "RB-07",
+            "notBreaching",
+            period_seconds=300,
+        ),
+        Alarm(
+            f"replication_late_{rule}",
+            (watched("ReplicationLatency", "Maximum"),),
+            slo.REPLICATION_LATENCY_SECONDS,
+            f"copies of {rule} reach the vault later than {minutes:g} minutes",
+            "RB-07",
+            "notBreaching",
+            period_seconds=300,
+        ),
+    )

@@ -1,0 +1,51 @@
+"""Keys of one region: one for the data in buckets, one for what operations speak and log."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import policies
+from infra.config import Settings
+
+KEPT_DAYS = 30  # a deleted key can be taken back for so long; the longest AWS allows
+REHEARSED_DAYS = 7  # the shortest
+
+
+class Keys(pulumi.ComponentResource):
+    """
+    `data` encrypts buckets, `operations` the alerts topic and the log groups.
+
+    Whoever holds the data key's buckets must hold the key: it is as protected as they are.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        account: pulumi.Input[str],
+        region: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("vectorfleet:infra:Keys", f"{settings.fleet}-{region}", None, opts)
+        self._settings, self._region = settings, region
+        account = pulumi.Output.from_input(account)
+        self.data = self._key("data", account.apply(policies.data_key), protected=settings.data_protection)
+        self.operations = self._key(
+            "operations", account.apply(lambda number: policies.operations_key(number, region)), protected=False
+        )
+        self.register_outputs({"data": self.data.arn, "operations": self.operations.arn})
+
+    def _key(self, use: str, policy: pulumi.Output[policies.Policy], *, protected: bool) -> aws.kms.Key:
+        fleet, name = self._settings.fleet, f"{self._settings.fleet}-{self._region}-{use}"
+        key = aws.kms.Key(
+            name,
+            description=f"{use} of fleet {fleet} in {self._region}",
+            enable_key_rotation=True,
+            deletion_window_in_days=KEPT_DAYS if self._settings.data_protection else REHEARSED_DAYS,
+            policy=policy.apply(policies.text),
+            tags={"Name": f"{fleet}-{use}", "vectorfleet:fleet": fleet, "vectorfleet:key": use},
+            # Children inherit protect, but not retain_on_delete.
+            opts=pulumi.ResourceOptions(parent=self, protect=protected, retain_on_delete=protected),
+        )
+        aws.kms.Alias(name, name=f"alias/{name}", target_key_id=key.key_id, opts=pulumi.ResourceOptions(parent=self))
+        return key

@@ -1,0 +1,89 @@
+"""The outputs of a stack that stands, as the verbs that act on it read them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NEEDED = (
+    "region",
+    "endpoint",
+    "alarms",
+    "cells",
+    "router_group",
+    "indexer_group",
+    "listener_arn",
+    "target_groups",
+)
+
+
+class OutputsError(Exception):
+    """The outputs can't be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One replica's Auto Scaling group."""
+
+    shard: int
+    replica: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What `pulumi stack output --json` says, as far as it is needed. `aws_endpoint` is None on AWS itself."""
+
+    region: str
+    endpoint: str
+    alarms: Mapping[str, str]
+    cells: tuple[Cell, ...]
+    router_group: str
+    indexer_group: str
+    listener_arn: str
+    target_groups: Mapping[str, str]
+    aws_endpoint: str | None
+
+
+def read_outputs(path: Path) -> Outputs:
+    """
+    Read a file with the stack's outputs. Raises OutputsError.
+
+    The AWS endpoint is AWS_ENDPOINT_URL, else the emulator's whose `emulator.json` lies beside the file, else AWS's.
+    """
+    found = _read(path)
+    return Outputs(
+        region=found["region"],
+        endpoint=found["endpoint"],
+        alarms=found["alarms"],
+        cells=tuple(Cell(int(cell["shard"]), cell["replica"], cell["group"]) for cell in found["cells"]),
+        router_group=found["router_group"],
+        indexer_group=found["indexer_group"],
+        listener_arn=found["listener_arn"],
+        target_groups=found["target_groups"],
+        aws_endpoint=os.environ.get("AWS_ENDPOINT_URL") or _emulator_beside(path),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OutputsError(
+            f"{path} is not there. Write it with `pulumi stack output --json > {path}`, or name another with --outputs"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise OutputsError(f"{path} can't be read as JSON: {error}") from None
+    missing = [name for name in NEEDED if not isinstance(found, dict) or name not in found]
+    if missing:
+        raise OutputsError(f"{path} lacks the stack outputs {', '.join(missing)}; is it from an older deployment?")
+    return dict(found)
+
+
+def _emulator_beside(path: Path) -> str | None:
+    emulator = path.with_name("emulator.json")
+    return str(json.loads(emulator.read_text(encoding="utf-8"))["endpoint"]) if emulator.exists() else None

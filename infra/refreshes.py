@@ -1,0 +1,135 @@
+"""The groups of a stack through the APIs of EC2 Auto Scaling, EC2 and CloudWatch, for roll-outs."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from infra.outputs import Outputs
+from infra.roll import ENDED, Progress, View
+
+FAILED_LAUNCH = ("Failed", "Cancelled")
+LEAVING = ("Terminat", "Detach")
+ACTIVITIES_LOOKED_AT = 20
+
+
+class RefreshError(Exception):
+    """What is to be rolled out is not as it must be; the message says what to do."""
+
+
+def aws(outputs: Outputs, service: str) -> Any:
+    """A boto3 client of the AWS that the stack stands on."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5, "mode": "standard"})
+    arguments: dict[str, Any] = {"region_name": outputs.region, "endpoint_url": outputs.aws_endpoint, "config": config}
+    if outputs.aws_endpoint and _is_loopback(outputs.aws_endpoint) and "AWS_ACCESS_KEY_ID" not in os.environ:
+        # The emulated AWS takes any key.
+        arguments |= {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.client(service, **arguments)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def alarm_seconds(outputs: Outputs, alarm: str) -> int:
+    """How long an alarm looks before it speaks: what a new instance must stand beside the old one."""
+    found = aws(outputs, "cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    if not found:
+        raise RefreshError(f"There is no alarm {alarm}, which a roll-out is judged by. Deploy the stack again.")
+    return int(found[0]["Period"]) * int(found[0]["EvaluationPeriods"])
+
+
+class AwsGroups:
+    """Implements `infra.roll.Groups`; `alarm` stops a refresh, `warmup_seconds` is how long both versions serve."""
+
+    def __init__(self, outputs: Outputs, *, alarm: str, warmup_seconds: int) -> None:
+        self._scaling, self._ec2 = aws(outputs, "autoscaling"), aws(outputs, "ec2")
+        self._alarm, self._warmup_seconds = alarm, warmup_seconds
+
+    def _group(self, name: str) -> dict[str, Any]:
+        found = self._scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        if not found:
+            raise RefreshError(
+                f"There is no Auto Scaling group {name}. Are the outputs those of the stack as it stands?"
+            )
+        if "LaunchTemplate" not in found[0]:
+            raise RefreshError(
+                f"The group {name} has no launch template of its own, which a roll-out brings up to date."
+            )
+        return dict(found[0])
+
+    def view(self, group: str) -> View:
+        """Versions of the group. Raises RefreshError when it is gone."""
+        found = self._group(group)
+        template = found["LaunchTemplate"]
+        (described,) = self._ec2.describe_launch_templates(LaunchTemplateIds=[template["LaunchTemplateId"]])[
+            "LaunchTemplates"
+        ]
+        # A replaced instance stays in the list until it has ended.
+        staying = [row for row in found["Instances"] if not row["LifecycleState"].startswith(LEAVING)]
+        running = {row["InstanceId"]: str(row["LaunchTemplate"]["Version"]) for row in staying}
+        return View(str(template["Version"]), str(described["LatestVersionNumber"]), running)
+
+    def running(self, group: str) -> str | None:
+        """The refresh that is not over yet."""
+        self._group(group)
+        found = self._scaling.describe_instance_refreshes(AutoScalingGroupName=group)["InstanceRefreshes"]
+        return next((str(one["InstanceRefreshId"]) for one in found if one["Status"] not in ENDED), None)
+
+    def start(self, group: str, version: str) -> str:
+        """Launch before terminating, go back by itself, and only replace what is not of this version."""
+        template = self._group(group)["LaunchTemplate"]["LaunchTemplateId"]
+        answer = self._scaling.start_instance_refresh(
+            AutoScalingGroupName=group,
+            Strategy="Rolling",
+            DesiredConfiguration={"LaunchTemplate": {"LaunchTemplateId": template, "Version": version}},
+            Preferences={
+                "MinHealthyPercentage": 100,
+                "MaxHealthyPercentage": 200,
+                "InstanceWarmup": self._warmup_seconds,
+                "SkipMatching": True,
+                "AutoRollback": True,
+                "AlarmSpecification": {"Alarms": [self._alarm]},
+            },
+        )
+        return str(answer["InstanceRefreshId"])
+
+    def progress(self, group: str, refresh: str) -> Progress:
+        """How far it is, and the first launch that failed."""
+        (found,) = self._scaling.describe_instance_refreshes(AutoScalingGroupName=group, InstanceRefreshIds=[refresh])[
+            "InstanceRefreshes"
+        ]
+        reason = (found.get("RollbackDetails") or {}).get("RollbackReason") or found.get("StatusReason") or ""
+        trouble = self._failed_launch(group, found["StartTime"]) if found["Status"] == "InProgress" else ""
+        return Progress(found["Status"], int(found.get("PercentageComplete", 0)), reason, trouble)
+
+    def _failed_launch(self, group: str, since: datetime) -> str:
+        """Auto Scaling itself tries again for an hour; who rolls out a bad version should not wait for that."""
+        activities = self._scaling.describe_scaling_activities(
+            AutoScalingGroupName=group, MaxRecords=ACTIVITIES_LOOKED_AT
+        )["Activities"]
+        for activity in reversed(activities):
+            is_launch = activity["Description"].startswith("Launching")
+            if is_launch and activity["StatusCode"] in FAILED_LAUNCH and activity["StartTime"] >= since:
+                return f"a launch failed: {activity.get('StatusMessage') or activity['Description']}"
+        return ""
+
+    def roll_back(self, group: str) -> None:
+        """Ask for the version before; a refresh that has just ended has decided itself."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._scaling.rollback_instance_refresh(AutoScalingGroupName=group)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ActiveInstanceRefreshNotFound":
+                raise

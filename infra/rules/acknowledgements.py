@@ -1,0 +1,49 @@
+"""Findings that are known and accepted, each with its reason. One that nothing needs any more is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from infra.rules.rule import Finding
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """Accepts what `rule` finds on resources of a type whose name matches `name`, a pattern as of a shell."""
+
+    rule: str
+    type: str
+    name: str
+    reason: str
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether it accepts that finding."""
+        return (self.rule, self.type) == (finding.rule, finding.type) and fnmatchcase(finding.name, self.name)
+
+
+ACKNOWLEDGEMENTS: tuple[Acknowledgement, ...] = (
+    Acknowledgement(
+        "group-notifications",
+        "aws:autoscaling/group:Group",
+        "*",
+        "The alarm launch-failures watches each group: it says what is wrong, a notification only what happened.",
+    ),
+    Acknowledgement(
+        "listener-https",
+        "aws:lb/listener:Listener",
+        "rehearsal",
+        "A rehearsal's listener is a loopback address: nobody outside of the machine reaches it.",
+    ),
+)
+
+
+def acknowledgement(finding: Finding, known: Iterable[Acknowledgement]) -> Acknowledgement | None:
+    """The first acknowledgement that accepts a finding, None where there is none."""
+    return next((one for one in known if one.covers(finding)), None)
+
+
+def stale(known: Iterable[Acknowledgement], found: Sequence[Finding]) -> list[Acknowledgement]:
+    """The acknowledgements that accept none of these findings."""
+    return [one for one in known if not any(one.covers(finding) for finding in found)]

@@ -1,0 +1,67 @@
+"""Auto Scaling groups: what they launch, and how they know that it is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.rules import tokens
+from infra.rules.graph import Graph, Resource
+from infra.rules.rule import Rule, said, shown
+
+BY_TEMPLATE = ("launchTemplate",)
+BY_POLICY = ("mixedInstancesPolicy", "launchTemplate", "launchTemplateSpecification")
+
+
+def _version(group: Resource, _: Graph) -> Iterator[str]:
+    named = group.at(*BY_TEMPLATE) or group.at(*BY_POLICY) or {}
+    found = named.get("version")
+    if not str(found).isdigit():
+        yield said(
+            f"the launch template's version is {shown(found)}",
+            allowed="a number",
+            remedy="Use latest_version: a name like $Latest starts no roll-out and allows no rollback",
+        )
+
+
+def _health_check(group: Resource, _: Graph) -> Iterator[str]:
+    found = str(group.at("healthCheckType") or "")
+    wanted = "ELB" if group.each("targetGroupArns") else "EC2"
+    if wanted not in found.split(",") and "ELB" not in found.split(","):
+        yield said(
+            f"healthCheckType is {shown(found)}",
+            allowed="EC2, or ELB behind a target group",
+            remedy=f"Set {wanted}",
+        )
+
+
+def _notifications(group: Resource, graph: Graph) -> Iterator[str]:
+    if not graph.referring(group, tokens.GROUP_NOTIFICATION, "groupNames"):
+        yield said(
+            "nobody is notified of launches and terminations",
+            allowed="a Notification that names the group",
+            remedy="Add one, or acknowledge with the alarm that watches launches instead",
+        )
+
+
+RULES = (
+    Rule(
+        id="group-template-version",
+        demand="a group names its launch template's version by number",
+        types=(tokens.GROUP,),
+        check=_version,
+    ),
+    Rule(
+        id="group-health-check",
+        demand="a group's health check is chosen, and ELB behind a target group",
+        types=(tokens.GROUP,),
+        check=_health_check,
+        sources=("AwsSolutions-AS2",),
+    ),
+    Rule(
+        id="group-notifications",
+        demand="somebody is notified of what a group launches and terminates",
+        types=(tokens.GROUP,),
+        check=_notifications,
+        sources=("AwsSolutions-AS3",),
+    ),
+)

@@ -1,0 +1,135 @@
+"""What processes may do: named actions on named resources, in policies of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from infra.rules import tokens
+from infra.rules.graph import Graph, Resource, at
+from infra.rules.rule import Rule, said
+from infra.rules.statements import EVERYONE, Statement, matches, statements
+
+GOVERNANCE_BYPASS = "s3:BypassGovernanceRetention"
+AWS_MANAGED = ":iam::aws:policy/"
+HOLDERS = (tokens.ROLE_POLICY, tokens.ROLE, tokens.IAM_POLICY)
+
+
+class Resourceless(NamedTuple):
+    """Actions that AWS restricts to no resource, and the condition key that must narrow them, if there is one."""
+
+    actions: str
+    condition: str
+    reason: str
+
+
+RESOURCELESS = (
+    Resourceless("ec2:Describe*", "", "AWS offers neither resources nor useful conditions"),
+    Resourceless("autoscaling:Describe*", "", "AWS offers neither resources nor useful conditions"),
+    Resourceless("cloudwatch:PutMetricData", "cloudwatch:namespace", "metrics are no resources; the namespace narrows"),
+    Resourceless("ssmmessages:*", "", "channels of Session Manager are no resources"),
+)
+
+
+def granted(holder: Resource) -> list[Statement]:
+    """The statements by which a role or policy allows something."""
+    inline = [at(one, "policy") for one in holder.each("inlinePolicies")]
+    return [one for policy in (holder.at("policy"), *inline) for one in statements(policy) if one.allows]
+
+
+def _actions(holder: Resource, _: Graph) -> Iterator[str]:
+    for one in granted(holder):
+        wild = ["all but some"] if one.inverted else [action for action in one.actions if "*" in action]
+        if wild:
+            yield said(
+                f"statement {one.sid} allows {', '.join(wild)}",
+                allowed="actions by their full names",
+                remedy="Name those that the process calls",
+            )
+
+
+def _resources(holder: Resource, _: Graph) -> Iterator[str]:
+    for one in granted(holder):
+        narrow = [action for action in one.actions if "*" in one.resources and not _is_resourceless(action, one)]
+        if narrow:
+            yield said(
+                f"statement {one.sid} allows {', '.join(narrow)} on every resource",
+                allowed="ARNs; * for what AWS restricts to none, with its condition",
+                remedy="Name the resources, or add the action to RESOURCELESS with its reason",
+            )
+
+
+def _is_resourceless(action: str, statement: Statement) -> bool:
+    keys = {key for _, key in statement.conditions}
+    return any(
+        matches(action, known.actions) and (not known.condition or known.condition in keys) for known in RESOURCELESS
+    )
+
+
+def _managed(holder: Resource, _: Graph) -> Iterator[str]:
+    for arn in (*holder.each("managedPolicyArns"), *holder.each("policyArn")):
+        if AWS_MANAGED in str(arn):
+            yield said(
+                f"it takes AWS's policy {str(arn).rsplit('/', 1)[1]}",
+                allowed="policies of our own",
+                remedy="Write the statements that are needed, or acknowledge it",
+            )
+
+
+def _governance(holder: Resource, _: Graph) -> Iterator[str]:
+    for one in statements(holder.at("policy")) + granted(holder):
+        if one.allows and (one.covers(GOVERNANCE_BYPASS) or one.inverted):
+            yield said(
+                f"statement {one.sid} allows {GOVERNANCE_BYPASS}",
+                allowed="nobody",
+                remedy="Name the actions that are needed: a lock that can be bypassed is none",
+            )
+            return
+
+
+def _trust(role: Resource, _: Graph) -> Iterator[str]:
+    for one in statements(role.at("assumeRolePolicy")):
+        if one.allows and (EVERYONE in one.principals or one.inverted):
+            yield said(
+                f"statement {one.sid} lets everyone take the role",
+                allowed="named services or principals",
+                remedy="Name who takes it",
+            )
+
+
+RULES = (
+    Rule(
+        id="iam-actions",
+        demand="no wildcard in an allowed action, and no NotAction",
+        types=HOLDERS,
+        check=_actions,
+        sources=("AwsSolutions-IAM5", "CKV_AWS_62", "CKV_AWS_63"),
+    ),
+    Rule(
+        id="iam-resources",
+        demand="no `*` as resource, but for actions that AWS restricts to none",
+        types=HOLDERS,
+        check=_resources,
+        sources=("AwsSolutions-IAM5", "CKV_AWS_355"),
+    ),
+    Rule(
+        id="iam-managed",
+        demand="no policy that AWS manages and may widen",
+        types=(tokens.ROLE, tokens.ROLE_ATTACHMENT),
+        check=_managed,
+        sources=("AwsSolutions-IAM4", "CKV_AWS_274"),
+    ),
+    Rule(
+        id="iam-governance",
+        demand="nobody may bypass Object Lock",
+        types=(*HOLDERS, tokens.BUCKET_POLICY),
+        check=_governance,
+    ),
+    Rule(
+        id="iam-trust",
+        demand="only named principals take a role",
+        types=(tokens.ROLE,),
+        check=_trust,
+        sources=("CKV_AWS_60",),
+    ),
+)

@@ -1,0 +1,115 @@
+"""The vault: copies of documents and index in another region, that nobody can delete before their time."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import naming, policies
+from infra.bucket import BucketArgs, FleetBucket, Lock
+from infra.config import Settings, VaultSettings
+from infra.keys import Keys
+from infra.logs import AccessLogs
+from infra.storage import Storage
+
+REPLICATION_MINUTES = 15  # S3's replication time control has no other figure
+
+
+class Vault(pulumi.ComponentResource):
+    """
+    Bucket, keys and logs of the vault's region, and the rules that fill it.
+
+    It is filled from `storage`, whose buckets have no prefix in common, so that no two copies meet. `provider` speaks
+    to the vault's region.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        vault: VaultSettings,
+        storage: Storage,
+        source_keys: Keys,
+        account: pulumi.Input[str],
+        provider: aws.Provider,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("vectorfleet:infra:Vault", settings.fleet, None, opts)
+        self._settings = settings
+        self.rules: dict[str, pulumi.Output[str]] = {}
+        there = pulumi.ResourceOptions(parent=self, providers=[provider])
+        self.keys = Keys(settings, account, vault.region, there)
+        logs = AccessLogs(settings, account, vault.region, there)
+        self.bucket = FleetBucket(
+            BucketArgs(
+                fleet=settings.fleet,
+                role="vault",
+                name=naming.logical("bucket", settings.fleet, "vault"),
+                protected=settings.data_protection,
+                account=account,
+                key_arn=self.keys.data.arn,
+                logs=logs.target,
+                lock=Lock(vault.mode.upper(), vault.retention_days),
+                statements=policies.locks_hold if settings.data_protection else policies.nothing_more,
+            ),
+            there,
+        )
+        self.role = self._role(storage, source_keys)
+        self._copy("documents", storage.documents, ("log/",))
+        self._copy("index", storage.index, ("builds/", "slots/"))
+        self.register_outputs({"bucket": self.bucket.bucket.id})
+
+    def _role(self, storage: Storage, source_keys: Keys) -> aws.iam.Role:
+        name = naming.logical("role", self._settings.fleet, "replication")
+        child = pulumi.ResourceOptions(parent=self)
+        role = aws.iam.Role(
+            name,
+            assume_role_policy=policies.text(policies.assume_by_s3()),
+            permissions_boundary=self._settings.permissions_boundary_arn,
+            tags={"vectorfleet:fleet": self._settings.fleet},
+            opts=child,
+        )
+        arns = pulumi.Output.all(
+            storage.documents.bucket.arn,
+            storage.index.bucket.arn,
+            self.bucket.bucket.arn,
+            source_keys.data.arn,
+            self.keys.data.arn,
+        )
+        self._policy = aws.iam.RolePolicy(
+            name,
+            role=role.name,
+            policy=arns.apply(lambda made: policies.text(policies.replication(made[:2], *made[2:]))),
+            opts=child,
+        )
+        return role
+
+    def _copy(self, role: str, source: FleetBucket, prefixes: tuple[str, ...]) -> None:
+        rules = [self._rule(f"{role}-{prefix.rstrip('/')}", prefix, number) for number, prefix in enumerate(prefixes)]
+        aws.s3.BucketReplicationConfig(
+            f"{self._settings.fleet}-{role}",
+            bucket=source.bucket.id,
+            role=self.role.arn,
+            rules=rules,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[source.versioning, self.bucket.versioning, self._policy]
+            ),
+        )
+        self.rules |= {str(rule["id"]): source.bucket.id for rule in rules}
+
+    def _rule(self, name: str, prefix: str, priority: int) -> aws.s3.BucketReplicationConfigRuleArgsDict:
+        return {
+            "id": name,
+            "priority": priority,
+            "status": "Enabled",
+            "filter": {"prefix": prefix},
+            # A deletion here, by mistake or by malice, is none there.
+            "delete_marker_replication": {"status": "Disabled"},
+            "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"}},
+            "destination": {
+                "bucket": self.bucket.bucket.arn,
+                "storage_class": "STANDARD",
+                "encryption_configuration": {"replica_kms_key_id": self.keys.data.arn},
+                "metrics": {"status": "Enabled", "event_threshold": {"minutes": REPLICATION_MINUTES}},
+                "replication_time": {"status": "Enabled", "time": {"minutes": REPLICATION_MINUTES}},
+            },
+        }

@@ -1,0 +1,91 @@
+"""A changed fleet, cell by cell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from infra.outputs import Outputs, OutputsError, read_outputs
+from infra.roll import ROLES, Groups, RollOut, Target, targets
+from infra.verbs.options import outputs_option
+from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
+
+JUDGING_ALARM = "retrieval_p95"
+
+
+@click.command()
+@outputs_option
+@click.option(
+    "--shard", "shards", type=click.IntRange(min=0), multiple=True, help="Only cells of this shard; again for more."
+)
+@click.option(
+    "--role", "roles", type=click.Choice(ROLES), multiple=True, help="Only these groups.  [default: all, cells first]"
+)
+@click.option(
+    "--warm-up", type=click.IntRange(min=0), help="Seconds that old and new serve together.  [default: the alarm's]"
+)
+@click.option(
+    "--within", type=click.IntRange(min=1), default=3600, show_default=True, help="Seconds that a group may take."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="The result as plain JSON; progress goes to standard error.")
+def roll(
+    path: Path,
+    shards: tuple[int, ...],
+    roles: tuple[str, ...],
+    warm_up: int | None,
+    within: int,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Bring group after group to its newest launch template version; stop and go back at the first that fails."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from infra.refreshes import AwsGroups, RefreshError, alarm_seconds
+    from infra.replicas import SeenReplicas
+
+    try:
+        outputs = read_outputs(path)
+        order = _order(outputs, roles, shards)
+        alarm = outputs.alarms[JUDGING_ALARM]
+        warmup_seconds = alarm_seconds(outputs, alarm) if warm_up is None else warm_up
+        groups = AwsGroups(outputs, alarm=alarm, warmup_seconds=warmup_seconds)
+        if dry_run:
+            _show_views(order, groups, as_json=as_json)
+            return
+        replicas = SeenReplicas(outputs.endpoint, outputs.cells)
+        result = RollOut(groups, replicas, lambda line: click.echo(line, err=as_json), within_seconds=within).run(order)
+    except OutputsError as error:
+        raise Refusal(str(error)) from None
+    except (RefreshError, BotoCoreError, ClientError) as error:
+        click.echo(f"Error: {error}. What is done stays done; the same call goes on from there.", err=True)
+        sys.exit(FAILED_EXIT_CODE)
+    click.echo(json.dumps(result.to_json(), indent=2) if as_json else result.render())
+    if result.failed:
+        sys.exit(FAILED_EXIT_CODE)
+
+
+def _order(outputs: Outputs, roles: tuple[str, ...], shards: tuple[int, ...]) -> list[Target]:
+    if shards and set(roles) - {"node"}:
+        raise Refusal(f"--shard goes with cells alone; --role {', '.join(roles)} has no shards. Leave one of them out.")
+    unknown = sorted(set(shards) - {cell.shard for cell in outputs.cells})
+    if unknown:
+        raise Refusal(
+            f"There is no shard {unknown[0]}; the stack has 0 to {max(cell.shard for cell in outputs.cells)}."
+        )
+    return targets(outputs, roles=roles or ROLES, shards=shards)
+
+
+def _show_views(order: list[Target], groups: Groups, *, as_json: bool) -> None:
+    views = {target.title: groups.view(target.group) for target in order}
+    if as_json:
+        click.echo(
+            json.dumps({title: asdict(view) | {"is_new": view.is_new} for title, view in views.items()}, indent=2)
+        )
+        return
+    for title, view in views.items():
+        click.echo(f"{title}: {'nothing to do' if view.is_new else f'{view.own} → {view.newest}'}")

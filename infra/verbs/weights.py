@@ -1,0 +1,50 @@
+"""Which slot serves how much of the traffic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from infra.outputs import OutputsError, read_outputs
+from infra.verbs.options import outputs_option
+from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
+from infra.weights import Listener, Slot, WeightsError, to_json
+
+WEIGHT = click.IntRange(0, 999)
+
+
+@click.command()
+@outputs_option
+@click.option("--blue", type=WEIGHT, help="The weight of slot blue; goes with --green.")
+@click.option("--green", type=WEIGHT, help="The weight of slot green; goes with --blue.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def weights(path: Path, blue: int | None, green: int | None, as_json: bool) -> None:
+    """Show the weights of both slots, or move them; a slot without healthy targets gets none."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if (blue is None) != (green is None):
+        raise Refusal("Give both --blue and --green, or neither to see the weights as they are.")
+    try:
+        listener = Listener(read_outputs(path))
+        slots = listener.slots() if blue is None or green is None else listener.move({"blue": blue, "green": green})
+    except (OutputsError, WeightsError) as error:
+        raise Refusal(str(error)) from None
+    except (BotoCoreError, ClientError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(FAILED_EXIT_CODE)
+    if as_json:
+        click.echo(json.dumps(to_json(slots), indent=2))
+    else:
+        Console().print(_table(slots))
+
+
+def _table(slots: list[Slot]) -> Table:
+    table = Table("slot", "weight", "healthy targets")
+    for slot in slots:
+        table.add_row(slot.name, str(slot.weight), f"{slot.healthy} of {slot.targets}")
+    return table

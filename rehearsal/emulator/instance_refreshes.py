@@ -1,0 +1,231 @@
+"""The API of instance refreshes: start, describe, cancel, roll back.
+
+moto 5.2.5 has none of these. Checkpoints, bake time, scale-in protection and standby preferences, mixed instances
+and the replacement of root volumes are refused with a sentence: nothing here does them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.responses import ActionResult
+
+from rehearsal.emulator import refresh as refreshes
+from rehearsal.emulator.autoscaling import LOCK, named, reconcile
+from rehearsal.emulator.membership import counted
+from rehearsal.emulator.refresh import Preferences, Refresh
+
+KNOWN = frozenset(
+    {
+        "AlarmSpecification",
+        "AutoRollback",
+        "InstanceWarmup",
+        "MaxHealthyPercentage",
+        "MinHealthyPercentage",
+        "SkipMatching",
+    }
+)
+# Values that mean what happens here anyway.
+HARMLESS = {"BakeTime": 0, "CheckpointDelay": 0, "ScaleInProtectedInstances": "Ignore", "StandbyInstances": "Ignore"}
+MOVING = ("$Latest", "$Default", None)
+
+
+def _preferences(group: Any, asked: dict[str, Any]) -> Preferences:
+    for name, value in asked.items():
+        if name not in KNOWN and value not in (HARMLESS.get(name), []):
+            raise ValidationError(f"Preferences.{name} is {value!r}: the emulated AWS does not do that; leave it out.")
+    least, most = asked.get("MinHealthyPercentage"), asked.get("MaxHealthyPercentage")
+    if most is not None and (least is None or int(most) - int(least) > 100):
+        raise ValidationError("MaxHealthyPercentage needs a MinHealthyPercentage at most 100 below it.")
+    if not 0 <= int(90 if least is None else least) <= 100 <= int(most or 100) <= 200:
+        raise ValidationError("MinHealthyPercentage is from 0 to 100, MaxHealthyPercentage from 100 to 200.")
+    return Preferences(
+        least_percent=90 if least is None else int(least),
+        most_percent=None if most is None else int(most),
+        warmup_seconds=int(asked.get("InstanceWarmup", _default_warmup(group))),
+        skip_matching=bool(asked.get("SkipMatching", False)),
+        auto_rollback=bool(asked.get("AutoRollback", False)),
+        alarms=_alarms(group, asked.get("AlarmSpecification") or {}),
+    )
+
+
+def _default_warmup(group: Any) -> int:
+    own = getattr(group, "default_instance_warmup", None)
+    return int((group.health_check_grace_period or 0) if own in (None, -1) else own)
+
+
+def _alarms(group: Any, asked: dict[str, Any]) -> tuple[str, ...]:
+    names = tuple(asked.get("Alarms") or ())
+    backend = group.autoscaling_backend
+    known = cloudwatch_backends[backend.account_id][backend.region_name].alarms
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValidationError(f"The alarm {unknown[0]} of the AlarmSpecification does not exist.")
+    return names
+
+
+def _desired(group: Any, asked: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The launch template that the group shall have, with a version that exists. Raises ValidationError."""
+    if not asked:
+        return None
+    wanted = asked.get("LaunchTemplate")
+    own = group.ec2_launch_template
+    if not wanted or "MixedInstancesPolicy" in asked:
+        raise ValidationError("DesiredConfiguration needs a LaunchTemplate; the emulated AWS takes nothing else.")
+    if (
+        own is None
+        or own.id != wanted.get("LaunchTemplateId", own.id)
+        or own.name != wanted.get("LaunchTemplateName", own.name)
+    ):
+        raise ValidationError("The emulated AWS refreshes to versions of the group's own launch template only.")
+    own.get_version(wanted.get("Version") or "$Default")
+    return {"LaunchTemplateId": own.id, "LaunchTemplateName": own.name, "Version": wanted.get("Version")}
+
+
+def _reversible(group: Any, desired: dict[str, Any] | None) -> bool:
+    """A rollback needs somewhere to go and a fixed version to go back to."""
+    before = getattr(group, "provided_launch_template_version", None)
+    return desired is not None and not {before, desired["Version"]} & set(MOVING)
+
+
+def _start(self: Any) -> Any:
+    with LOCK:
+        group = _group(self)
+        if refreshes.active(group):
+            raise AutoscalingClientError(
+                "InstanceRefreshInProgress",
+                "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.",
+            )
+        if self._get_param("Strategy") not in (None, "Rolling"):
+            raise ValidationError("The emulated AWS refreshes with the strategy Rolling only.")
+        begun = _begun(group, self._get_params())
+        refreshes.of_group(group).append(begun)
+        refreshes.step(group)
+        reconcile(group)
+        return ActionResult({"InstanceRefreshId": begun.id})
+
+
+def _begun(group: Any, parameters: dict[str, Any]) -> Refresh:
+    """A new refresh that the group heads for. Raises ValidationError."""
+    if group.ec2_launch_template is None:
+        raise ValidationError("The emulated AWS refreshes groups with a launch template only.")
+    asked = parameters.get("Preferences") or {}
+    preferences = _preferences(group, asked)
+    desired = _desired(group, parameters.get("DesiredConfiguration"))
+    if preferences.auto_rollback and not _reversible(group, desired):
+        raise ValidationError(
+            "AutoRollback needs a DesiredConfiguration, and numbers as launch template versions in it and in the group."
+        )
+    own = group.ec2_launch_template
+    previous = group.launch_template_version
+    target = str(own.get_version(desired["Version"] or "$Default" if desired else previous).number)
+    everyone = frozenset(state.instance_id for state in counted(group))
+    begun = Refresh(
+        group.name,
+        preferences,
+        previous=previous,
+        target=target,
+        desired=desired,
+        asked=asked,
+        stale=frozenset() if preferences.skip_matching else everyone,
+    )
+    refreshes.head_for(group, begun, target)
+    return begun
+
+
+def _describe(self: Any) -> Any:
+    wanted = self._get_param("InstanceRefreshIds", [])
+    shown = [_shown(one) for one in reversed(refreshes.of_group(_group(self))) if not wanted or one.id in wanted]
+    return ActionResult({"InstanceRefreshes": shown[: self._get_int_param("MaxRecords", 50)]})
+
+
+def _shown(one: Refresh) -> dict[str, Any]:
+    preferences = {"MinHealthyPercentage": one.preferences.least_percent, "SkipMatching": False, "AutoRollback": False}
+    shown = {
+        "InstanceRefreshId": one.id,
+        "AutoScalingGroupName": one.group,
+        "Strategy": "Rolling",
+        "Status": one.status,
+        "StatusReason": one.reason or None,
+        "StartTime": one.started,
+        "EndTime": one.ended,
+        "PercentageComplete": one.percent,
+        "InstancesToUpdate": one.left,
+        "Preferences": preferences | {"InstanceWarmup": one.preferences.warmup_seconds} | one.asked,
+        "DesiredConfiguration": {"LaunchTemplate": one.desired} if one.desired else None,
+        "RollbackDetails": one.rollback,
+    }
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _cancel(self: Any) -> Any:
+    with LOCK:
+        group, one = _active(self)
+        one.status, one.reason, one.moved = "Cancelling", "The instance refresh was cancelled.", time.monotonic()
+        refreshes.step(group)
+        reconcile(group)
+        return ActionResult({"InstanceRefreshId": one.id})
+
+
+def _roll_back(self: Any) -> Any:
+    with LOCK:
+        group, one = _active(self)
+        if not _reversible(group, one.desired):
+            raise AutoscalingClientError(
+                "IrreversibleInstanceRefresh",
+                "The instance refresh has no desired configuration, or a launch template version that moves.",
+            )
+        if one.status in refreshes.FORWARD:
+            refreshes.roll_back(group, one, "The rollback was requested.")
+            refreshes.step(group)
+            reconcile(group)
+        return ActionResult({"InstanceRefreshId": one.id})
+
+
+def _active(response: Any) -> tuple[Any, Refresh]:
+    group = _group(response)
+    one = refreshes.active(group)
+    if one is None:
+        raise AutoscalingClientError(
+            "ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found for the group."
+        )
+    return group, one
+
+
+def _group(response: Any) -> Any:
+    return named(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+
+
+def _updating(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def update_auto_scaling_group(self: Any) -> Any:
+        group = self.autoscaling_backend.autoscaling_groups.get(self._get_param("AutoScalingGroupName"))
+        one = refreshes.active(group) if group else None
+        if one and one.desired and self._get_param("LaunchTemplate"):
+            raise ValidationError(
+                "An active instance refresh with a desired configuration exists. All configuration options derived "
+                "from the desired configuration are not available for update while the instance refresh is active."
+            )
+        return plain(self)
+
+    return update_auto_scaling_group
+
+
+def step_all(backend: Any) -> None:
+    """Move every refresh on; the emulator calls this each second, and reconciles every group after it."""
+    with LOCK:
+        for group in list(backend.autoscaling_groups.values()):
+            refreshes.step(group)
+
+
+def install() -> None:
+    """Put the actions on moto's classes."""
+    AutoScalingResponse.update_auto_scaling_group = _updating(AutoScalingResponse.update_auto_scaling_group)
+    AutoScalingResponse.start_instance_refresh = _start
+    AutoScalingResponse.describe_instance_refreshes = _describe
+    AutoScalingResponse.cancel_instance_refresh = _cancel
+    AutoScalingResponse.rollback_instance_refresh = _roll_back

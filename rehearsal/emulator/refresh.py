@@ -1,0 +1,238 @@
+"""Instance refreshes: the members of a group are replaced by ones from another launch template version.
+
+moto 5.2.5 has none. A refresh that must launch before it terminates goes above the group's maximum size, as AWS
+does. The clock that drives all groups takes one step of every refresh each second.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.utils import utcnow
+
+from rehearsal.emulator import lifecycle
+from rehearsal.emulator.health import published_state
+from rehearsal.emulator.membership import counted, retire, suspended
+
+FORWARD = ("Pending", "InProgress")
+ACTIVE = (*FORWARD, "Cancelling", "RollbackInProgress")
+# AWS gives up when the group is not healthy again within an hour.
+PATIENCE_SECONDS = 3600.0
+_NO_ALARMS: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """How a refresh goes about it; percentages of the desired capacity."""
+
+    least_percent: int = 90
+    most_percent: int | None = None
+    warmup_seconds: int = 0
+    skip_matching: bool = False
+    auto_rollback: bool = False
+    alarms: tuple[str, ...] = _NO_ALARMS
+
+
+@dataclass
+class Refresh:
+    """One refresh of one group. Versions are numbers as text; `target` is where it is heading now."""
+
+    group: str
+    preferences: Preferences
+    previous: str
+    target: str
+    desired: dict[str, Any] | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: str(uuid4()))
+    status: str = "Pending"
+    reason: str = ""
+    started: datetime = field(default_factory=utcnow)
+    ended: datetime | None = None
+    began: float = field(default_factory=time.monotonic)
+    moved: float = field(default_factory=time.monotonic)
+    to_update: int = 0
+    left: int = 0
+    rollback: dict[str, Any] | None = None
+    stale: frozenset[str] = frozenset()
+
+    @property
+    def active(self) -> bool:
+        """Whether it still does something."""
+        return self.status in ACTIVE
+
+    @property
+    def percent(self) -> int:
+        """How much of it is done, 0 to 100."""
+        return 100 * (self.to_update - self.left) // self.to_update if self.to_update else 100
+
+    def end(self, status: str, reason: str = "") -> None:
+        """It is over."""
+        self.status, self.ended = status, utcnow()
+        self.reason = reason or self.reason
+
+
+class Member(NamedTuple):
+    """An instance as a refresh sees it. `ready`: in service, healthy and warm."""
+
+    id: str
+    outdated: bool
+    ready: bool
+
+
+class Moves(NamedTuple):
+    """What to do now: how many instances above the desired capacity, and whom to end."""
+
+    surge: int
+    retire: tuple[str, ...]
+    left: int
+
+
+def moves(desired: int, members: Sequence[Member], least_percent: int, most_percent: int | None) -> Moves:
+    """
+    The next step within the bounds; `left` counts the outdated members that stay for now.
+
+    >>> moves(1, [Member("old", True, True)], 100, 200)
+    Moves(surge=1, retire=(), left=1)
+    >>> moves(1, [Member("old", True, True), Member("new", False, True)], 100, 200)
+    Moves(surge=0, retire=('old',), left=0)
+    """
+    least = math.ceil(desired * least_percent / 100)
+    most = max(desired, desired * (most_percent or 100) // 100)
+    if most == desired and least == desired:
+        # Else nothing could ever be replaced; AWS then replaces one at a time.
+        least = max(desired - 1, 0)
+    useless = [member.id for member in members if member.outdated and not member.ready]
+    serving = [member.id for member in members if member.outdated and member.ready]
+    spare = max(sum(member.ready for member in members) - least, 0)
+    gone = (*useless, *serving[:spare])
+    left = len(useless) + len(serving) - len(gone)
+    return Moves(min(most - desired, left), gone, left)
+
+
+def of_group(group: Any) -> list[Refresh]:
+    """The group's refreshes, oldest first."""
+    found: list[Refresh] = group.__dict__.setdefault("instance_refreshes", [])
+    return found
+
+
+def active(group: Any) -> Refresh | None:
+    """The refresh under way."""
+    return next((refresh for refresh in of_group(group) if refresh.active), None)
+
+
+def head_for(group: Any, refresh: Refresh, version: str) -> None:
+    """Launch from this version from now on. What the group shows as its own template stays."""
+    refresh.target, refresh.moved = version, time.monotonic()
+    group.launch_template_version = version
+
+
+def step(group: Any) -> None:
+    """Move the group's refresh on by one step, if there is one."""
+    refresh = active(group)
+    if refresh is None:
+        return
+    if refresh.status == "Cancelling":
+        _settle(group, refresh, "Cancelled")
+    elif refresh.status in FORWARD and (trouble := _alarm(group, refresh)):
+        fail(group, refresh, trouble)
+    elif time.monotonic() - refresh.moved > PATIENCE_SECONDS:
+        fail(group, refresh, "The group did not become healthy in time.")
+    else:
+        _replace(group, refresh)
+
+
+def fail(group: Any, refresh: Refresh, reason: str) -> None:
+    """Give up: back to where it came from if so asked, else stay as it is."""
+    refresh.reason = reason
+    if refresh.status == "RollbackInProgress":
+        _settle(group, refresh, "RollbackFailed")
+    elif refresh.preferences.auto_rollback:
+        roll_back(group, refresh, reason)
+    else:
+        _settle(group, refresh, "Failed")
+
+
+def roll_back(group: Any, refresh: Refresh, reason: str) -> None:
+    """Replace what is new by instances of the version before."""
+    refresh.rollback = {
+        "RollbackReason": reason,
+        "RollbackStartTime": utcnow(),
+        "PercentageCompleteOnRollback": refresh.percent,
+        "InstancesToUpdateOnRollback": refresh.left,
+    }
+    refresh.status, refresh.reason, refresh.to_update = "RollbackInProgress", reason, 0
+    refresh.stale = frozenset()
+    head_for(group, refresh, refresh.previous)
+
+
+def _settle(group: Any, refresh: Refresh, status: str) -> None:
+    """End it without having arrived: the group launches from its own template again."""
+    group.surge = 0
+    group.launch_template_version = refresh.previous
+    refresh.end(status)
+
+
+def _replace(group: Any, refresh: Refresh) -> None:
+    if refresh.status == "Pending":
+        refresh.status = "InProgress"
+    states = {state.instance_id: state for state in counted(group)}
+    members = [_member(group, refresh, state) for state in states.values()]
+    preferences, desired = refresh.preferences, int(group.desired_capacity or 0)
+    next_moves = moves(desired, members, preferences.least_percent, preferences.most_percent)
+    for name in next_moves.retire:
+        retire(group, states[name], "was taken out of service in response to an instance refresh")
+    refresh.to_update = max(refresh.to_update, next_moves.left + len(next_moves.retire))
+    if next_moves.left != refresh.left or next_moves.retire:
+        refresh.left, refresh.moved = next_moves.left, time.monotonic()
+    group.surge = next_moves.surge
+    ready = [member for member in members if member.ready and member.id not in next_moves.retire]
+    if not next_moves.left and len(ready) >= desired:
+        _arrive(group, refresh)
+    elif refresh.status != "RollbackInProgress":
+        refresh.reason = "Waiting for instances to be in service, healthy and warm."
+
+
+def _arrive(group: Any, refresh: Refresh) -> None:
+    if refresh.status == "RollbackInProgress":
+        refresh.end("RollbackSuccessful")
+        return
+    if refresh.desired is not None:
+        group.provided_launch_template_version = refresh.desired["Version"]
+        group.launch_template_version = refresh.desired["Version"]
+    refresh.reason = ""
+    refresh.end("Successful")
+
+
+def _member(group: Any, refresh: Refresh, state: Any) -> Member:
+    version = (state.launch_template or {}).get("Version")
+    outdated = version != refresh.target or state.instance_id in refresh.stale
+    # Who served before the refresh began need not warm up.
+    served = lifecycle.seconds_in_service(state)
+    warm = served >= min(refresh.preferences.warmup_seconds, time.monotonic() - refresh.began)
+    return Member(state.instance_id, outdated, warm and _serves(group, state))
+
+
+def _serves(group: Any, state: Any) -> bool:
+    if state.lifecycle_state != lifecycle.IN_SERVICE or state.health_status != "Healthy":
+        return False
+    return "ELB" not in group.health_check_type or suspended(group, "HealthCheck") or _gets_requests(group, state)
+
+
+def _gets_requests(group: Any, state: Any) -> bool:
+    # None: nobody probes, as on a bare emulator without a balancer.
+    return all(published_state(arn, state.instance_id) in (None, "healthy") for arn in group.target_group_arns)
+
+
+def _alarm(group: Any, refresh: Refresh) -> str:
+    """Why an alarm stops the refresh; empty while none does."""
+    backend = group.autoscaling_backend
+    alarms = cloudwatch_backends[backend.account_id][backend.region_name].alarms
+    loud = [name for name in refresh.preferences.alarms if name in alarms and alarms[name].state_value == "ALARM"]
+    return f"CloudWatch alarm {loud[0]} is in the ALARM state." if loud else ""

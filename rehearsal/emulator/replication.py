@@ -1,0 +1,190 @@
+"""Replication that copies.
+
+Corrects in moto 5.2.5: a replication configuration is stored and nothing is ever copied; what S3 would refuse is
+taken. Here each later object that a rule selects is copied with its metadata, tags and version id within moments, by
+one thread so that versions keep their order. Left out: changes of tags, retention or lists after the object was
+stored, delete markers and deletions (S3 copies those only on demand), and metrics.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import FakeKey, S3Backend
+from moto.s3.responses import S3Response
+
+from rehearsal.emulator.objects import lock_for
+
+_COPIER = ThreadPoolExecutor(1, thread_name_prefix="replication")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a configuration, as far as it decides what is copied, where to, and how."""
+
+    priority: int
+    enabled: bool
+    prefix: str
+    tags: frozenset[tuple[str, str]]
+    encrypted: bool
+    bucket: str
+    storage_class: str | None
+    key: str | None
+
+    def selects(self, key: Any, tags: frozenset[tuple[str, str]]) -> bool:
+        """Whether the rule copies this object."""
+        hidden = key.encryption == "aws:kms" and not self.encrypted
+        return self.enabled and key.name.startswith(self.prefix) and self.tags <= tags and not hidden
+
+
+def _rule(parsed: dict[str, Any]) -> Rule:
+    selection = parsed.get("Filter") or {}
+    both = selection.get("And") or selection
+    tags = both.get("Tag") or []
+    destination = parsed["Destination"]
+    criteria = (parsed.get("SourceSelectionCriteria") or {}).get("SseKmsEncryptedObjects") or {}
+    return Rule(
+        priority=int(parsed.get("Priority", 0)),
+        enabled=parsed["Status"] == "Enabled",
+        prefix=both.get("Prefix") or parsed.get("Prefix") or "",
+        tags=frozenset((t["Key"], t.get("Value") or "") for t in (tags if isinstance(tags, list) else [tags])),
+        encrypted=criteria.get("Status") == "Enabled",
+        bucket=destination["Bucket"].rpartition(":")[2],
+        storage_class=destination.get("StorageClass"),
+        key=(destination.get("EncryptionConfiguration") or {}).get("ReplicaKmsKeyID"),
+    )
+
+
+def _refusal(backend: Any, parsed: dict[str, Any]) -> str | None:
+    """Why S3 would not take a rule; None when it would."""
+    destination, rule = parsed["Destination"], _rule(parsed)
+    target = backend.buckets.get(rule.bucket)
+    if target is None:
+        return "Destination bucket must exist."
+    if not target.is_versioned:
+        return "Destination bucket must have versioning enabled."
+    if "Filter" in parsed and "DeleteMarkerReplication" not in parsed:
+        return "DeleteMarkerReplication must be specified for this version of Cross Region Replication configuration."
+    if rule.key and not rule.encrypted:
+        return "SseKmsEncryptedObjects must be specified if EncryptionConfiguration is present."
+    if "ReplicationTime" in destination and "Metrics" not in destination:
+        return "Metrics must be enabled when ReplicationTime is."
+    return None
+
+
+def _put_configuration(plain: Callable[..., None]) -> Callable[..., None]:
+    def put_bucket_replication(self: Any, bucket_name: str, replication: dict[str, Any]) -> None:
+        rules = replication["Rule"] if isinstance(replication["Rule"], list) else [replication["Rule"]]
+        refusal = next(filter(None, (_refusal(self, rule) for rule in rules)), None)
+        if refusal:
+            raise S3ClientError("InvalidRequest", refusal)
+        plain(self, bucket_name, replication)
+
+    return put_bucket_replication
+
+
+def _tags(backend: Any, key: Any) -> dict[str, str]:
+    tags: dict[str, str] = backend.tagger.get_tag_dict_for_resource(key.arn)
+    return tags
+
+
+def _selected(backend: Any, bucket: Any, key: Any) -> Iterator[Rule]:
+    """The rules that copy an object, for each destination the one of the highest priority."""
+    configuration = bucket.__dict__.get("replication") or {"Rule": []}
+    tags = frozenset(_tags(backend, key).items())
+    fitting = [rule for rule in map(_rule, configuration["Rule"]) if rule.selects(key, tags)]
+    yield from {rule.bucket: rule for rule in sorted(fitting, key=lambda rule: rule.priority)}.values()
+
+
+def _copy(backend: Any, source: Any, rule: Rule) -> None:
+    target = backend.get_bucket(rule.bucket)
+    if not target.is_versioned:
+        raise S3ClientError("InvalidRequest", "Destination bucket must have versioning enabled.")
+    # What the source's own retention says wins; else the copy is retained as everything else there.
+    mode, until = source.lock_mode, source.lock_until
+    if mode is None and target.has_default_lock:
+        mode, until = target.default_lock_mode, target.default_retention()
+    copy = backend.put_object(
+        rule.bucket,
+        source.name,
+        source.value,
+        storage=rule.storage_class or source.storage_class,
+        etag=source._etag,
+        encryption="aws:kms" if rule.key else None,
+        kms_key_id=rule.key,
+        lock_mode=mode,
+        lock_until=until,
+    )
+    copy._version_id = source.version_id
+    copy.checksum_algorithm, copy.checksum_value = source.checksum_algorithm, source.checksum_value
+    copy.set_metadata(source.metadata, replace=True)
+    backend.put_object_tagging(copy, _tags(backend, source))
+    copy.replication_status = "REPLICA"
+
+
+def _replicate(backend: Any, source: Any, rules: list[Rule]) -> None:
+    if source.disposed:
+        return
+    status = "COMPLETED"
+    for rule in rules:
+        try:
+            with lock_for(rule.bucket, source.name):
+                _copy(backend, source, rule)
+        except Exception:
+            _log.exception("%s/%s could not be copied to %s", source.bucket_name, source.name, rule.bucket)
+            status = "FAILED"
+    source.replication_status = status
+
+
+def _stored(backend: Any, bucket_name: str, key_name: str) -> None:
+    """Something was stored: have it copied if a rule says so."""
+    bucket = backend.get_bucket(bucket_name)
+    if not bucket.__dict__.get("replication"):
+        return
+    key = backend.get_object(bucket_name, key_name)
+    rules = list(_selected(backend, bucket, key)) if key else []
+    if rules:
+        key.replication_status = "PENDING"
+        _COPIER.submit(_replicate, backend, key, rules)
+
+
+def _then_stored(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def store(self: Any) -> Any:
+        answer = plain(self)
+        _stored(self.backend, self.bucket_name, self.parse_key_name())
+        return answer
+
+    return store
+
+
+def _completed(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def complete_multipart_upload(self: Any, bucket_name: str, *args: Any, **kwargs: Any) -> Any:
+        key = plain(self, bucket_name, *args, **kwargs)
+        if key is not None:
+            _stored(self, bucket_name, key.name)
+        return key
+
+    return complete_multipart_upload
+
+
+def _with_status(plain: Callable[[Any], dict[str, Any]]) -> property:
+    def response_dict(self: Any) -> dict[str, Any]:
+        status = self.__dict__.get("replication_status")
+        return plain(self) | ({"x-amz-replication-status": status} if status else {})
+
+    return property(response_dict)
+
+
+def install() -> None:
+    """Put the corrections on moto's classes."""
+    S3Backend.put_bucket_replication = _put_configuration(S3Backend.put_bucket_replication)
+    S3Backend.complete_multipart_upload = _completed(S3Backend.complete_multipart_upload)
+    S3Response.put_object = _then_stored(S3Response.put_object)
+    S3Response.copy_object = _then_stored(S3Response.copy_object)
+    FakeKey.response_dict = _with_status(FakeKey.response_dict.fget)

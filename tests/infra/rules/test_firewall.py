@@ -1,0 +1,69 @@
+"""The rules of infra.rules.firewall, each with what complies and what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.rules import tokens
+from infra.rules.graph import Resource
+from tests.infra.rules.cases import Case, fine, made, wrong
+
+GROUP = made(tokens.SECURITY_GROUP)
+
+
+def ingress(cidr: str = "0.0.0.0/0", first: int = 443, last: int = 443) -> Resource:
+    ports = {"ipProtocol": "tcp", "fromPort": first, "toPort": last}
+    family = "cidrIpv6" if ":" in cidr else "cidrIpv4"
+    return made(tokens.INGRESS_RULE, {family: cidr, **ports}, securityGroupId=GROUP)
+
+
+def egress(cidr: str, protocol: str) -> Resource:
+    return made(tokens.EGRESS_RULE, {"cidrIpv4": cidr, "ipProtocol": protocol}, securityGroupId=GROUP)
+
+
+def front(*, internal: bool) -> tuple[Resource, ...]:
+    balancer = made(tokens.BALANCER, {"internal": internal}, securityGroups=GROUP)
+    return GROUP, balancer, made(tokens.LISTENER, {"port": 443}, loadBalancerArn=balancer)
+
+
+def rule(**inputs: Any) -> Resource:
+    return made(tokens.INGRESS_RULE, inputs)
+
+
+CASES = (
+    fine("ingress-from-world", "a known range", GROUP, ingress("10.0.0.0/8")),
+    fine("ingress-from-world", "a public front door", ingress(), *front(internal=False)),
+    wrong("ingress-from-world", "an internal front door", ingress(), *front(internal=True), says="0.0.0.0/0 may"),
+    wrong("ingress-from-world", "another port", ingress(first=22, last=22), *front(internal=False), says="may connect"),
+    wrong("ingress-from-world", "more ports", ingress(first=443, last=999), *front(internal=False), says="may connect"),
+    wrong("ingress-from-world", "no front door", GROUP, ingress("::/0"), says="::/0 may connect"),
+    fine("egress-to-world", "one protocol", egress("0.0.0.0/0", "tcp")),
+    fine("egress-to-world", "everything inside", egress("10.0.0.0/16", "-1")),
+    wrong("egress-to-world", "everything", egress("0.0.0.0/0", "-1"), says="everything may leave to 0.0.0.0/0"),
+    fine("firewall-rule-described", "described", rule(description="Clients", cidrIpv4="10.0.0.0/8")),
+    fine("firewall-rule-described", "named", rule(tags={"Name": "node from router"}, referencedSecurityGroupId="sg-1")),
+    wrong("firewall-rule-described", "a name for a range", rule(tags={"Name": "x"}, cidrIpv4="10.0.0.0/8"), says="say"),
+    wrong("firewall-rule-described", "nothing", rule(prefixListId="pl-1"), says="does not say what it is for"),
+    fine("security-group-described", "described", made(tokens.SECURITY_GROUP, {"description": "Nodes"})),
+    wrong(
+        "security-group-described",
+        "the default",
+        made(tokens.SECURITY_GROUP, {"description": "Managed by Pulumi"}),
+        says="is Managed by Pulumi",
+    ),
+    fine("security-group-rules-apart", "apart", GROUP, ingress()),
+    wrong(
+        "security-group-rules-apart",
+        "inside",
+        made(tokens.SECURITY_GROUP, {"ingress": [{"cidrBlocks": ["0.0.0.0/0"]}]}),
+        says="no other rule of ours sees them",
+    ),
+    wrong("security-group-rules-apart", "the older kind", made(tokens.LEGACY_RULE), says="no other rule of ours"),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_firewall_rule_finds_what_is_wrong_and_nothing_else(case: Case) -> None:
+    case.check()

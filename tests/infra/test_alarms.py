@@ -1,0 +1,137 @@
+"""The alarms as they are registered, and the table that they come from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra import slo
+from infra.alarm_table import OBJECTIVES, OPERATIONS, RUNBOOKS, Alarm
+from infra.artifact import PROJECT_ROOT
+from tests.infra.graphs import changed, one, rehearsal
+from tests.service.emitted import emitted
+
+METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+TABLE = (*OBJECTIVES, *OPERATIONS)
+# Known to the application in front of the fleet alone.
+THE_APPLICATIONS = {"EndToEndLatency", "Relevance", "Faithfulness", "TokensPerQuery"}
+
+
+def test_alarms_speak_both_ways_and_say_what_silence_means() -> None:
+    topic = rehearsal().outputs["alerts_topic"]
+    for alarm in rehearsal().of_type(METRIC_ALARM):
+        assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [topic]
+        assert alarm.inputs["treatMissingData"] in ("breaching", "notBreaching", "missing")
+    assert set(rehearsal().outputs["alarms"].values()) <= {
+        row.inputs["name"] for row in rehearsal().of_type(METRIC_ALARM)
+    }
+
+
+def test_every_alarms_runbook_exists_and_names_the_alarm() -> None:
+    for alarm in changed(vault='{"region": "us-west-2"}').of_type(METRIC_ALARM):
+        page = PROJECT_ROOT / alarm.inputs["alarmDescription"].rsplit(" ", 1)[1]
+        ending = alarm.inputs["name"].removeprefix("rehearsal-blue")
+        for family in ("-launch-failures-", "-replication-failed-", "-replication-late-"):
+            ending = f"{family}…" if ending.startswith(family) else ending
+        assert f"`…{ending}`" in page.read_text().split("## 1.")[0]
+
+
+@pytest.mark.parametrize("alarm", TABLE, ids=lambda alarm: alarm.key)
+def test_what_an_alarm_of_ours_watches_is_emitted_with_exactly_its_dimensions(
+    alarm: Alarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = {
+        (datum["MetricName"], datum["Unit"], tuple(named["Name"] for named in datum["Dimensions"]))
+        for datum in emitted(monkeypatch)
+    }
+    for watched in alarm.watched:
+        if watched.namespace == slo.NAMESPACE and watched.metric not in THE_APPLICATIONS:
+            assert (watched.metric, watched.unit, watched.dimensions) in sent
+
+
+def test_every_runbook_of_the_table_is_used() -> None:
+    assert {alarm.runbook for alarm in TABLE} | {"RB-07"} == RUNBOOKS.keys()
+
+
+@pytest.mark.parametrize("objective", slo.TABLE, ids=lambda objective: objective.key)
+def test_every_objective_has_an_alarm_at_its_alert_line(objective: slo.Objective) -> None:
+    alarm = OBJECTIVES[slo.TABLE.index(objective)]
+    assert alarm.threshold == objective.alert
+    assert (alarm.comparison == "GreaterThanThreshold") == (objective.direction == "below")
+
+
+def test_percentiles_leave_out_periods_with_few_samples() -> None:
+    for alarm in rehearsal().of_type(METRIC_ALARM):
+        is_percentile = "extendedStatistic" in alarm.inputs
+        assert (alarm.inputs.get("evaluateLowSampleCountPercentiles") == "ignore") == is_percentile
+
+
+def test_the_p95_alarm_watches_the_tables_line() -> None:
+    alarm = one(rehearsal(), METRIC_ALARM, "retrieval-p95").inputs
+    assert alarm["threshold"] == slo.alert("retrieval_p95_ms") == 500
+    assert (alarm["extendedStatistic"], alarm["period"], alarm["namespace"]) == ("p95", 10, "vectorfleet")
+    assert alarm["dimensions"] == {"Fleet": "rehearsal", "Slot": "blue"}
+
+
+def test_the_error_rate_is_computed_from_counts() -> None:
+    alarm = one(rehearsal(), METRIC_ALARM, "error-rate").inputs
+    rate, errors, requests = alarm["metricQueries"]
+    assert alarm["threshold"] == slo.alert("error_rate_percent") == 5
+    assert rate["expression"] == "100 * m1 / m2"
+    assert [(row["id"], row["metric"]["metricName"]) for row in (errors, requests)] == [
+        ("m1", "Errors"),
+        ("m2", "Requests"),
+    ]
+    assert {row["metric"]["period"] for row in (errors, requests)} == {10}
+    assert [row.get("returnData") for row in (rate, errors, requests)] == [True, False, False]
+
+
+def test_server_errors_are_the_load_balancers_own_count() -> None:
+    _, errors, requests = one(rehearsal(), METRIC_ALARM, "server-errors").inputs["metricQueries"]
+    for row in (errors, requests):
+        assert row["metric"]["namespace"] == "AWS/ApplicationELB"
+        assert row["metric"]["dimensions"]["LoadBalancer"].startswith("app/rehearsal-")
+
+
+def test_every_group_is_watched_for_launches() -> None:
+    watched = {
+        row.inputs["dimensions"]["AutoScalingGroupName"]
+        for row in rehearsal().of_type(METRIC_ALARM)
+        if "launch-failures" in row.name
+    }
+    groups = rehearsal().of_type("aws:autoscaling/group:Group")
+    assert len(watched) == len(groups) == 6
+    assert all("GroupInServiceInstances" in group.inputs["enabledMetrics"] for group in groups)
+    # An indexer that runs at set times has no instance between them.
+    batch = changed(indexing='{"mode": "batch"}').of_type(METRIC_ALARM)
+    assert not any("launch-failures-indexer" in row.name for row in batch)
+
+
+def test_those_who_want_mail_get_it() -> None:
+    found = changed(alerts='{"emails": ["a@example.com", "b@example.com"]}')
+    rows = found.of_type("aws:sns/topicSubscription:TopicSubscription")
+    assert [(row.inputs["protocol"], row.inputs["endpoint"]) for row in rows] == [
+        ("email", "a@example.com"),
+        ("email", "b@example.com"),
+    ]
+
+
+def test_a_budget_warns_before_and_after() -> None:
+    assert not rehearsal().of_type("aws:budgets/budget:Budget")
+    budget = one(changed(monthlyBudgetUsd="1200"), "aws:budgets/budget:Budget").inputs
+    assert (budget["limitAmount"], budget["timeUnit"]) == ("1200", "MONTHLY")
+    assert [(row["notificationType"], row["threshold"]) for row in budget["notifications"]] == [
+        ("ACTUAL", 80),
+        ("FORECASTED", 100),
+    ]
+
+
+def test_the_dashboard_shows_every_alarm_with_its_line() -> None:
+    board = json.loads(one(rehearsal(), "aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
+    lines = [row["properties"]["annotations"]["horizontal"][0]["value"] for row in board["widgets"]]
+    assert lines == [alarm.threshold for alarm in TABLE]
+    places = {(row["x"], row["y"]) for row in board["widgets"]}
+    assert len(places) == len(TABLE)
+    text = json.dumps(board)
+    assert all(f'"{watched.metric}"' in text for alarm in TABLE for watched in alarm.watched)

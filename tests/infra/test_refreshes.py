@@ -1,0 +1,155 @@
+"""What a roll-out reads of AWS's answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra import refreshes
+from infra.outputs import Outputs
+from infra.refreshes import AwsGroups, RefreshError, alarm_seconds
+from infra.roll import Progress, View
+
+BEGUN = datetime(2026, 11, 24, 12, tzinfo=UTC)
+OUTPUTS = Outputs(
+    "us-east-1", "http://127.0.0.1:1", {"retrieval_p95": "p95"}, (), "routers", "indexer", "listener", {}, None
+)
+
+
+class Aws:
+    """All three APIs at once, with answers that a test may change."""
+
+    def __init__(self) -> None:
+        self.group: dict[str, Any] = {
+            "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "1"},
+            "Instances": [instance("i-1", "InService", "1")],
+        }
+        self.groups = [self.group]
+        self.refresh: dict[str, Any] = {"InstanceRefreshId": "r-1", "Status": "InProgress", "StartTime": BEGUN}
+        self.activities: list[dict[str, Any]] = []
+        self.started: dict[str, Any] = {}
+        self.alarms = [{"Period": 60, "EvaluationPeriods": 3}]
+        self.refusal = ""
+
+    def describe_auto_scaling_groups(self, **asked: Any) -> dict[str, Any]:
+        return {"AutoScalingGroups": self.groups}
+
+    def describe_launch_templates(self, **asked: Any) -> dict[str, Any]:
+        return {"LaunchTemplates": [{"LatestVersionNumber": 2}]}
+
+    def describe_instance_refreshes(self, **asked: Any) -> dict[str, Any]:
+        return {"InstanceRefreshes": [self.refresh]}
+
+    def describe_scaling_activities(self, **asked: Any) -> dict[str, Any]:
+        return {"Activities": self.activities}
+
+    def describe_alarms(self, **asked: Any) -> dict[str, Any]:
+        return {"MetricAlarms": self.alarms}
+
+    def start_instance_refresh(self, **asked: Any) -> dict[str, Any]:
+        self.started = asked
+        return {"InstanceRefreshId": "r-2"}
+
+    def rollback_instance_refresh(self, **asked: Any) -> None:
+        if self.refusal:
+            raise ClientError({"Error": {"Code": self.refusal, "Message": "no"}}, "RollbackInstanceRefresh")
+
+
+def instance(name: str, state: str, version: str) -> dict[str, Any]:
+    return {"InstanceId": name, "LifecycleState": state, "LaunchTemplate": {"Version": version}}
+
+
+def launch(status: str, seconds: int) -> dict[str, Any]:
+    return {
+        "Description": "Launching a new EC2 instance: i-2",
+        "StatusCode": status,
+        "StatusMessage": f"{status} at {seconds}",
+        "StartTime": BEGUN + timedelta(seconds=seconds),
+    }
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
+    made = Aws()
+    monkeypatch.setattr(refreshes, "aws", lambda outputs, service: made)
+    return made
+
+
+@pytest.fixture
+def groups(aws: Aws) -> AwsGroups:
+    return AwsGroups(OUTPUTS, alarm="p95", warmup_seconds=180)
+
+
+def test_an_instance_that_is_on_its_way_out_does_not_count(aws: Aws, groups: AwsGroups) -> None:
+    aws.group["Instances"].append(instance("i-2", "Pending:Wait", "2"))
+    assert groups.view("cell") == View("1", "2", {"i-1": "1", "i-2": "2"})
+    aws.group["Instances"][0]["LifecycleState"] = "Terminating:Wait"
+    assert groups.view("cell").running == {"i-2": "2"}
+
+
+@pytest.mark.parametrize("status", ["Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"])
+def test_a_refresh_that_is_not_over_is_found(aws: Aws, groups: AwsGroups, status: str) -> None:
+    aws.refresh["Status"] = status
+    assert groups.running("cell") == "r-1"
+
+
+@pytest.mark.parametrize("status", ["Successful", "Failed", "Cancelled", "RollbackSuccessful", "RollbackFailed"])
+def test_a_refresh_that_is_over_is_none(aws: Aws, groups: AwsGroups, status: str) -> None:
+    aws.refresh["Status"] = status
+    assert groups.running("cell") is None
+
+
+def test_a_refresh_launches_first_goes_back_by_itself_and_listens_to_the_alarm(aws: Aws, groups: AwsGroups) -> None:
+    assert groups.start("cell", "2") == "r-2"
+    assert aws.started["DesiredConfiguration"] == {"LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "2"}}
+    assert aws.started["Preferences"] == {
+        "MinHealthyPercentage": 100,
+        "MaxHealthyPercentage": 200,
+        "InstanceWarmup": 180,
+        "SkipMatching": True,
+        "AutoRollback": True,
+        "AlarmSpecification": {"Alarms": ["p95"]},
+    }
+
+
+def test_only_a_launch_that_failed_since_the_refresh_began_is_trouble(aws: Aws, groups: AwsGroups) -> None:
+    aws.activities = [launch("MidLifecycleAction", 9), launch("Successful", 8), launch("Failed", -5)]
+    assert groups.progress("cell", "r-1") == Progress("InProgress", 0)
+    aws.activities = [launch("Failed", 9), launch("Cancelled", 5)]
+    assert groups.progress("cell", "r-1").trouble == "a launch failed: Cancelled at 5"
+
+
+def test_the_reason_of_a_rollback_is_why_it_began(aws: Aws, groups: AwsGroups) -> None:
+    aws.refresh |= {
+        "Status": "RollbackSuccessful",
+        "StatusReason": "done",
+        "RollbackDetails": {"RollbackReason": "p95"},
+    }
+    assert groups.progress("cell", "r-1").reason == "p95"
+
+
+def test_a_refresh_that_ended_meanwhile_needs_no_rollback(aws: Aws, groups: AwsGroups) -> None:
+    aws.refusal = "ActiveInstanceRefreshNotFound"
+    groups.roll_back("cell")
+    aws.refusal = "IrreversibleInstanceRefresh"
+    with pytest.raises(ClientError, match="IrreversibleInstanceRefresh"):
+        groups.roll_back("cell")
+
+
+def test_a_group_that_is_gone_or_has_no_template_is_a_sentence(aws: Aws, groups: AwsGroups) -> None:
+    del aws.group["LaunchTemplate"]
+    with pytest.raises(RefreshError, match="no launch template of its own"):
+        groups.view("cell")
+    aws.groups = []
+    with pytest.raises(RefreshError, match="There is no Auto Scaling group cell"):
+        groups.view("cell")
+
+
+def test_old_and_new_serve_together_for_as_long_as_the_alarm_looks(aws: Aws) -> None:
+    assert alarm_seconds(OUTPUTS, "p95") == 180
+    aws.alarms = []
+    with pytest.raises(RefreshError, match="There is no alarm p95"):
+        alarm_seconds(OUTPUTS, "p95")

@@ -1,0 +1,60 @@
+"""What routers say of replicas, as a roll-out reads it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from infra.outputs import Cell
+from infra.replicas import SeenReplicas
+
+CELLS = [Cell(0, "a", "g0a"), Cell(0, "b", "g0b"), Cell(1, "a", "g1a")]
+
+
+@contextmanager
+def router(status: object) -> Iterator[str]:
+    """A router that answers with this status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(status).encode()
+            self.send_response(200 if self.path == "/v1/status" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def row(replica: str, instance: str, ready: bool) -> dict[str, object]:
+    return {"replica": replica, "instance": instance, "ready": ready}
+
+
+def test_ready_instances_are_listed_by_replica_also_where_there_is_none() -> None:
+    status = {
+        "shards": [
+            {"shard": 0, "replicas": [row("a", "i-1", True), row("a", "i-2", True), row("b", "i-3", False)]},
+            {"shard": 1, "replicas": [row("a", "i-4", True)]},
+        ]
+    }
+    with router(status) as endpoint:
+        seen = SeenReplicas(endpoint, CELLS)
+        assert seen.ready(0) == {"a": {"i-1", "i-2"}, "b": set()}
+        assert seen.ready(1) == {"a": {"i-4"}}
+
+
+def test_no_answer_and_no_sense_are_nobody_ready() -> None:
+    with router({"odd": 1}) as endpoint:
+        assert SeenReplicas(endpoint, CELLS).ready(0) == {}
+    assert SeenReplicas(endpoint, CELLS).ready(0) == {}

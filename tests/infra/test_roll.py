@@ -1,0 +1,198 @@
+"""A roll-out's order, and that it stops where something fails and says what was not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.outputs import Cell, Outputs
+from infra.roll import Progress, Result, RollOut, Target, View, targets
+
+OLD, NEW = "1", "2"
+
+
+def outputs(shards: int = 2, replicas: str = "ab") -> Outputs:
+    """A stack's outputs, cells listed by shard as the program lists them."""
+    cells = tuple(Cell(shard, name, f"cell-{shard}{name}") for shard in range(shards) for name in replicas)
+    return Outputs(
+        "us-east-1", "http://127.0.0.1:1", {"retrieval_p95": "p95"}, cells, "routers", "indexer", "listener", {}, None
+    )
+
+
+@dataclass
+class Fleet:
+    """Groups and their replicas; each refresh succeeds at its second look unless the test says otherwise."""
+
+    own: dict[str, str]
+    progresses: dict[str, list[Progress]] = field(default_factory=dict)
+    left_under_way: set[str] = field(default_factory=set)
+    unready: set[tuple[int, str]] = field(default_factory=set)
+    started: list[str] = field(default_factory=list)
+    rolled_back: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    now: float = 0.0
+
+    def view(self, group: str) -> View:
+        return View(self.own[group], NEW, {f"i-{group}-{self.own[group]}": self.own[group]})
+
+    def running(self, group: str) -> str | None:
+        return group if group in self.left_under_way else None
+
+    def start(self, group: str, version: str) -> str:
+        assert version == NEW
+        self.started.append(group)
+        return group
+
+    def progress(self, group: str, refresh: str) -> Progress:
+        coming = self.progresses.setdefault(group, [Progress("InProgress", 0), Progress("Successful", 100)])
+        found = coming.pop(0) if len(coming) > 1 else coming[0]
+        if found.status == "Successful":
+            self.own[group] = NEW
+        return found
+
+    def roll_back(self, group: str) -> None:
+        self.rolled_back.append(group)
+
+    def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
+        names = [group[-1] for group in self.own if group.startswith(f"cell-{shard}")]
+        return {
+            name: frozenset() if (shard, name) in self.unready else frozenset(self.view(f"cell-{shard}{name}").running)
+            for name in names
+        }
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def roll(self, order: list[Target], within_seconds: float = 60.0) -> Result:
+        out = RollOut(
+            self, self, self.said.append, within_seconds=within_seconds, sleep=self.sleep, clock=lambda: self.now
+        )
+        return out.run(order)
+
+
+def fleet(given: Outputs) -> Fleet:
+    return Fleet(dict.fromkeys([*(cell.group for cell in given.cells), "indexer", "routers"], OLD))
+
+
+@given(shards=st.integers(1, 6), replicas=st.sampled_from(["a", "ab", "abc"]))
+def test_all_first_replicas_come_before_any_second_one_and_routers_last(shards: int, replicas: str) -> None:
+    order = targets(outputs(shards, replicas))
+    cells = [target for target in order if target.role == "node"]
+    assert [target.replica for target in cells] == sorted(target.replica for target in cells)
+    for name in replicas:
+        assert [target.shard for target in cells if target.replica == name] == list(range(shards))
+    assert [target.title for target in order[len(cells) :]] == ["indexer", "routers"]
+
+
+def test_shards_and_roles_narrow_the_order() -> None:
+    assert [target.title for target in targets(outputs(), shards=[1])] == ["cell 1a", "cell 1b"]
+    assert [target.title for target in targets(outputs(), roles=["router", "indexer"])] == ["indexer", "routers"]
+
+
+def test_every_group_is_rolled_once_in_order() -> None:
+    given = outputs()
+    subject = fleet(given)
+    order = targets(given)
+    result = subject.roll(order)
+    assert subject.started == [target.group for target in order]
+    assert (result.rolled, result.failed) == (tuple(target.title for target in order), "")
+    assert set(subject.own.values()) == {NEW}
+
+
+def test_a_group_that_is_new_already_is_left_alone() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.own["cell-0a"] = NEW
+    result = subject.roll(targets(given, roles=["node"]))
+    assert result.skipped == ("cell 0a",)
+    assert subject.started == ["cell-1a", "cell-0b", "cell-1b"]
+
+
+def test_an_old_instance_in_a_new_group_is_not_new() -> None:
+    assert not View(NEW, NEW, {"i-1": OLD}).is_new
+    assert not View(OLD, NEW, {"i-1": NEW}).is_new
+    assert View(NEW, NEW, {"i-1": NEW}).is_new
+
+
+def test_the_first_failure_stops_it_and_says_what_was_not_touched() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.progresses["cell-1a"] = [Progress("InProgress", 0), Progress("RollbackSuccessful", 0, "P95 is in ALARM")]
+    result = subject.roll(targets(given))
+    assert subject.started == ["cell-0a", "cell-1a"]
+    assert (result.failed, result.reason, result.rolled_back) == ("cell 1a", "P95 is in ALARM", True)
+    assert result.untouched == ("cell 0b", "cell 1b", "indexer", "routers")
+    assert "stopped at cell 1a, which stands on the version before: P95 is in ALARM" in result.render()
+    assert "not touched: cell 0b, cell 1b, indexer, routers" in result.render()
+
+
+def test_a_failed_launch_is_rolled_back_at_once_and_once() -> None:
+    given = outputs()
+    subject = fleet(given)
+    trouble = Progress("InProgress", 0, trouble="a launch failed: abandoned")
+    back = Progress("RollbackInProgress", 0, "asked for")
+    subject.progresses["cell-0a"] = [trouble, trouble, back, Progress("RollbackSuccessful", 0, "asked for")]
+    result = subject.roll(targets(given))
+    assert (subject.rolled_back, subject.started) == (["cell-0a"], ["cell-0a"])
+    assert (result.reason, result.rolled_back) == ("a launch failed: abandoned", True)
+
+
+def test_a_refresh_that_never_ends_is_rolled_back_and_given_up() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.progresses["cell-0a"] = [Progress("InProgress", 0)]
+    result = subject.roll(targets(given), within_seconds=10.0)
+    assert subject.rolled_back == ["cell-0a"]
+    assert (result.rolled_back, "longer than 10 s" in result.reason) == (False, True)
+    assert 20 <= subject.now <= 25
+    assert "must be looked at" in result.render()
+
+
+@pytest.mark.parametrize("status", ["Failed", "Cancelled", "RollbackFailed"])
+def test_any_other_end_is_a_failure_that_somebody_must_look_at(status: str) -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.progresses["cell-0a"] = [Progress(status, 0)]
+    result = subject.roll(targets(given))
+    assert (result.failed, result.reason, result.rolled_back) == ("cell 0a", f"the refresh ended as {status}", False)
+
+
+def test_a_second_call_waits_for_the_refresh_that_the_first_one_left() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.own["cell-0a"] = NEW
+    subject.left_under_way = {"cell-1a"}
+    result = subject.roll(targets(given, roles=["node"]))
+    assert subject.started == ["cell-0b", "cell-1b"]
+    assert (result.skipped, result.rolled) == (("cell 0a",), ("cell 1a", "cell 0b", "cell 1b"))
+
+
+def test_no_cell_is_touched_while_the_shards_other_replica_is_not_ready() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.unready = {(0, "b")}
+    result = subject.roll(targets(given))
+    assert subject.started == []
+    assert (result.failed, result.rolled_back) == ("cell 0a", True)
+    assert result.reason == "another replica of shard 0 is not ready"
+
+
+def test_a_fleet_that_does_not_answer_is_not_touched() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.ready = lambda shard: {}  # type: ignore[method-assign]
+    assert subject.roll(targets(given)).failed == "cell 0a"
+    assert subject.started == []
+
+
+def test_a_newcomer_that_the_routers_never_see_is_a_failure() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.unready = {(0, "a")}
+    result = subject.roll(targets(given))
+    assert (result.failed, result.rolled_back) == ("cell 0a", False)
+    assert "the routers don't see it ready" in result.reason

@@ -1,0 +1,88 @@
+"""The vault: another region, under lock, filled from both data buckets."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.config import ConfigError
+from infra.recording import Recording
+from tests.infra.graphs import changed, one, rehearsal
+
+VAULT = '{"region": "us-west-2", "retentionDays": 20}'
+REPLICATION = "aws:s3/bucketReplicationConfig:BucketReplicationConfig"
+
+
+def vaulted() -> Recording:
+    return changed(vault=VAULT)
+
+
+def test_without_a_region_there_is_no_vault() -> None:
+    types = {row.type for row in rehearsal().resources}
+    assert REPLICATION not in types
+    assert "pulumi:providers:aws" not in types
+    assert "vault_bucket" not in rehearsal().outputs
+
+
+def test_the_other_regions_provider_is_configured_as_the_stacks_own() -> None:
+    provider = one(vaulted(), "pulumi:providers:aws")
+    assert provider.inputs["region"] == "us-west-2"
+    # A provider of its own inherits nothing: without these it would speak to AWS itself.
+    assert "127.0.0.1:4566" in str(provider.inputs["endpoints"])
+    assert provider.inputs["accessKey"] == "test"
+    assert {"skipCredentialsValidation", "skipMetadataApiCheck", "s3UsePathStyle", "allowedAccountIds"} <= (
+        provider.inputs.keys()
+    )
+
+
+def test_the_vault_is_locked_and_in_the_other_region_with_key_and_logs_of_its_own() -> None:
+    bucket = one(vaulted(), "aws:s3/bucket:Bucket", "vault")
+    assert bucket.inputs["objectLockEnabled"] is True
+    lock = one(vaulted(), "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration").inputs
+    assert lock["rule"] == {"defaultRetention": {"mode": "GOVERNANCE", "days": 20}}
+    there = [row for row in vaulted().resources if "us-west-2" in row.provider]
+    assert {"aws:kms/key:Key", "aws:s3/bucket:Bucket", "aws:s3/bucketPolicy:BucketPolicy"} <= {
+        row.type for row in there
+    }
+    assert bucket in there
+    assert one(vaulted(), "aws:s3/bucket:Bucket", "logs-us-west-2") in there
+    assert one(vaulted(), "aws:s3/bucket:Bucket", "documents") not in there
+
+
+def test_documents_and_index_are_copied_by_prefixes_that_never_meet() -> None:
+    prefixes = []
+    for role in ("documents", "index"):
+        rules = one(vaulted(), REPLICATION, role).inputs["rules"]
+        for rule in rules:
+            prefixes.append(rule["filter"]["prefix"])
+            assert rule["deleteMarkerReplication"] == {"status": "Disabled"}
+            assert rule["sourceSelectionCriteria"]["sseKmsEncryptedObjects"] == {"status": "Enabled"}
+            assert rule["destination"]["encryptionConfiguration"]["replicaKmsKeyId"].startswith("arn:aws:kms:")
+            assert rule["destination"]["metrics"]["status"] == "Enabled"
+    assert sorted(prefixes) == ["builds/", "log/", "slots/"]
+
+
+def test_replication_waits_for_versioning_on_both_sides() -> None:
+    versioning = {row.urn for row in vaulted().of_type("aws:s3/bucketVersioning:BucketVersioning")}
+    for config in vaulted().of_type(REPLICATION):
+        assert len(versioning & set(config.dependencies)) == 2
+
+
+def test_where_data_is_protected_nobody_bypasses_the_lock() -> None:
+    def policy(recording: Recording) -> str:
+        return str(one(recording, "aws:s3/bucketPolicy:BucketPolicy", "vault").inputs["policy"])
+
+    assert "s3:BypassGovernanceRetention" in policy(changed(vault=VAULT, dataProtection="true"))
+    # A rehearsal has to be able to end.
+    assert "s3:BypassGovernanceRetention" not in policy(vaulted())
+
+
+def test_replication_is_watched_rule_by_rule() -> None:
+    alarms = [row for row in vaulted().of_type("aws:cloudwatch/metricAlarm:MetricAlarm") if "replication" in row.name]
+    rules = {row.inputs["dimensions"]["RuleId"] for row in alarms}
+    assert rules == {"documents-log", "index-builds", "index-slots"}
+    assert len(alarms) == 6
+
+
+def test_a_vault_in_the_stacks_own_region_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"vault.region is us-east-1, the stack's own; allowed: another region"):
+        changed(vault='{"region": "us-east-1"}')

@@ -1,0 +1,175 @@
+"""Scenes about buckets: in another region, under lock, logged, copied, and the objects in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pulumi
+import pulumi_aws as aws
+
+config = pulumi.Config()
+settings = pulumi.Config("aws")
+WEST = "us-west-2"
+
+
+def west() -> aws.Provider:
+    """A provider for a second region; it inherits nothing from the stack's configuration."""
+    return aws.Provider(
+        "west",
+        region=config.get("west") or WEST,
+        access_key=settings.require("accessKey"),
+        secret_key=settings.require("secretKey"),
+        allowed_account_ids=["123456789012"],
+        default_tags={"tags": {"side": "west"}},
+        endpoints=settings.require_object("endpoints"),
+        s3_use_path_style=True,
+        skip_credentials_validation=True,
+        skip_metadata_api_check=True,
+        skip_region_validation=True,
+        max_retries=2,
+    )
+
+
+class Vault(pulumi.ComponentResource):
+    """A locked bucket; its children inherit the provider that the component was given."""
+
+    def __init__(self, name: str, days: int, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("playground:places:Vault", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.bucket = aws.s3.Bucket(name, force_destroy=True, object_lock_enabled=True, opts=child)
+        self.versioning = aws.s3.BucketVersioning(
+            name, bucket=self.bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
+        )
+        aws.s3.BucketObjectLockConfiguration(
+            name,
+            bucket=self.bucket.id,
+            rule={"default_retention": {"mode": config.get("mode") or "GOVERNANCE", "days": days}},
+            opts=child,
+        )
+        self.register_outputs({})
+
+
+def vault() -> None:
+    """A vault in the west."""
+    kept = Vault("vault", config.get_int("days") or 1, pulumi.ResourceOptions(providers=[west()]))
+    topic = aws.sns.Topic("far", opts=pulumi.ResourceOptions(provider=west_again()))
+    pulumi.export("bucket", kept.bucket.id)
+    pulumi.export("topic", topic.arn)
+
+
+def west_again() -> aws.Provider:
+    """A second provider of the same region under another name."""
+    return aws.Provider(
+        "again", region=WEST, access_key="test", secret_key="test", endpoints=settings.require_object("endpoints")
+    )
+
+
+def lost_provider() -> None:
+    """A provider without endpoints would reach a real account."""
+    provider = aws.Provider("lost", region=WEST, access_key="test", secret_key="test")
+    aws.s3.Bucket("bucket", opts=pulumi.ResourceOptions(provider=provider))
+
+
+def strange_provider() -> None:
+    """A provider with a setting that is not known."""
+    aws.Provider("strange", region=WEST, profile="mine", endpoints=settings.require_object("endpoints"))
+
+
+def copied() -> None:
+    """A bucket that is copied to the west, with everything a rule can say."""
+    step = config.require_int("step")
+    kept = Vault("vault", 1, pulumi.ResourceOptions(providers=[west()]))
+    source = aws.s3.Bucket("source", force_destroy=True)
+    versioning = aws.s3.BucketVersioning("source", bucket=source.id, versioning_configuration={"status": "Enabled"})
+    rule: aws.s3.BucketReplicationConfigRuleArgsDict = {
+        "id": "log",
+        "status": "Enabled",
+        "priority": step,
+        "filter": {"prefix": "log/"},
+        "delete_marker_replication": {"status": "Disabled"},
+        "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"}},
+        "destination": {
+            "bucket": kept.bucket.arn,
+            "encryption_configuration": {"replica_kms_key_id": f"arn:aws:kms:us-west-2:123456789012:key/{step}"},
+            "metrics": {"status": "Enabled", "event_threshold": {"minutes": 15}},
+            "replication_time": {"status": "Enabled", "time": {"minutes": 15}},
+        },
+    }
+    role = aws.iam.Role("copier", assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": []}))
+    aws.s3.BucketReplicationConfig(
+        "source",
+        bucket=source.id,
+        role=role.arn,
+        rules=[rule],
+        opts=pulumi.ResourceOptions(depends_on=[versioning, kept.versioning]),
+    )
+    pulumi.export("source", source.id)
+    pulumi.export("vault", kept.bucket.id)
+
+
+def guarded_bucket() -> None:
+    """Access logs, lifecycle rules, and an object under a key of its own that outlives its resource."""
+    step = config.require_int("step")
+    logs = aws.s3.Bucket("logs", force_destroy=True)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": ["logging.s3.amazonaws.com"]},
+        "Action": ["s3:PutObject"],
+    }
+    admits = aws.s3.BucketPolicy(
+        "logs",
+        bucket=logs.id,
+        policy=logs.arn.apply(lambda arn: json.dumps({"Statement": [{**statement, "Resource": [f"{arn}/*"]}]})),
+    )
+    bucket = aws.s3.Bucket("bucket", force_destroy=True)
+    aws.s3.BucketLogging(
+        "bucket",
+        bucket=bucket.id,
+        target_bucket=logs.id,
+        target_prefix=f"s3/{step}/",
+        target_object_key_format={"partitioned_prefix": {"partition_date_source": "EventTime"}},
+        opts=pulumi.ResourceOptions(depends_on=[admits]),
+    )
+    aws.s3.BucketLifecycleConfiguration(
+        "bucket",
+        bucket=bucket.id,
+        rules=[
+            {
+                "id": "left over",
+                "status": "Enabled",
+                "filter": {},
+                "abort_incomplete_multipart_upload": {"days_after_initiation": step},
+                "noncurrent_version_expiration": {"noncurrent_days": 30, "newer_noncurrent_versions": 3},
+            },
+            {"id": "old", "status": "Enabled", "filter": {"prefix": "old/"}, "expiration": {"days": 90}},
+        ],
+    )
+    pulumi.export("bucket", bucket.id)
+    pulumi.export("logs", logs.id)
+
+
+def kept_object() -> None:
+    """An object from a file, under a key, which stays when the program drops it."""
+    bucket = aws.s3.Bucket("bucket", force_destroy=True)
+    if config.get("file"):
+        aws.s3.BucketObjectv2(
+            "file",
+            bucket=bucket.id,
+            key="file",
+            source=pulumi.FileAsset(config.require("file")),
+            kms_key_id=f"arn:aws:kms:us-east-1:123456789012:key/{config.get('key') or 'one'}",
+            server_side_encryption="aws:kms",
+            opts=pulumi.ResourceOptions(retain_on_delete=True),
+        )
+    pulumi.export("bucket", bucket.id)
+
+
+SCENES: tuple[Callable[[], object], ...] = (
+    copied,
+    guarded_bucket,
+    kept_object,
+    lost_provider,
+    strange_provider,
+    vault,
+)

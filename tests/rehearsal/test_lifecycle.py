@@ -1,0 +1,21 @@
+"""How long a launch hook holds an instance, whatever its heartbeats say."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from rehearsal.emulator import lifecycle
+
+
+@pytest.mark.parametrize(("timeout", "longest"), [(60, 6_000), (7_200, 172_800)])
+def test_heartbeats_end_after_a_hundred_time_outs_or_two_days(timeout: int, longest: int) -> None:
+    action = lifecycle._action(SimpleNamespace(heartbeat_timeout=timeout))
+    now = time.monotonic()
+    assert action.expires == pytest.approx(now + timeout, abs=1)
+    assert action.ends == pytest.approx(now + longest, abs=1)
+    action.ends = now + timeout / 2
+    action.extend()
+    assert action.expires == action.ends

@@ -1,0 +1,63 @@
+"""A void measurement is made once more, and what that says counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from loadtests.gate import Verdict
+from rehearsal import steps
+
+
+class Narrator:
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    @contextmanager
+    def steps(self, what: str) -> Iterator[object]:
+        yield lambda done, total: None
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "counts", "measured"),
+    [
+        ([Verdict.PASS], Verdict.PASS, 1),
+        ([Verdict.FAIL], Verdict.FAIL, 1),
+        ([Verdict.UNDECIDED], Verdict.UNDECIDED, 1),
+        ([Verdict.VOID, Verdict.PASS], Verdict.PASS, 2),
+        ([Verdict.VOID, Verdict.FAIL], Verdict.FAIL, 2),
+        ([Verdict.VOID, Verdict.VOID, Verdict.PASS], Verdict.VOID, 2),
+    ],
+)
+def test_only_what_is_void_is_measured_again_and_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict], counts: Verdict, measured: int
+) -> None:
+    left = list(verdicts)
+
+    def gate_runs(plan: Any, folder: Path, report: object) -> Any:
+        folder.mkdir()
+        return SimpleNamespace(
+            judgement=SimpleNamespace(verdict=left.pop(0), void_reasons=("the machine's speed changed",))
+        )
+
+    monkeypatch.setattr(steps, "gate_runs", gate_runs)
+    narrator = Narrator()
+    stage: Any = SimpleNamespace(report_folder=tmp_path, narrator=narrator)
+    plan: Any = None
+    result, void_before = steps._measured(stage, plan)
+    assert result.judgement.verdict is counts
+    assert len(verdicts) - len(left) == measured
+    assert (void_before == ["the machine's speed changed"]) == (measured == 2)
+    assert len(narrator.said) == measured - 1
+    # The evidence of both is kept.
+    assert (tmp_path / "load-void").exists() == (measured == 2)

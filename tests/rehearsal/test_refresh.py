@@ -1,0 +1,88 @@
+"""How an instance refresh moves: never below what must serve, never above what may run, and it arrives."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rehearsal.emulator.refresh import PATIENCE_SECONDS, Member, Preferences, Refresh, moves, step
+
+
+def run(desired: int, least: int, most: int | None) -> tuple[int, int]:
+    """Replace a whole group, each launch ready at once; the fewest ready and the most running on the way."""
+    members = [Member(f"old-{number}", True, True) for number in range(desired)]
+    fewest, peak, launched = desired, desired, 0
+    for _ in range(10 * desired + 10):
+        step = moves(desired, members, least, most)
+        members = [member for member in members if member.id not in step.retire]
+        fewest = min(fewest, len(members))
+        missing = desired + step.surge - len(members)
+        members += [Member(f"new-{launched + number}", False, True) for number in range(missing)]
+        launched += max(missing, 0)
+        peak = max(peak, len(members))
+        if not step.left:
+            break
+    assert [member for member in members if member.outdated] == []
+    assert len(members) == desired
+    return fewest, peak
+
+
+@given(desired=st.integers(1, 12), least=st.integers(0, 100), spread=st.integers(0, 100))
+def test_a_refresh_stays_within_its_bounds_and_arrives(desired: int, least: int, spread: int) -> None:
+    most = max(100, min(200, least + spread))
+    fewest, peak = run(desired, least, most)
+    bound = math.ceil(desired * least / 100)
+    stuck = bound == desired and desired * most // 100 == desired
+    assert fewest >= (desired - 1 if stuck else bound)
+    assert peak <= max(desired, desired * most // 100)
+
+
+def test_a_cell_launches_before_it_terminates() -> None:
+    assert run(1, 100, 200) == (1, 2)
+
+
+def test_who_serves_nobody_is_ended_first_and_costs_nothing() -> None:
+    waiting = Member("new", True, False)
+    assert moves(1, [Member("old", False, True), waiting], 100, 200) == (0, ("new",), 0)
+
+
+def stuck(auto_rollback: bool) -> tuple[SimpleNamespace, Refresh]:
+    """A group without instances that should have one, and its refresh that has not moved for more than an hour."""
+    begun = Refresh(
+        "cell", Preferences(auto_rollback=auto_rollback), previous="1", target="2", desired={"Version": "2"}
+    )
+    begun.moved -= PATIENCE_SECONDS + 1
+    backend = SimpleNamespace(account_id="123456789012", region_name="us-east-1")
+    group = SimpleNamespace(
+        autoscaling_backend=backend,
+        instance_states=[],
+        instance_refreshes=[begun],
+        desired_capacity=1,
+        launch_template_version="2",
+        provided_launch_template_version="1",
+        surge=1,
+    )
+    return group, begun
+
+
+def test_a_refresh_that_does_not_move_for_an_hour_fails_and_lets_the_group_be() -> None:
+    group, begun = stuck(auto_rollback=False)
+    step(group)
+    assert (begun.status, begun.active) == ("Failed", False)
+    assert (group.launch_template_version, group.surge) == ("1", 0)
+    assert "healthy in time" in begun.reason
+
+
+def test_with_auto_rollback_it_heads_back_and_gives_up_when_that_takes_an_hour_too() -> None:
+    group, begun = stuck(auto_rollback=True)
+    step(group)
+    assert (begun.status, begun.target, group.launch_template_version) == ("RollbackInProgress", "1", "1")
+    step(group)
+    assert begun.status == "RollbackInProgress"
+    begun.moved -= PATIENCE_SECONDS + 1
+    step(group)
+    assert begun.status == "RollbackFailed"
+    assert group.provided_launch_template_version == "1"

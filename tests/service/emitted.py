@@ -1,0 +1,38 @@
+"""Every datum that the service's processes send to CloudWatch, for those who hold alarms and documentation to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from service import cloudwatch
+from service.cloudwatch import CloudWatch, Datum
+from service.node.figures import NodeMetrics
+from service.node.replica import Replica
+from service.router.drills import DrillAge, Passed
+from service.router.figures import FleetMetrics
+from service.router.replicas import Replicas
+from tests.service.memory_store import MemoryStore
+from tests.service.shard_history import shard_store
+from tests.service.small_space import build
+
+
+def sender(monkeypatch: pytest.MonkeyPatch, period_seconds: int = 10) -> CloudWatch:
+    """One that never sends."""
+    monkeypatch.setattr(cloudwatch, "aws_client", lambda _: None)
+    return CloudWatch(fleet="f", slot="blue", period_seconds=period_seconds)
+
+
+def emitted(monkeypatch: pytest.MonkeyPatch) -> list[Datum]:
+    """One round of a router that has answered a search, and of a node."""
+    monkeypatch.setattr("service.router.replicas.aws_client", lambda _: None)
+    known = Replicas(fleet="f", slot="blue", port=8080, shards=2)
+    router = FleetMetrics(sender(monkeypatch), lambda: known.missing(2))
+    router.observe(1.0, complete=True, partial=False)
+    drills = DrillAge(sender(monkeypatch), MemoryStore())
+    drills._passed = Passed("RB-02", 0)
+    with TemporaryDirectory() as folder:
+        replica = Replica(shard_store(MemoryStore(), build(shards=1), 0, Path(folder)))
+        return [*router._drain(), *drills._collect(), *NodeMetrics(sender(monkeypatch), replica).collect()]

@@ -1,0 +1,84 @@
+"""What a node and a router send besides searches: memory, drift, backups, drills."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from infra.sizing import PROCESS_BYTES
+from service.node.figures import NodeMetrics, modelled_bytes
+from service.node.replica import Replica
+from service.router.drills import PASSED_KEY, DrillAge, Passed
+from tests.service.emitted import sender
+from tests.service.memory_store import MemoryStore
+from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
+from tests.service.small_space import build
+
+BUILD = build(shards=1)
+
+
+def _replica(store: MemoryStore, folder: Path) -> Replica:
+    replica = Replica(shard_store(store, BUILD, 0, folder))
+    replica.boot()
+    return replica
+
+
+def _grow(store: MemoryStore, seed: int) -> None:
+    for batch in histories(seed, batches=4):
+        write(store, [batch])
+        index_all(store, BUILD)
+
+
+def _proc(folder: Path, *, available_kb: int, resident_kb: int) -> Path:
+    (folder / "self").mkdir(parents=True)
+    (folder / "meminfo").write_text(f"MemTotal: 1000 kB\nMemAvailable: {available_kb} kB\nHugePages_Total: 0\n")
+    (folder / "self/status").write_text(f"Name:\tpython\nVmRSS:\t{resident_kb} kB\n")
+    return folder
+
+
+def _sent(metrics: NodeMetrics) -> dict[str, float]:
+    return {datum["MetricName"]: datum["Value"] for datum in metrics.collect()}
+
+
+def test_memory_is_that_of_machine_and_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    replica = _replica(MemoryStore(), tmp_path / "disk")
+    proc = _proc(tmp_path / "proc", available_kb=250, resident_kb=2 * PROCESS_BYTES // 1024)
+    found = _sent(NodeMetrics(sender(monkeypatch), replica, proc))
+    assert found["MemoryUsed"] == 75.0
+    assert found["FormulaDrift"] == pytest.approx(2.0, rel=0.01)
+
+
+def test_the_model_grows_with_the_rows(tmp_path: Path) -> None:
+    store = MemoryStore()
+    empty = modelled_bytes(_replica(store, tmp_path / "a"))
+    _grow(store, 3)
+    assert modelled_bytes(_replica(store, tmp_path / "b")) > empty
+
+
+def test_a_backup_ages_only_while_it_lacks_something(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = MemoryStore()
+    now_ms = 1_000_000
+    monkeypatch.setattr(store.clock, "now_ms", lambda: now_ms)
+    _grow(store, 3)
+    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 4, 1)
+    now_ms += 60_000
+    complete = _replica(store, tmp_path / "a")
+    assert complete.backup_age_seconds == 0
+    _grow(store, 4)
+    assert _replica(store, tmp_path / "b").backup_age_seconds == 60
+    without = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path / "c"))
+    assert without.backup_age_seconds == 0
+
+
+def test_a_drills_age_counts_from_the_last_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    monkeypatch.setattr(store.clock, "now_ms", lambda: 90_000)
+    drills = DrillAge(sender(monkeypatch), store)
+    drills._passed = drills._read()
+    assert drills._collect() == []
+    store.objects[PASSED_KEY] = msgspec.json.encode(Passed("RB-02", 30_000))
+    drills._passed = drills._read()
+    (datum,) = drills._collect()
+    assert (datum["MetricName"], datum["Value"], datum["Unit"]) == ("DrillAge", 60.0, "Seconds")

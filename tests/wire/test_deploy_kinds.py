@@ -1,0 +1,328 @@
+"""Resource types one by one against a real emulator: made, unchanged, changed in place, replaced, found, removed.
+
+Scenes take a step: 2 moves every property that changes in place, 3 one that forces a replacement. What is read back
+must be what was sent, or the provider would find a difference for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import deploy
+from tests.rehearsal.programs.project import ACCOUNT, client
+from tests.wire.deploy_stage import Stage
+from tests.wire.fleet import eventually
+
+Connect = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def endpoint(own_emulator: str) -> str:
+    """An emulator that only this module's programs use."""
+    return own_emulator
+
+
+@pytest.fixture
+def connect(endpoint: str) -> Connect:
+    return client(endpoint)
+
+
+@pytest.fixture
+def west(endpoint: str) -> Connect:
+    """Clients of the second region."""
+    return client(endpoint, "us-west-2")
+
+
+def verbs(stage: Stage, scene: str, **settings: Any) -> Counter[tuple[str, str]]:
+    """Apply a scene twice; what was done to which types the first time, unchanged ones left out."""
+    steps: list[deploy.Step] = []
+    stage.up(scene, progress=steps.append, **settings)
+    assert stage.up(scene, **settings).writes == 0
+    return Counter((step.verb, step.type.rpartition(":")[2]) for step in steps if step.verb != "same")
+
+
+def test_keys_and_aliases(stage: Stage, connect: Connect) -> None:
+    kms, first = connect("kms"), stage.steady("keys", step=1).outputs
+    assert first["target"] == first["arn"]
+    assert kms.get_key_rotation_status(KeyId=first["first"])["KeyRotationEnabled"] is False
+    assert stage.up("keys", step=1, indent=2).writes == 0
+
+    assert verbs(stage, "keys", step=2) == {("update", "Key"): 2, ("update", "Alias"): 1}
+    status = kms.get_key_rotation_status(KeyId=first["first"])
+    assert (status["KeyRotationEnabled"], status["RotationPeriodInDays"]) == (True, 120)
+    described = kms.describe_key(KeyId=first["first"])["KeyMetadata"]
+    assert described["Description"] == "a key, 2"
+    policy = json.loads(kms.get_key_policy(KeyId=first["first"], PolicyName="default")["Policy"])
+    assert policy["Statement"][0]["Sid"] == "s2"
+    assert kms.list_resource_tags(KeyId=first["first"])["Tags"] == [{"TagKey": "step", "TagValue": "2"}]
+    assert kms.describe_key(KeyId=first["alias"])["KeyMetadata"]["KeyId"] == first["second"]
+    assert kms.describe_key(KeyId=first["second"])["KeyMetadata"]["Enabled"] is False
+
+    assert verbs(stage, "keys", step=3)[("replace", "Key")] == 1
+    assert kms.describe_key(KeyId=first["first"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
+
+
+def test_a_log_group(stage: Stage, connect: Connect) -> None:
+    logs, made = connect("logs"), stage.steady("logs", step=1).outputs
+    assert made["arn"].endswith(":log-group:/playground/0")
+    assert verbs(stage, "logs", step=2) == {("update", "LogGroup"): 1}
+    (group,) = logs.describe_log_groups(logGroupNamePrefix="/playground/0")["logGroups"]
+    assert (group["retentionInDays"], group["kmsKeyId"][-1]) == (60, "2")
+    assert logs.list_tags_for_resource(resourceArn=made["arn"])["tags"] == {"step": "2"}
+    assert verbs(stage, "logs", step=3)[("replace", "LogGroup")] == 1
+    (group,) = logs.describe_log_groups(logGroupNamePrefix="/playground")["logGroups"]
+    assert (group["logGroupName"], "retentionInDays" in group, "kmsKeyId" in group) == ("/playground/1", False, False)
+
+
+def test_flow_logs(stage: Stage, connect: Connect) -> None:
+    ids = stage.steady("flows", step=1).outputs["ids"]
+    below, told = (connect("ec2").describe_flow_logs(FlowLogIds=[id_])["FlowLogs"][0] for id_ in ids)
+    assert below["LogDestination"].endswith("/vpc/0/")
+    options = {"FileFormat": "parquet", "HiveCompatiblePartitions": False, "PerHourPartition": True}
+    assert options | below["DestinationOptions"] == options
+    assert (below["MaxAggregationInterval"], told["MaxAggregationInterval"]) == (60, 600)
+    assert (told["DeliverLogsStatus"], told["LogDestinationType"]) == ("SUCCESS", "cloud-watch-logs")
+    assert verbs(stage, "flows", step=2) == {("update", "FlowLog"): 2}
+    assert verbs(stage, "flows", step=3)[("replace", "FlowLog")] == 1
+
+
+def test_topics_subscriptions_and_dashboards(stage: Stage, connect: Connect) -> None:
+    sns, made = connect("sns"), stage.steady("told", step=1).outputs
+    assert [made[f"{protocol}-pending"] for protocol in ("email", "https", "sqs")] == [True, False, False]
+    assert stage.up("told", step=1, indent=2).writes == 0
+    assert verbs(stage, "told", step=2) == {
+        ("update", "Topic"): 1,
+        ("update", "TopicSubscription"): 1,
+        ("update", "Dashboard"): 1,
+    }
+    topic = sns.get_topic_attributes(TopicArn=made["topic"])["Attributes"]
+    assert (topic["KmsMasterKeyId"], topic["SignatureVersion"]) == ("alias/2", "2")
+    queue = sns.get_subscription_attributes(SubscriptionArn=made["sqs"])["Attributes"]
+    assert (queue["RawMessageDelivery"], json.loads(queue["FilterPolicy"])) == ("true", {"severity": ["2"]})
+    body = connect("cloudwatch").get_dashboard(DashboardName="playground-0")["DashboardBody"]
+    assert json.loads(body)["widgets"][0]["properties"] == {"markdown": "2"}
+    moved = verbs(stage, "told", step=3)
+    assert (moved[("replace", "TopicSubscription")], moved[("replace", "Dashboard")]) == (1, 1)
+
+
+def test_a_budget(stage: Stage, connect: Connect) -> None:
+    budgets, named = connect("budgets"), {"AccountId": ACCOUNT, "BudgetName": "playground-0"}
+    stage.steady("budget", step=1)
+    assert verbs(stage, "budget", step=2) == {("update", "Budget"): 1}
+    budget = budgets.describe_budget(**named)["Budget"]
+    assert (budget["BudgetLimit"], budget["CostFilters"]) == (
+        {"Amount": "200", "Unit": "USD"},
+        {"TagKeyValue": ["user:fleet$2"]},
+    )
+    assert f"{budget['TimePeriod']['Start']:%Y-%m-%d}" == "2026-01-01"
+    told = {
+        n["NotificationType"]: (n["Threshold"], subscribers(budgets, named, n))
+        for n in budgets.describe_notifications_for_budget(**named)["Notifications"]
+    }
+    assert told == {
+        "ACTUAL": (90.0, [("SNS", "arn:aws:sns:us-east-1:123456789012:alarms")]),
+        "FORECASTED": (100.0, [("EMAIL", "someone@example.com")]),
+    }
+    arn = f"arn:aws:budgets::{ACCOUNT}:budget/playground-0"
+    assert budgets.list_tags_for_resource(ResourceARN=arn)["ResourceTags"] == [{"Key": "step", "Value": "2"}]
+    assert verbs(stage, "budget", step=3)[("replace", "Budget")] == 1
+
+
+def subscribers(budgets: Any, named: dict[str, str], notification: dict[str, Any]) -> list[tuple[str, str]]:
+    answer = budgets.describe_subscribers_for_notification(**named, Notification=notification)
+    return [(s["SubscriptionType"], s["Address"]) for s in answer["Subscribers"]]
+
+
+def test_a_group_that_others_size_and_roll(stage: Stage, connect: Connect) -> None:
+    scaling, name = connect("autoscaling"), stage.steady("tracked", step=1).outputs["group"]
+    scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=3)
+    assert stage.up("tracked", step=1).writes == 0
+    assert verbs(stage, "tracked", step=2) == {
+        ("update", "LaunchTemplate"): 1,
+        ("update", "Group"): 1,
+        ("update", "Policy"): 2,
+        ("update", "Schedule"): 1,
+    }
+    (group,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    assert (group["MinSize"], group["DesiredCapacity"], group["LaunchTemplate"]["Version"]) == (1, 3, "1")
+    assert [metric["Metric"] for metric in group["EnabledMetrics"]] == ["GroupDesiredCapacity"]
+
+    policies = {p["PolicyName"]: p for p in scaling.describe_policies(AutoScalingGroupName=name)["ScalingPolicies"]}
+    requests = next(policy for key, policy in policies.items() if key.startswith("requests-"))
+    tracked = requests["TargetTrackingConfiguration"]
+    assert (requests["Enabled"], requests["EstimatedInstanceWarmup"]) == (False, 120)
+    assert (tracked["TargetValue"], tracked["DisableScaleIn"]) == (2001.0, True)
+    assert tracked["PredefinedMetricSpecification"]["PredefinedMetricType"] == "ALBRequestCountPerTarget"
+    metric = policies["queries-0"]["TargetTrackingConfiguration"]["CustomizedMetricSpecification"]
+    assert (metric["Statistic"], metric["Dimensions"]) == ("Sum", [{"Name": "Fleet", "Value": "f"}])
+
+    actions = scaling.describe_scheduled_actions(AutoScalingGroupName=name)["ScheduledUpdateGroupActions"]
+    wanted = {"Recurrence": "2 * * * *", "TimeZone": "Europe/Berlin", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 2}
+    assert wanted.items() <= actions[0].items()
+    moved = verbs(stage, "tracked", step=3)
+    assert (moved[("replace", "Policy")], moved[("replace", "Schedule")]) == (1, 1)
+    (action,) = scaling.describe_scheduled_actions(AutoScalingGroupName=name)["ScheduledUpdateGroupActions"]
+    assert "DesiredCapacity" not in action
+
+
+def test_a_group_of_several_types(stage: Stage, connect: Connect) -> None:
+    name = stage.steady("mixed", step=1).outputs["group"]
+    assert verbs(stage, "mixed", step=2) == {("update", "Group"): 1}
+    described = connect("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+    policy = described["AutoScalingGroups"][0]["MixedInstancesPolicy"]
+    types = [override["InstanceType"] for override in policy["LaunchTemplate"]["Overrides"]]
+    assert types == ["r7i.large", "r6i.large", "r5.large"]
+    assert policy["InstancesDistribution"]["OnDemandAllocationStrategy"] == "prioritized"
+    assert policy["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"] == "1"
+
+
+def test_what_stands_in_front(stage: Stage, connect: Connect) -> None:
+    made = stage.steady("front", step=1).outputs
+    assert stage.up("front", step=1, indent=2).writes == 0
+    assert attributes(connect, made) == {
+        "access_logs.s3.enabled": "true",
+        "access_logs.s3.prefix": "alb/1",
+        "deletion_protection.enabled": "false",
+        "routing.http.desync_mitigation_mode": "strictest",
+        "routing.http.drop_invalid_header_fields.enabled": "true",
+    }
+    assert verbs(stage, "front", step=2) == {
+        ("update", "LoadBalancer"): 1,
+        ("update", "VpcEndpoint"): 1,
+        ("update", "Role"): 1,
+    }
+    assert attributes(connect, made) == {
+        "access_logs.s3.enabled": "true",
+        "access_logs.s3.prefix": "alb/2",
+        "deletion_protection.enabled": "true",
+        "routing.http.desync_mitigation_mode": "defensive",
+        "routing.http.drop_invalid_header_fields.enabled": "false",
+    }
+    assert policy_action(connect, made) == "s3:2"
+    boundary = connect("iam").get_role(RoleName=made["role"])["Role"]["PermissionsBoundary"]
+    assert boundary["PermissionsBoundaryArn"].endswith("boundary-2")
+
+    verbs(stage, "front", step=3)
+    assert attributes(connect, made)["access_logs.s3.enabled"] == "false"
+    assert policy_action(connect, made) == "*"
+    assert "PermissionsBoundary" not in connect("iam").get_role(RoleName=made["role"])["Role"]
+
+
+def test_a_protected_balancer_is_not_deleted_until_the_protection_is_lifted(stage: Stage) -> None:
+    stage.up("front", step=2)
+    assert "DeleteLoadBalancer was refused: OperationNotPermitted" in stage.refused_end()
+    stage.up("front", step=4)
+
+
+def attributes(connect: Connect, made: dict[str, Any]) -> dict[str, str]:
+    listed = connect("elbv2").describe_load_balancer_attributes(LoadBalancerArn=made["balancer"])["Attributes"]
+    wanted = ("access_logs.s3.enabled", "access_logs.s3.prefix", "deletion_", "routing.http.d")
+    return {a["Key"]: a["Value"] for a in listed if a["Key"].startswith(wanted)}
+
+
+def policy_action(connect: Connect, made: dict[str, Any]) -> str:
+    described = connect("ec2").describe_vpc_endpoints(VpcEndpointIds=[made["endpoint"]])["VpcEndpoints"][0]
+    return str(json.loads(described["PolicyDocument"])["Statement"][0]["Action"])
+
+
+def test_logged_buckets_and_their_rules(stage: Stage, connect: Connect) -> None:
+    s3, made = connect("s3"), stage.steady("guarded_bucket", step=1).outputs
+    assert verbs(stage, "guarded_bucket", step=2) == {
+        ("update", "BucketLogging"): 1,
+        ("update", "BucketLifecycleConfiguration"): 1,
+    }
+    assert s3.get_bucket_logging(Bucket=made["bucket"])["LoggingEnabled"] == {
+        "TargetBucket": made["logs"],
+        "TargetPrefix": "s3/2/",
+        "TargetObjectKeyFormat": {"PartitionedPrefix": {"PartitionDateSource": "EventTime"}},
+    }
+    assert s3.get_bucket_lifecycle_configuration(Bucket=made["bucket"])["Rules"] == [
+        {
+            "ID": "left over",
+            "Status": "Enabled",
+            "Filter": {},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30, "NewerNoncurrentVersions": 3},
+        },
+        {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": "old/"}, "Expiration": {"Days": 90}},
+    ]
+    assert "Contents" not in s3.list_objects_v2(Bucket=made["logs"])
+
+
+def test_an_object_under_a_key_stays_when_it_is_dropped(stage: Stage, connect: Connect, tmp_path: Path) -> None:
+    s3, file = connect("s3"), tmp_path / "file"
+    file.write_text("content")
+    bucket = stage.steady("kept_object", file=str(file)).outputs["bucket"]
+    assert verbs(stage, "kept_object", file=str(file), key="two") == {("update", "BucketObjectv2"): 1}
+    head = s3.head_object(Bucket=bucket, Key="file")
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"][-3:]) == ("aws:kms", "two")
+    assert verbs(stage, "kept_object") == {("retain", "BucketObjectv2"): 1}
+    assert s3.get_object(Bucket=bucket, Key="file")["Body"].read() == b"content"
+
+
+def test_a_vault_in_a_second_region_is_emptied_though_it_is_locked(stage: Stage, west: Connect) -> None:
+    made, s3 = stage.steady("vault").outputs, west("s3")
+    assert s3.get_bucket_location(Bucket=made["bucket"])["LocationConstraint"] == "us-west-2"
+    assert {"Key": "side", "Value": "west"} in s3.get_bucket_tagging(Bucket=made["bucket"])["TagSet"]
+    assert made["topic"].startswith("arn:aws:sns:us-west-2:")
+    foreseen = stage.preview("vault")
+    assert (foreseen.unchanged, foreseen.created, foreseen.writes) == (4, 0, 0)
+    s3.put_object(Bucket=made["bucket"], Key="a", Body=b"a")
+    assert verbs(stage, "vault", days=2) == {("update", "BucketObjectLockConfiguration"): 1}
+    retention = s3.get_object_lock_configuration(Bucket=made["bucket"])["ObjectLockConfiguration"]["Rule"]
+    assert (retention["DefaultRetention"]["Mode"], retention["DefaultRetention"]["Days"]) == ("GOVERNANCE", 2)
+    s3.put_object(Bucket=made["bucket"], Key="b", Body=b"b")
+    s3.delete_object(Bucket=made["bucket"], Key="a")
+    stage.destroy()
+    assert made["bucket"] not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+
+
+def test_what_is_retained_for_compliance_is_not_deleted(tmp_path: Path, endpoint: str, west: Connect) -> None:
+    stage, s3 = Stage(tmp_path, endpoint), west("s3")
+    bucket = stage.up("vault", mode="COMPLIANCE").outputs["bucket"]
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    message = stage.refused_end()
+    assert f"1 objects of {bucket} cannot be deleted: a is retained until " in message
+    assert "in mode COMPLIANCE; wait until then" in message
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"a"
+
+
+def test_a_copied_bucket(stage: Stage, connect: Connect, west: Connect) -> None:
+    made, s3 = stage.steady("copied", step=1).outputs, connect("s3")
+    assert verbs(stage, "copied", step=2) == {("update", "BucketReplicationConfig"): 1}
+    (rule,) = s3.get_bucket_replication(Bucket=made["source"])["ReplicationConfiguration"]["Rules"]
+    assert rule == {
+        "ID": "log",
+        "Priority": 2,
+        "Status": "Enabled",
+        "Filter": {"Prefix": "log/"},
+        "DeleteMarkerReplication": {"Status": "Disabled"},
+        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}},
+        "Destination": {
+            "Bucket": f"arn:aws:s3:::{made['vault']}",
+            "EncryptionConfiguration": {"ReplicaKmsKeyID": "arn:aws:kms:us-west-2:123456789012:key/2"},
+            "Metrics": {"Status": "Enabled", "EventThreshold": {"Minutes": 15}},
+            "ReplicationTime": {"Status": "Enabled", "Time": {"Minutes": 15}},
+        },
+    }
+    s3.put_object(Bucket=made["source"], Key="log/1", Body=b"one")
+    eventually(lambda: "Contents" in west("s3").list_objects_v2(Bucket=made["vault"]))
+    copy = west("s3").head_object(Bucket=made["vault"], Key="log/1")
+    assert (copy["ReplicationStatus"], copy["ObjectLockMode"]) == ("REPLICA", "GOVERNANCE")
+
+
+@pytest.mark.parametrize(
+    ("scene", "named"),
+    [
+        ("lost_provider", "pulumi:providers:aws lost: an explicit provider sets no aws:endpoints or no aws:region"),
+        ("strange_provider", "the configuration aws:profile of an explicit provider is not one"),
+    ],
+)
+def test_a_provider_that_could_reach_a_real_account_is_refused(stage: Stage, scene: str, named: str) -> None:
+    assert named in stage.refusal(scene)

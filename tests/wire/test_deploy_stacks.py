@@ -1,0 +1,53 @@
+"""The stacks that show the range: each of them up, again without a change, and down to nothing, on the emulated AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import deploy
+from tests.rehearsal.programs.project import client, inventory, nodes_that_get_ready, rehearsed_project
+
+
+@pytest.fixture(scope="module")
+def endpoint(own_emulator: str) -> Iterator[str]:
+    """An emulator that only this module's stacks use."""
+    with nodes_that_get_ready(own_emulator):
+        yield own_emulator
+
+
+@pytest.fixture(scope="module")
+def rehearsed(endpoint: str) -> dict[str, Any]:
+    """What a stack for AWS needs to be tried: nothing that outlives it, no wheels, and a certificate that exists."""
+    certificate = client(endpoint)("acm").request_certificate(DomainName="example.com")["CertificateArn"]
+    return {"dataProtection": False, "wheelhouse": False, "certificateArn": certificate}
+
+
+@pytest.mark.parametrize("stack", ["small", "large"])
+def test_up_again_and_down(stack: str, tmp_path: Path, endpoint: str, rehearsed: dict[str, Any]) -> None:
+    before, root = inventory(endpoint), tmp_path / "root"
+    project = rehearsed_project(tmp_path / "project", stack, **rehearsed)
+    first = deploy.up(stack, root, endpoint, project=project)
+    plan = first.outputs["plan"]
+    assert len(first.outputs["cells"]) == plan["shards"] * plan["replicas"]
+    again = deploy.up(stack, root, endpoint, project=project)
+    assert (again.unchanged, again.writes) == (first.created, 0)
+    if "vault_bucket" in first.outputs:
+        assert_copied_and_locked(first.outputs, endpoint)
+    deploy.destroy(root, endpoint)
+    assert inventory(endpoint) == before
+
+
+def assert_copied_and_locked(outputs: Any, endpoint: str) -> None:
+    """What is written to the documents bucket lies in the vault, and stays there when it is deleted."""
+    here, there = client(endpoint)("s3"), client(endpoint, "us-west-2")("s3")
+    here.put_object(Bucket=outputs["documents_bucket"], Key="log/1", Body=b"entry", IfNoneMatch="*")
+    waiter = there.get_waiter("object_exists")
+    waiter.wait(Bucket=outputs["vault_bucket"], Key="log/1", WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    copy = there.head_object(Bucket=outputs["vault_bucket"], Key="log/1")
+    assert copy["ObjectLockMode"] == "GOVERNANCE"
+    here.delete_object(Bucket=outputs["documents_bucket"], Key="log/1")
+    assert there.get_object(Bucket=outputs["vault_bucket"], Key="log/1")["Body"].read() == b"entry"
