@@ -74,7 +74,7 @@ class FleetBucket(pulumi.ComponentResource):
             args.name, bucket=self.bucket.id, versioning_configuration={"status": "Enabled"}, opts=self._child
         )
         self._keep_private()
-        self._encrypt()
+        self.encryption = self._encrypt()
         self._clean_up()
         self.policy = self._policy()
         if args.logs is not None:
@@ -82,6 +82,11 @@ class FleetBucket(pulumi.ComponentResource):
         if args.lock is not None:
             self._lock(args.lock)
         self.register_outputs({"bucket": self.bucket.id})
+
+    @property
+    def ready(self) -> list[pulumi.Resource]:
+        """What has to be there before an object is: what comes earlier is kept without versions or the fleet's key."""
+        return [self.versioning, self.encryption, self.policy]
 
     def _keep_private(self) -> None:
         aws.s3.BucketPublicAccessBlock(
@@ -100,12 +105,12 @@ class FleetBucket(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _encrypt(self) -> None:
+    def _encrypt(self) -> aws.s3.BucketServerSideEncryptionConfiguration:
         key = self._args.key_arn
         by_default: aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgsDict = (
             {"sse_algorithm": "AES256"} if key is None else {"sse_algorithm": "aws:kms", "kms_master_key_id": key}
         )
-        aws.s3.BucketServerSideEncryptionConfiguration(
+        return aws.s3.BucketServerSideEncryptionConfiguration(
             self._args.name,
             bucket=self.bucket.id,
             # One call to the key service per bucket and minutes instead of one per object.

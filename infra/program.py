@@ -49,6 +49,7 @@ class Foundation:
     log_group: aws.cloudwatch.LogGroup
     parameters: Parameters
     balancer: Balancer
+    vault: Vault | None
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,7 @@ def deploy() -> None:
     plan = plan_for(settings)
     base = _foundation(settings, region, plan)
     slot = _slot(base, plan)
-    alarms = _watch(base, slot)
-    vault = _vault(base, alarms)
-    _export(base, plan, slot, alarms, vault)
+    _export(base, plan, slot, _watch(base, slot))
 
 
 def configured() -> tuple[Settings, str]:
@@ -113,7 +112,14 @@ def _foundation(settings: Settings, region: str, plan: Plan) -> Foundation:
         log_group=log_groups(settings, keys, pulumi.ResourceOptions())["service"],
         parameters=Parameters(settings, plan, storage),
         balancer=Balancer(settings, network, firewall, logs),
+        vault=_vault(settings, storage, keys, account),
     )
+
+
+def _vault(settings: Settings, storage: Storage, keys: Keys, account: pulumi.Output[str]) -> Vault | None:
+    if settings.vault is None:
+        return None
+    return Vault(settings, settings.vault, storage, keys, account, provider(settings.vault.region))
 
 
 def _wheels(settings: Settings) -> wheelhouse.Wheelhouse | None:
@@ -204,7 +210,8 @@ def _first_boot(base: Foundation, identity: Identity, role: str) -> list[pulumi.
         *base.network.endpoints,
         *base.firewall.rules,
         *base.parameters.all,
-        *base.storage.programs,
+        *base.storage.ready,
+        *(base.vault.copies if base.vault else ()),
         base.log_group,
         *balancer,
     ]
@@ -223,21 +230,13 @@ def _watch(base: Foundation, slot: Slot) -> Alarms:
     dashboard(settings, base.region, suffix, child)
     if settings.monthly_budget_usd is not None:
         budget(settings, settings.monthly_budget_usd, alarms.topic.arn, child)
+    if base.vault is not None:
+        for rule, source in base.vault.rules.items():
+            alarms.watch_replication(rule, source, base.vault.bucket.bucket.id)
     return alarms
 
 
-def _vault(base: Foundation, alarms: Alarms) -> Vault | None:
-    settings = base.settings
-    if settings.vault is None:
-        return None
-    there = provider(settings.vault.region)
-    vault = Vault(settings, settings.vault, base.storage, base.keys, base.network.vpc.owner_id, there)
-    for rule, source in vault.rules.items():
-        alarms.watch_replication(rule, source, vault.bucket.bucket.id)
-    return vault
-
-
-def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms, vault: Vault | None) -> None:
+def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
     settings, buckets = base.settings, base.storage.names
     outputs: dict[str, pulumi.Input[object]] = {
         "fleet": settings.fleet,
@@ -247,7 +246,7 @@ def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms, vault: Vau
         "shards": plan.shards,
         "replicas": plan.replicas,
         **{f"{role}_bucket": name for role, name in buckets.items()},
-        "vault_bucket": vault.bucket.bucket.id if vault else None,
+        "vault_bucket": base.vault.bucket.bucket.id if base.vault else None,
         "parameters": base.parameters.prefix,
         "log_group": base.log_group.name,
         "listener_arn": base.balancer.listener.arn,

@@ -57,6 +57,11 @@ class Storage(pulumi.ComponentResource):
             "artifacts": self.artifacts.bucket.id,
         }
 
+    @property
+    def ready(self) -> list[pulumi.Resource]:
+        """What has to be there before a process writes: the data buckets as they shall be, and what processes run."""
+        return [*self.documents.ready, *self.index.ready, *self.programs]
+
     def _bucket(self, role: str, statements: Statements) -> FleetBucket:
         ground = self._ground
         return FleetBucket(
@@ -100,5 +105,5 @@ class Storage(pulumi.ComponentResource):
         return pulumi.ResourceOptions(
             parent=self,
             retain_on_delete=True,
-            depends_on=[self.artifacts.versioning],
+            depends_on=self.artifacts.ready,
         )

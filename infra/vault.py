@@ -19,8 +19,9 @@ class Vault(pulumi.ComponentResource):
     """
     Bucket, keys and logs of the vault's region, and the rules that fill it.
 
-    It is filled from `storage`, whose buckets have no prefix in common, so that no two copies meet. `provider` speaks
-    to the vault's region.
+    `copies` must exist before anything is written: what came before a rule is never copied. It is filled from
+    `storage`, whose buckets have no prefix in common, so that no two copies meet. `provider` speaks to the vault's
+    region.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Vault(pulumi.ComponentResource):
         super().__init__("vectorfleet:infra:Vault", settings.fleet, None, opts)
         self._settings = settings
         self.rules: dict[str, pulumi.Output[str]] = {}
+        self.copies: list[pulumi.Resource] = []
         there = pulumi.ResourceOptions(parent=self, providers=[provider])
         self.keys = Keys(settings, account, vault.region, there)
         logs = AccessLogs(settings, account, vault.region, there)
@@ -85,7 +87,7 @@ class Vault(pulumi.ComponentResource):
 
     def _copy(self, role: str, source: FleetBucket, prefixes: tuple[str, ...]) -> None:
         rules = [self._rule(f"{role}-{prefix.rstrip('/')}", prefix, number) for number, prefix in enumerate(prefixes)]
-        aws.s3.BucketReplicationConfig(
+        config = aws.s3.BucketReplicationConfig(
             f"{self._settings.fleet}-{role}",
             bucket=source.bucket.id,
             role=self.role.arn,
@@ -94,6 +96,7 @@ class Vault(pulumi.ComponentResource):
                 parent=self, depends_on=[source.versioning, self.bucket.versioning, self._policy]
             ),
         )
+        self.copies.append(config)
         self.rules |= {str(rule["id"]): source.bucket.id for rule in rules}
 
     def _rule(self, name: str, prefix: str, priority: int) -> aws.s3.BucketReplicationConfigRuleArgsDict:

@@ -48,10 +48,10 @@ def _put(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 def _read(setting: str, plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def get(self: Any) -> Any:
-        # moto knows whether there is one, and refuses otherwise.
-        answer = plain(self)
+        # moto knows whether there is one, and refuses otherwise. Some of a setting stands in its headers.
+        status, headers, body = plain(self)
         kept = self.backend.get_bucket(self.bucket_name).__dict__.get("settings_as_put", {})
-        return (200, {"Content-Type": "application/xml"}, kept[setting]) if setting in kept else answer
+        return status, headers, kept.get(setting, body)
 
     return get
 

@@ -67,6 +67,12 @@ def test_replication_waits_for_versioning_on_both_sides() -> None:
         assert len(versioning & set(config.dependencies)) == 2
 
 
+def test_copies_are_made_from_the_first_entry_on() -> None:
+    rules = {row.urn for row in vaulted().of_type(REPLICATION)}
+    for group in vaulted().of_type("aws:autoscaling/group:Group"):
+        assert rules <= set(group.dependencies)
+
+
 def test_where_data_is_protected_nobody_bypasses_the_lock() -> None:
     def policy(recording: Recording) -> str:
         return str(one(recording, "aws:s3/bucketPolicy:BucketPolicy", "vault").inputs["policy"])

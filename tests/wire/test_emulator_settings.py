@@ -94,7 +94,10 @@ def test_lifecycle_rules_are_read_as_they_were_put_and_gone_when_deleted(connect
         }
     ]
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
-    assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == rules
+    answer = s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+    assert answer["Rules"] == rules
+    # The provider waits until it reads this, too, as it put it.
+    assert answer["TransitionDefaultMinimumObjectSize"] == "all_storage_classes_128K"
     nameless = [{"Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}]
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": nameless})
     assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"][0]["ID"]
