@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from infra.outputs import Outputs, OutputsError, read_outputs
-from infra.roll import ROLES, Groups, RollOut, Target, targets
+from infra.operations.outputs import Outputs, OutputsError, read_outputs
+from infra.operations.roll import ROLES, Groups, RollOut, Target, targets
 from infra.verbs.options import outputs_option
 from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
 
@@ -45,8 +45,8 @@ def roll(
     """Bring group after group to its newest launch template version; stop and go back at the first that fails."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from infra.refreshes import AwsGroups, RefreshError, alarm_seconds
-    from infra.replicas import SeenReplicas
+    from infra.operations.refreshes import AwsGroups, RefreshError, alarm_seconds
+    from infra.operations.replicas import SeenReplicas
 
     try:
         outputs = read_outputs(path)

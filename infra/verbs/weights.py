@@ -10,10 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from infra.outputs import OutputsError, read_outputs
+from infra.operations.outputs import OutputsError, read_outputs
+from infra.operations.weights import Listener, Slot, WeightsError, to_json
 from infra.verbs.options import outputs_option
 from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
-from infra.weights import Listener, Slot, WeightsError, to_json
 
 WEIGHT = click.IntRange(0, 999)
 

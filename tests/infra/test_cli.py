@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.cli import main
-from tests.infra.test_outputs import VALUES
+from tests.infra.operations.test_outputs import VALUES
 
 Run = Callable[..., tuple[int, str]]
 

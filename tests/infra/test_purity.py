@@ -11,19 +11,22 @@ import infra
 
 FOLDER = Path(infra.__file__).parent
 PURE = (
+    "alarm_table",
     "artifact",
+    "capacity",
     "catalog",
     "config",
     "cost",
     "lock",
     "naming",
-    "outputs",
+    "operations.outputs",
+    "operations.replicas",
+    "operations.roll",
     "placement",
     "plan",
     "policies",
     "refusals",
-    "replicas",
-    "roll",
+    "restore",
     "sizing",
     "slo",
     "stack",
@@ -52,11 +55,15 @@ def reached(module: str) -> set[str]:
     while waiting:
         current = waiting.pop()
         seen.add(current)
-        here = imports(FOLDER / f"{current}.py")
+        here = imports(_file(current))
         found |= here
-        inner = {name.split(".")[1] for name in here if name.startswith("infra.")}
-        waiting += [name for name in inner - seen if (FOLDER / f"{name}.py").is_file()]
+        inner = {name.removeprefix("infra.") for name in here if name.startswith("infra.")}
+        waiting += [name for name in inner - seen if _file(name).is_file()]
     return found
+
+
+def _file(module: str) -> Path:
+    return FOLDER / f"{module.replace('.', '/')}.py"
 
 
 @pytest.mark.parametrize("module", PURE)

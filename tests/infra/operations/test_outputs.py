@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.outputs import Cell, OutputsError, read_outputs
+from infra.operations.outputs import Cell, OutputsError, read_outputs
 
 VALUES = {
     "region": "us-east-1",

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from infra.outputs import Outputs
-from infra.roll import ENDED, Progress, View
+from infra.operations.outputs import Outputs
+from infra.operations.roll import ENDED, Progress, View
 
 FAILED_LAUNCH = ("Failed", "Cancelled")
 LEAVING = ("Terminat", "Detach")
@@ -50,7 +50,7 @@ def alarm_seconds(outputs: Outputs, alarm: str) -> int:
 
 
 class AwsGroups:
-    """Implements `infra.roll.Groups`; `alarm` stops a refresh, `warmup_seconds` is how long both versions serve."""
+    """The groups of a roll-out on AWS; `alarm` stops a refresh, `warmup_seconds` is how long both versions serve."""
 
     def __init__(self, outputs: Outputs, *, alarm: str, warmup_seconds: int) -> None:
         self._scaling, self._ec2 = aws(outputs, "autoscaling"), aws(outputs, "ec2")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from infra.outputs import Cell
-from infra.replicas import SeenReplicas
+from infra.operations.outputs import Cell
+from infra.operations.replicas import SeenReplicas
 
 CELLS = [Cell(0, "a", "g0a"), Cell(0, "b", "g0b"), Cell(1, "a", "g1a")]
 

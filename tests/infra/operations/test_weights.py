@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from infra import weights as weights_module
 from infra.cli import cli
-from infra.outputs import Outputs
-from infra.weights import Listener, WeightsError
-from tests.infra.test_outputs import VALUES, written
+from infra.operations import weights as weights_module
+from infra.operations.outputs import Outputs
+from infra.operations.weights import Listener, WeightsError
+from tests.infra.operations.test_outputs import VALUES, written
 
 GROUPS = {"blue": "arn:blue", "green": "arn:green"}
 OUTPUTS = Outputs("us-east-1", "http://127.0.0.1:1", {}, (), "routers", "indexer", "arn:listener", GROUPS, None)

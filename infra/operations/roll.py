@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from infra.outputs import Outputs
+from infra.operations.outputs import Outputs
 
 ROLES = ("node", "indexer", "router")
 TITLES = {"indexer": "indexer", "router": "routers"}

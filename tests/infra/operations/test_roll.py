@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.outputs import Cell, Outputs
-from infra.roll import Progress, Result, RollOut, Target, View, targets
+from infra.operations.outputs import Cell, Outputs
+from infra.operations.roll import Progress, Result, RollOut, Target, View, targets
 
 OLD, NEW = "1", "2"
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import refreshes
-from infra.outputs import Outputs
-from infra.refreshes import AwsGroups, RefreshError, alarm_seconds
-from infra.roll import Progress, View
+from infra.operations import refreshes
+from infra.operations.outputs import Outputs
+from infra.operations.refreshes import AwsGroups, RefreshError, alarm_seconds
+from infra.operations.roll import Progress, View
 
 BEGUN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OUTPUTS = Outputs(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.outputs import Outputs
-from infra.refreshes import aws
+from infra.operations.outputs import Outputs
+from infra.operations.refreshes import aws
 
 
 class WeightsError(Exception):

@@ -6,13 +6,13 @@ import json
 import urllib.request
 from collections.abc import Mapping, Sequence
 
-from infra.outputs import Cell
+from infra.operations.outputs import Cell
 
 TIMEOUT_SECONDS = 5.0
 
 
 class SeenReplicas:
-    """Implements `infra.roll.Replicas` by GET /v1/status."""
+    """Implements `infra.operations.roll.Replicas` by GET /v1/status."""
 
     def __init__(self, endpoint: str, cells: Sequence[Cell]) -> None:
         self._url = f"{endpoint.rstrip('/')}/v1/status"
