@@ -21,11 +21,10 @@ def run_program() -> None:
 
     from infra.config import ConfigError
     from infra.plan import PlanError
-    from infra.program import check_built, deploy
+    from infra.program import deploy
 
     try:
-        check_built()
-        deploy()
+        deploy(for_real=True)
     except (ConfigError, PlanError) as error:
         raise pulumi.RunError(str(error)) from None
 

@@ -10,8 +10,6 @@ from infra.bucket import BucketArgs, FleetBucket, LogTarget
 from infra.config import Settings
 from infra.keys import Keys
 
-GROUPS = ("service",)
-
 
 class AccessLogs(pulumi.ComponentResource):
     """
@@ -43,16 +41,12 @@ class AccessLogs(pulumi.ComponentResource):
         self.register_outputs({"bucket": self.bucket.bucket.id})
 
 
-def log_groups(settings: Settings, keys: Keys, opts: pulumi.ResourceOptions) -> dict[str, aws.cloudwatch.LogGroup]:
-    """The fleet's log groups, encrypted, each with an end."""
-    return {
-        name: aws.cloudwatch.LogGroup(
-            f"{settings.fleet}-{name}",
-            name=naming.log_group(settings.fleet, name),
-            retention_in_days=settings.log_retention_days,
-            kms_key_id=keys.operations.arn,
-            tags={"vectorfleet:fleet": settings.fleet},
-            opts=opts,
-        )
-        for name in GROUPS
-    }
+def log_group(settings: Settings, keys: Keys) -> aws.cloudwatch.LogGroup:
+    """Where instances ship what their processes print: encrypted, and with an end."""
+    return aws.cloudwatch.LogGroup(
+        f"{settings.fleet}-service",
+        name=naming.log_group(settings.fleet, "service"),
+        retention_in_days=settings.log_retention_days,
+        kms_key_id=keys.operations.arn,
+        tags={"vectorfleet:fleet": settings.fleet},
+    )

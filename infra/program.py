@@ -20,7 +20,7 @@ from infra.group import GroupArgs
 from infra.identity import Identity, grounds
 from infra.indexer import Indexer
 from infra.keys import Keys
-from infra.logs import AccessLogs, log_groups
+from infra.logs import AccessLogs, log_group
 from infra.network import Network
 from infra.parameters import Parameters
 from infra.plan import Plan
@@ -61,11 +61,16 @@ class Slot:
     indexer: Indexer
 
 
-def deploy() -> None:
-    """Register every resource of the stack whose configuration Pulumi has loaded, and export its outputs."""
+def deploy(*, for_real: bool = False) -> None:
+    """
+    Register every resource of the stack whose configuration Pulumi has loaded, and export its outputs.
+
+    `for_real`: machines will boot, so what they install has to be built. A review does without.
+    """
     settings, region = configured()
     plan = plan_for(settings)
-    base = _foundation(settings, region, plan)
+    wheels = _wheels(settings, required=for_real)
+    base = _foundation(settings, region, plan, wheels)
     slot = _slot(base, plan)
     _export(base, plan, slot, _watch(base, slot))
 
@@ -94,14 +99,14 @@ def configured() -> tuple[Settings, str]:
     return settings, region
 
 
-def _foundation(settings: Settings, region: str, plan: Plan) -> Foundation:
+def _foundation(settings: Settings, region: str, plan: Plan, wheels: wheelhouse.Wheelhouse | None) -> Foundation:
     network = Network(settings, region)
     firewall = Firewall(settings, network)
     account = network.vpc.owner_id
     keys = Keys(settings, account, region)
     logs = AccessLogs(settings, account, region)
     network.log_flows(logs)
-    storage = Storage(settings, Ground(account, keys, logs), artifact.build(), _wheels(settings))
+    storage = Storage(settings, Ground(account, keys, logs), artifact.build(), wheels)
     return Foundation(
         settings=settings,
         region=region,
@@ -109,7 +114,7 @@ def _foundation(settings: Settings, region: str, plan: Plan) -> Foundation:
         firewall=firewall,
         keys=keys,
         storage=storage,
-        log_group=log_groups(settings, keys, pulumi.ResourceOptions())["service"],
+        log_group=log_group(settings, keys),
         parameters=Parameters(settings, plan, storage),
         balancer=Balancer(settings, network, firewall, logs),
         vault=_vault(settings, storage, keys, account),
@@ -122,22 +127,24 @@ def _vault(settings: Settings, storage: Storage, keys: Keys, account: pulumi.Out
     return Vault(settings, settings.vault, storage, keys, account, provider(settings.vault.region))
 
 
-def _wheels(settings: Settings) -> wheelhouse.Wheelhouse | None:
-    """The built wheelhouse; None where it isn't built, or nobody needs one. Raises ConfigError for a stale one."""
+def _wheels(settings: Settings, *, required: bool) -> wheelhouse.Wheelhouse | None:
+    """
+    The built wheelhouse; None where nobody needs one, or it isn't built and not required.
+
+    Raises ConfigError for a stale one, and for none where instances would boot and give up.
+    """
+    if not settings.wheelhouse:
+        return None
     try:
-        return wheelhouse.built(artifact.PROJECT_ROOT) if settings.wheelhouse else None
+        found = wheelhouse.built(artifact.PROJECT_ROOT)
     except wheelhouse.REFUSALS as error:
         raise ConfigError(str(error)) from None
-
-
-def check_built() -> None:
-    """Raise ConfigError where instances need a wheelhouse and there is none: they would boot and give up."""
-    settings, _ = configured()
-    if settings.wheelhouse and _wheels(settings) is None:
+    if found is None and required:
         raise ConfigError(
             "The wheels that instances install are not built; run `make artifact` first, or set "
             f"{NAMESPACE}:wheelhouse to false for an image that brings them along."
         )
+    return found
 
 
 def _slot(base: Foundation, plan: Plan) -> Slot:

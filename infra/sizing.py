@@ -22,6 +22,7 @@ LIST_ID_BYTES = 8
 LISTS_PER_ROOT = 4
 DIMS_PER_CODE = 4
 CODES = 256
+BYTES_PER_CHARACTER = 1.1  # English text in UTF-8 with the odd wider character
 ROW_TEXT_OVERHEAD_BYTES = 160  # source_id, title, position and Arrow offsets beside a chunk's text
 PROCESS_BYTES = 400 * 2**20  # interpreter, numpy, pyarrow and the embedding tables of one node
 DELTA_ROWS = 10_000  # rows kept outside the base before they are sealed
@@ -159,6 +160,16 @@ def measured_terms(rows: Rows, *, chunk_bytes: int) -> tuple[Term, ...]:
         Term("delta", f"{DELTA_ROWS:,} exact rows since the base", DELTA_ROWS * rows.dims * FLOAT32_BYTES),
         Term("process", "interpreter, libraries, embedding tables", PROCESS_BYTES),
     )
+
+
+def chunk_bytes(characters: int) -> int:
+    """
+    Bytes that a chunk of so many characters takes.
+
+    >>> chunk_bytes(300)
+    330
+    """
+    return round(characters * BYTES_PER_CHARACTER)
 
 
 def text_term(vectors: int, chunk_bytes: int) -> Term:

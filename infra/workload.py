@@ -7,9 +7,7 @@ from dataclasses import replace
 from infra.catalog import BY_NAME, ROUTER_TYPES, InstanceType, candidates
 from infra.config import Settings
 from infra.plan import Plan, Workload, make_plan
-from infra.sizing import IndexType
-
-BYTES_PER_CHARACTER = 1.1  # English text in UTF-8 with the odd wider character
+from infra.sizing import IndexType, chunk_bytes
 
 
 def workload(settings: Settings) -> Workload:
@@ -23,7 +21,7 @@ def workload(settings: Settings) -> Workload:
         recovery_time_seconds=settings.objectives.recovery_time_seconds,
         index=settings.index.type,
         m=settings.index.m,
-        chunk_bytes=round(settings.chunking.size * BYTES_PER_CHARACTER),
+        chunk_bytes=chunk_bytes(settings.chunking.size),
         replica_queries_per_second=settings.capacity_per_replica.queries_per_second,
         replica_vcpus=settings.capacity_per_replica.vcpus,
         minimum_shards=settings.minimum_shards,

@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.slo import NAMESPACE
 from service.storage.objects import aws_client
 
-NAMESPACE = "vectorfleet"
 VALUES_PER_DATUM = 150
 HIGH_RESOLUTION_BELOW_SECONDS = 60
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from runbooks.stack import Stack
+import msgspec
 
-PASSED_KEY = "drills/passed.json"
+from runbooks.stack import Stack
+from service.router.drills import PASSED_KEY, Passed
 
 
 def leave(stack: Stack, page: str) -> None:
@@ -22,5 +22,5 @@ def leave(stack: Stack, page: str) -> None:
     client: Any = stack.aws("s3")
     answer = client.head_bucket(Bucket=stack.index_bucket)
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    body = json.dumps({"page": page, "at_ms": int(now.timestamp() * 1000)}).encode()
+    body = msgspec.json.encode(Passed(page, int(now.timestamp() * 1000)))
     client.put_object(Bucket=stack.index_bucket, Key=PASSED_KEY, Body=body)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.sizing import Rows, index_bytes, measured_terms, total_bytes
+from infra.sizing import Rows, chunk_bytes, index_bytes, measured_terms, total_bytes
 from service.cloudwatch import CloudWatch, Datum
 from service.node.replica import Replica
 
 PROC = Path("/proc")
-BYTES_PER_CHARACTER = 1.1  # English text in UTF-8 with the odd wider character
 
 
 class NodeMetrics:
@@ -46,7 +45,7 @@ def modelled_bytes(replica: Replica) -> int:
     recipe, index = replica.shard.build.recipe, replica.index
     held = len(index.base) if index.base is not None else 0
     rows = Rows(max(1, held + index.delta_rows), replica.shard.dims, recipe.index.type, recipe.index.m)
-    terms = measured_terms(rows, chunk_bytes=round(recipe.chunking.size * BYTES_PER_CHARACTER))
+    terms = measured_terms(rows, chunk_bytes=chunk_bytes(recipe.chunking.size))
     return total_bytes(terms) - index_bytes(rows)
 
 
