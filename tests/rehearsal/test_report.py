@@ -64,3 +64,10 @@ def test_recovery_time_and_its_parts_are_on_the_page(tmp_path: Path) -> None:
     assert f"{COMPLETE['drill']['recovery']['rto_seconds']:.2f} s" in page
     for part in ("detect", "restore", "validate", "traffic"):
         assert part in page
+
+
+def test_the_page_says_that_a_first_measurement_was_void_and_nothing_where_none_was(tmp_path: Path) -> None:
+    load = COMPLETE["load"] | {"void_before": ["the machine's speed changed"]}
+    said = "A first measurement was VOID and is not counted: the machine&#39;s speed changed."
+    assert said in rendered(record_up_to(len(FINDINGS), load=load), tmp_path)
+    assert "A first measurement" not in rendered(record_up_to(len(FINDINGS)), tmp_path)
