@@ -145,6 +145,15 @@ OPERATIONS: tuple[Alarm, ...] = (
         "RB-04",
         "notBreaching",
     ),
+    Alarm(
+        "diverged_shards",
+        (Watched("DivergedShards", "Minimum", "Count"),),
+        slo.DIVERGED_SHARDS,
+        "replicas of a shard hold different documents at one position, and none has given way to a right one",
+        "RB-04",
+        "notBreaching",
+        period_seconds=300,
+    ),
     _ratio(
         "partial_answers",
         Watched("PartialAnswers", "Sum", "Count"),
@@ -160,6 +169,17 @@ OPERATIONS: tuple[Alarm, ...] = (
         slo.SERVER_ERRORS_PERCENT,
         f"more than {slo.SERVER_ERRORS_PERCENT:g} % of the requests end in 5xx",
         "RB-02",
+    ),
+    Alarm(
+        "recall",
+        (Watched("Recall", "Average", "None"),),
+        slo.RECALL["hnsw"],
+        "live searches find too little of what exact search finds",
+        "RB-05",
+        # Without searches there are no samples.
+        "notBreaching",
+        comparison="LessThanThreshold",
+        period_seconds=300,
     ),
     Alarm(
         "memory_used",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
-from infra import naming, policies
+from infra import naming, policies, slo
 from infra.alarm_table import OBJECTIVES, OPERATIONS, RUNBOOKS, Alarm, Watched, launch_failures, replication
 from infra.config import Settings
 from infra.keys import Keys
@@ -78,7 +78,7 @@ class Alarms(pulumi.ComponentResource):
             evaluation_periods=evaluated,
             datapoints_to_alarm=breaching,
             comparison_operator=alarm.comparison,
-            threshold=alarm.threshold,
+            threshold=slo.RECALL[self._settings.index.type] if alarm.key == "recall" else alarm.threshold,
             # A percentile of a handful of samples is one slow request.
             evaluate_low_sample_count_percentiles="ignore" if alarm.is_percentile else None,
             treat_missing_data=alarm.silence,

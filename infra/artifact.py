@@ -1,4 +1,4 @@
-"""The service's code and its installer as deterministic zip bytes: the same sources give the same sha256 everywhere."""
+"""What instances run and its installer as deterministic zip bytes: the same sources give the same sha256 everywhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 INSTALLER = "infra/install.sh"  # bootstrap.sh runs it from here
 INFRA_FILES = ("infra/__init__.py", INSTALLER, "infra/sizing.py", "infra/slo.py")
+PACKAGES = ("service", "loadtests")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can carry
 FILE_MODE = 0o100644 << 16
 
@@ -35,8 +36,8 @@ class Artifact:
 
 def sources(root: Path = PROJECT_ROOT) -> tuple[str, ...]:
     """Paths relative to the root of all that goes into the artifact, sorted."""
-    service = (path.relative_to(root).as_posix() for path in (root / "service").rglob("*.py"))
-    return tuple(sorted((*service, *INFRA_FILES)))
+    packages = (path.relative_to(root).as_posix() for name in PACKAGES for path in (root / name).rglob("*.py"))
+    return tuple(sorted((*packages, *INFRA_FILES)))
 
 
 def build(root: Path = PROJECT_ROOT) -> Artifact:

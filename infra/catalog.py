@@ -76,6 +76,22 @@ CATALOG: tuple[InstanceType, ...] = (
 BY_NAME = {machine.name: machine for machine in CATALOG}
 ROUTER_TYPES = ("m7i.large", "m7i.xlarge", "m7i.2xlarge")
 INDEXER_TYPE = "m7i.xlarge"
+GENERATOR_TYPE = "m7i.large"
+
+
+def same_size(name: str, allowed: Iterable[str] | None = None) -> tuple[str, ...]:
+    """
+    The type, then the allowed ones with just its vCPUs and memory, cheapest first; every type when none is named.
+
+    Where a zone has none of the first, another one serves alike: the plan's memory and capacity hold for each.
+    """
+    first = BY_NAME[name]
+    twins = [
+        machine
+        for machine in (CATALOG if allowed is None else dict.fromkeys(map(BY_NAME.__getitem__, allowed)))
+        if (machine.vcpus, machine.memory_gib) == (first.vcpus, first.memory_gib) and machine is not first
+    ]
+    return name, *(machine.name for machine in sorted(twins, key=lambda one: one.usd_per_hour))
 
 
 def candidates(names: Iterable[str] | None = None) -> tuple[InstanceType, ...]:

@@ -8,10 +8,13 @@ import click
 
 from infra.verbs.artifact import artifact
 from infra.verbs.check import check
+from infra.verbs.generators import generators
 from infra.verbs.graph import graph
+from infra.verbs.keys import keys
 from infra.verbs.plan import plan
 from infra.verbs.refusal import USAGE_EXIT_CODE
 from infra.verbs.roll import roll
+from infra.verbs.secret import secret
 from infra.verbs.weights import weights
 
 
@@ -20,7 +23,7 @@ def cli() -> None:
     """Plan a fleet from numbers, show and judge what a stack would create, build what it runs, and roll it out."""
 
 
-for verb in (plan, graph, check, artifact, roll, weights):
+for verb in (plan, graph, check, artifact, keys, secret, generators, roll, weights):
     cli.add_command(verb)
 
 

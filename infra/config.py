@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -19,6 +21,8 @@ NAMESPACE = "vectorfleet"
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
 LOG_RETENTION = f"one of {', '.join(map(str, LOG_RETENTION_DAYS))} days"
 SUBNET_BITS = 4  # subnets are a sixteenth of the VPC: six private and six public ones fit
+WORDLLAMA_DIMS = (64, 128, 256)
+REGIONAL = re.compile(r"(us|us-gov|eu|apac|jp|au|ca|global)\.")
 Count = Annotated[int, Field(ge=1)]
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
 
@@ -43,11 +47,30 @@ class Objectives(_Section):
 
 
 class Embedding(_Section):
-    """The model that turns text into vectors; it is part of a build's identity."""
+    """The model that turns text into vectors; it is part of a build's identity, where it is reached is not."""
 
+    provider: Literal["wordllama", "openai", "bedrock", "given"] = Field(
+        default="wordllama", description="wordllama, openai, bedrock or given"
+    )
     model: str = Field(default="wordllama", min_length=1, description="the name of an embedding model")
     version: str = Field(default="0.4.0.post1", min_length=1, description="that model's version")
     dims: int = Field(default=256, ge=2, le=16_384, description="the same whole number as dims")
+    url: str | None = Field(
+        default=None,
+        # No user and password: a configuration is no place for a secret.
+        pattern=r"^https?://[A-Za-z0-9.\[\]:-]+(/\S*)?$",
+        description="the base URL of a server with OpenAI's interface, http…; for provider openai alone",
+    )
+    cidrs: tuple[Cidr, ...] = Field(default=(), description="IPv4 networks; none means the VPC itself")
+
+    @property
+    def port(self) -> int:
+        """The port of `url`; 0 where that names none that can be."""
+        parts = urlsplit(self.url or "")
+        try:
+            return parts.port or (80 if parts.scheme == "http" else 443)
+        except ValueError:
+            return 0
 
 
 class Chunking(_Section):
@@ -60,11 +83,15 @@ class Chunking(_Section):
 class Index(_Section):
     """Parameters of the index type."""
 
-    type: Literal["hnsw"] = Field(default="hnsw", description="hnsw")
-    metric: Literal["cosine"] = Field(default="cosine", description="cosine")
-    m: int = Field(default=16, ge=4, le=64, description="a whole number from 4 to 64")
-    ef_construction: int = Field(default=200, ge=16, le=2000, description="a whole number from 16 to 2000")
-    ef_search: int = Field(default=100, ge=10, le=2000, description="a whole number from 10 to 2000")
+    type: Literal["flat", "hnsw", "ivf", "pq"] = Field(default="hnsw", description="flat, hnsw, ivf or pq")
+    metric: Literal["cosine", "ip", "l2"] = Field(default="cosine", description="cosine, ip or l2")
+    m: int = Field(default=16, ge=8, le=64, description="a whole number from 8 to 64")
+    ef_construction: int = Field(default=200, ge=100, le=500, description="a whole number from 100 to 500")
+    ef_search: int = Field(default=100, ge=50, le=500, description="a whole number from 50 to 500")
+    lists: int = Field(default=0, ge=0, le=1_000_000, description="a whole number; 0 means what fits the rows")
+    probes: int = Field(default=0, ge=0, le=1_000_000, description="a whole number; 0 means what fits the lists")
+    code_dims: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
+    rescored: int = Field(default=8, ge=0, le=100, description="a whole number from 0 to 100")
 
 
 class Weights(_Section):
@@ -95,6 +122,14 @@ class Alerts(_Section):
     emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(
         default=(), description="addresses of e-mail; each has to confirm"
     )
+
+
+class LoadGenerators(_Section):
+    """Instances that a load test may start inside the network."""
+
+    maximum: int = Field(default=0, ge=0, le=64, description="a whole number from 0 to 64; 0 means none")
+    master_port: int = Field(default=5557, ge=1024, le=65_535, description="a port from 1024 to 65535")
+    master_cidrs: tuple[Cidr, ...] = Field(default=(), description="IPv4 networks; none means the VPC itself")
 
 
 class Indexing(_Section):
@@ -174,6 +209,7 @@ class Settings(_Section):
     slot: Literal["blue", "green"] = Field(default="blue", description="blue or green")
     weights: Weights = Field(default_factory=Weights, description="an object with blue and green")
     health_check: HealthCheck = Field(default_factory=HealthCheck, description="an object of probe settings")
+    authentication: Literal["keys", "none"] = Field(default="keys", description="keys or none")
     drain_seconds: int = Field(default=30, ge=0, le=3600, description="a whole number of seconds from 0 to 3600")
     data_protection: bool = Field(default=True, description="true or false")
     vault: VaultSettings | None = Field(default=None, description="an object with a region; none means no vault")
@@ -184,6 +220,9 @@ class Settings(_Section):
         default=None, pattern=r"^arn:aws[\w-]*:iam::\d{12}:policy/", description="the ARN of an IAM policy"
     )
     indexing: Indexing = Field(default_factory=Indexing, description="an object with mode and schedule")
+    load_generators: LoadGenerators = Field(
+        default_factory=LoadGenerators, description="an object with maximum, masterPort and masterCidrs"
+    )
     alarm_period_seconds: int = Field(
         default=60, ge=10, le=3600, description="10, 30, or a multiple of 60 up to 3600 seconds"
     )
@@ -198,7 +237,7 @@ class Settings(_Section):
     def _findings(self) -> tuple[tuple[str, bool, str], ...]:
         return (
             *self._network_findings(),
-            ("embedding.dims", self.embedding.dims != self.dims, f"the same as dims, {self.dims}"),
+            *self._embedding_findings(),
             (
                 "chunking.overlap",
                 self.chunking.overlap >= self.chunking.size,
@@ -237,8 +276,47 @@ class Settings(_Section):
             ("instanceTypes", bool(self._unknown_types()), f"types of the catalog: {', '.join(BY_NAME)}"),
         )
 
+    def _embedding_findings(self) -> tuple[tuple[str, bool, str], ...]:
+        embedding = self.embedding
+        own, elsewhere = embedding.provider == "wordllama", embedding.provider == "openai"
+        return (
+            ("embedding.dims", embedding.dims != self.dims, f"the same as dims, {self.dims}"),
+            (
+                "embedding.dims",
+                own and embedding.dims not in WORDLLAMA_DIMS,
+                f"{', '.join(map(str, WORDLLAMA_DIMS))} with wordllama, or another embedding.provider",
+            ),
+            (
+                "embedding.url",
+                elsewhere != (embedding.url is not None),
+                "a base URL with provider openai, and none with another",
+            ),
+            (
+                "index.metric",
+                embedding.provider != "given" and self.index.metric != "cosine",
+                "cosine, which says all of the unit vectors that texts become; ip and l2 with embedding.provider given",
+            ),
+            (
+                "embedding.model",
+                embedding.provider == "given" and embedding.model == "wordllama",
+                "the name of the model that the given vectors come from, with its embedding.version",
+            ),
+            ("embedding.url", embedding.port == 0, "a base URL with a port from 1 to 65535, or none"),
+            (
+                "embedding.cidrs",
+                not all(map(_is_network, embedding.cidrs)) or len(set(embedding.cidrs)) < len(embedding.cidrs),
+                "different IPv4 networks such as 10.0.0.0/8",
+            ),
+            (
+                "embedding.model",
+                embedding.provider == "bedrock" and bool(REGIONAL.match(embedding.model)),
+                "the id of a model itself: an inference profile such as us.… spans regions, which the roles may not",
+            ),
+        )
+
     def _network_findings(self) -> tuple[tuple[str, bool, str], ...]:
-        bad = [cidr for cidr in (self.vpc_cidr, *self.client_cidrs) if not _is_network(cidr)]
+        masters = self.load_generators.master_cidrs
+        bad = [cidr for cidr in (self.vpc_cidr, *self.client_cidrs, *masters) if not _is_network(cidr)]
         size_bad = not bad and not 16 <= IPv4Network(self.vpc_cidr).prefixlen <= 24
         return (
             ("zones", len(set(self.zones)) != len(self.zones), "different Availability Zones, each once"),
@@ -247,6 +325,16 @@ class Settings(_Section):
                 "clientCidrs",
                 any(cidr in bad for cidr in self.client_cidrs),
                 "IPv4 networks such as 10.0.0.0/8",
+            ),
+            (
+                "loadGenerators.masterCidrs",
+                any(cidr in bad for cidr in masters) or len(set(masters)) < len(masters),
+                "different IPv4 networks such as 10.0.0.0/8",
+            ),
+            (
+                "loadGenerators.maximum",
+                not self.internal and self.load_generators.maximum > 0,
+                "0 when internal is false: without a way to the internet they can't reach a public load balancer",
             ),
             (
                 "clientCidrs",

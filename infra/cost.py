@@ -35,8 +35,13 @@ class Line:
     usd_per_month: float
 
 
+def interface_endpoints(*, bedrock: bool) -> tuple[str, ...]:
+    """The AWS services that instances call inside the network, besides S3."""
+    return (*INTERFACE_ENDPOINTS, "bedrock-runtime") if bedrock else INTERFACE_ENDPOINTS
+
+
 def lines(plan: Plan) -> tuple[Line, ...]:
-    """The monthly bill without traffic and requests, which depend on use."""
+    """The monthly bill without traffic, requests and an embedding model elsewhere, which depend on use."""
     cells = plan.shards * plan.replicas
     return (
         _machines("cells", cells, plan.instance_type),

@@ -19,6 +19,7 @@ DESCRIPTIONS = {
     "router": "Routers",
     "node": "Nodes",
     "indexer": "Indexers",
+    "generator": "Load generators",
 }
 
 
@@ -29,12 +30,15 @@ class Firewall(pulumi.ComponentResource):
         super().__init__("vectorfleet:infra:Firewall", settings.fleet, None, opts)
         self._settings, self._network = settings, network
         self._child = pulumi.ResourceOptions(parent=self)
-        self.groups = {role: self._group(role) for role in DESCRIPTIONS}
+        processes = ["router", "node", "indexer", *(["generator"] if settings.load_generators.maximum else [])]
+        self.groups = {role: self._group(role) for role in ("balancer", *processes)}
         self.rules: list[pulumi.Resource] = [
             *self._clients(),
-            *self._between("balancer", "router"),
-            *self._between("router", "node"),
-            *(rule for role in ("router", "node", "indexer") for rule in self._to_aws(role)),
+            *self._between("balancer", "router", PROCESS_PORT),
+            *self._between("router", "node", PROCESS_PORT),
+            *(rule for role in processes for rule in self._to_aws(role)),
+            *(self._load() if "generator" in processes else ()),
+            *(self._embedding() if settings.embedding.provider == "openai" else ()),
         ]
         self.register_outputs({role: group.id for role, group in self.groups.items()})
 
@@ -64,16 +68,49 @@ class Firewall(pulumi.ComponentResource):
             for cidr in self._settings.allowed_clients
         ]
 
-    def _between(self, source: str, target: str) -> list[pulumi.Resource]:
-        """Both ends of one hop: `source` may open connections to `target`'s process port."""
+    def _load(self) -> list[pulumi.Resource]:
+        """Generators ask the front as clients do, and go to their master, which never comes to them."""
+        load = self._settings.load_generators
+        masters = [
+            self._egress("generator", cidr, cidr, load.master_port, "Load generators to Locust's master")
+            for cidr in load.master_cidrs or (self._settings.vpc_cidr,)
+        ]
+        return [*self._between("generator", "balancer", self._settings.port), *masters]
+
+    def _embedding(self) -> list[pulumi.Resource]:
+        """Who embeds goes to the model's server, which lies in the network or in one that it is joined with."""
+        embedding = self._settings.embedding
+        return [
+            self._egress(role, f"embedding-{cidr}", cidr, embedding.port, "The embedding model's server")
+            for role in ("router", "indexer")
+            for cidr in embedding.cidrs or (self._settings.vpc_cidr,)
+            # EC2 refuses a rule twice, and HTTPS inside the network is allowed for AWS's endpoints.
+            if (cidr, embedding.port) != (self._settings.vpc_cidr, HTTPS_PORT)
+        ]
+
+    def _egress(self, role: str, where: str, cidr: str, port: int, what: str) -> pulumi.Resource:
+        """What a role may reach in a network, at one port."""
+        return aws.vpc.SecurityGroupEgressRule(
+            f"{self._settings.fleet}-{role}-to-{where.replace('/', '-')}",
+            security_group_id=self.groups[role].id,
+            description=f"{what} in {cidr}",
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            cidr_ipv4=cidr,
+            opts=self._child,
+        )
+
+    def _between(self, source: str, target: str, port: int) -> list[pulumi.Resource]:
+        """Both ends of one hop: `source` may open connections to this port of `target`."""
         fleet = self._settings.fleet
         return [
             aws.vpc.SecurityGroupEgressRule(
                 f"{fleet}-{source}-to-{target}",
                 security_group_id=self.groups[source].id,
                 ip_protocol="tcp",
-                from_port=PROCESS_PORT,
-                to_port=PROCESS_PORT,
+                from_port=port,
+                to_port=port,
                 referenced_security_group_id=self.groups[target].id,
                 tags={"Name": f"{source} to {target}"},
                 opts=self._child,
@@ -82,8 +119,8 @@ class Firewall(pulumi.ComponentResource):
                 f"{fleet}-{target}-from-{source}",
                 security_group_id=self.groups[target].id,
                 ip_protocol="tcp",
-                from_port=PROCESS_PORT,
-                to_port=PROCESS_PORT,
+                from_port=port,
+                to_port=port,
                 referenced_security_group_id=self.groups[source].id,
                 tags={"Name": f"{target} from {source}"},
                 opts=self._child,

@@ -20,9 +20,9 @@ GROUP_METRICS = (
     aws.autoscaling.Metric.GROUP_DESIRED_CAPACITY,
     aws.autoscaling.Metric.GROUP_IN_SERVICE_INSTANCES,
 )
-# A group only changes its own launch template by a roll-out, which proves the version first; a hook is given once, and
-# the provider would replace the group for another one.
-ROLLED_OUT = ("launchTemplate.version", "initialLifecycleHooks")
+# A group only changes its own launch template and types by a roll-out, which proves them first; a hook is given once,
+# and the provider would replace the group for another one.
+ROLLED_OUT = ("mixedInstancesPolicy", "initialLifecycleHooks")
 SHORTEST_HEARTBEAT_SECONDS, LONGEST_HEARTBEAT_SECONDS = 30, 7200  # EC2 Auto Scaling's limits
 TAGGED = ("instance", "volume", "network-interface")  # provider-wide default tags reach none of them
 
@@ -32,12 +32,13 @@ class GroupArgs:
     """
     What a group of instances is made from; all of `first_boot` exists before the first instance.
 
-    Where something scales the group, it does so between `size` and `maximum`, from `first_size`.
+    `instance_types` are of one size, the preferred one first. Where something scales the group, it does so between
+    `size` and `maximum`, from `first_size`.
     """
 
     role: Role
     image: str
-    instance_type: str
+    instance_types: Sequence[str]
     subnets: Sequence[pulumi.Input[str]]
     security_group: pulumi.Input[str]
     profile_arn: pulumi.Input[str]
@@ -83,7 +84,7 @@ class InstanceGroup(pulumi.ComponentResource):
         return aws.ec2.LaunchTemplate(
             naming.fit(self._name, naming.LIMITS["launch_template"] - naming.AUTONAME_SUFFIX),
             image_id=args.image,
-            instance_type=args.instance_type,
+            instance_type=args.instance_types[0],
             iam_instance_profile={"arn": args.profile_arn},
             vpc_security_group_ids=[args.security_group],
             user_data=self._user_data(),
@@ -133,11 +134,7 @@ class InstanceGroup(pulumi.ComponentResource):
             desired_capacity=args.first_size or args.size,
             enabled_metrics=list(GROUP_METRICS),
             vpc_zone_identifiers=list(args.subnets),
-            # A number, never $Latest: a rollback needs something to go back to.
-            launch_template={
-                "id": self.template.id,
-                "version": self.template.latest_version.apply(str),
-            },
+            mixed_instances_policy=self._policy(),
             # With the group, not after it: its first instance shall wait, too.
             initial_lifecycle_hooks=args.launch_hooks,
             target_group_arns=list(args.target_groups) or None,
@@ -149,6 +146,23 @@ class InstanceGroup(pulumi.ComponentResource):
                 parent=self, depends_on=list(args.first_boot), ignore_changes=list(self._left_alone())
             ),
         )
+
+    def _policy(self) -> aws.autoscaling.GroupMixedInstancesPolicyArgsDict:
+        """On demand alone; the next type where a zone has none of the first."""
+        return {
+            "instances_distribution": {
+                "on_demand_allocation_strategy": "prioritized",
+                "on_demand_percentage_above_base_capacity": 100,
+            },
+            "launch_template": {
+                "launch_template_specification": {
+                    "launch_template_id": self.template.id,
+                    # A number, never $Latest: a rollback needs something to go back to.
+                    "version": self.template.latest_version.apply(str),
+                },
+                "overrides": [{"instance_type": name} for name in self._args.instance_types],
+            },
+        }
 
     def _left_alone(self) -> tuple[str, ...]:
         """What others than the program change. A cell's size is always one; other groups may be scaled."""

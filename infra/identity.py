@@ -44,7 +44,11 @@ class Identity(pulumi.ComponentResource):
 
 
 def grounds(
-    storage: Storage, keys: Keys, log_group: aws.cloudwatch.LogGroup, parameters_arn: pulumi.Input[str]
+    settings: Settings,
+    storage: Storage,
+    keys: Keys,
+    log_group: aws.cloudwatch.LogGroup,
+    parameters_arn: pulumi.Input[str],
 ) -> pulumi.Output[policies.Grounds]:
     """What the policies of all roles talk about."""
     known = pulumi.Output.all(
@@ -55,4 +59,9 @@ def grounds(
         data_key_arn=keys.data.arn,
         log_group_arn=log_group.arn,
     )
-    return known.apply(lambda arns: policies.Grounds(**arns))
+    embedding = settings.embedding
+    elsewhere = {
+        "bedrock_model": embedding.model if embedding.provider == "bedrock" else "",
+        "embedding_secret": naming.embedding_secret(settings.fleet) if embedding.provider == "openai" else "",
+    }
+    return known.apply(lambda arns: policies.Grounds(**arns, **elsewhere))

@@ -42,12 +42,14 @@ install_packages() {
 
 # The last file says that the environment is whole; without it, it is made anew.
 install_wheels() {
+  local list=service.txt
+  [ "$(field environment.VECTORFLEET_ROLE)" != generator ] || list=loadtests.txt
   venv=$home/venv-${wheelhouse##*-}
   [ ! -e "$venv/complete" ] || return 0
   rm -rf "$venv"
   python3.11 -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --no-index --no-deps --no-cache-dir --disable-pip-version-check \
-    --only-binary :all: --require-hashes --find-links "$wheelhouse/wheels" --requirement "$wheelhouse/requirements.txt" ||
+    --only-binary :all: --require-hashes --find-links "$wheelhouse/wheels" --requirement "$wheelhouse/$list" ||
     refuse "the wheelhouse lacks a wheel that its list names, or has another; run make artifact and deploy again."
   "$venv/bin/python" -m pip check --disable-pip-version-check >/dev/null ||
     refuse "the wheelhouse's packages don't fit each other; run make lock, then make artifact, and deploy again."
@@ -125,7 +127,7 @@ StartLimitAction=poweroff
 
 [Service]
 Type=notify
-NotifyAccess=main
+NotifyAccess=all
 WatchdogSec=180
 TimeoutStartSec=300
 User=vectorfleet
@@ -139,7 +141,7 @@ RestartSec=1
 TimeoutStopSec=60
 LimitNOFILE=65536
 MemoryMax=92%
-OOMPolicy=stop
+OOMPolicy=continue
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes

@@ -64,6 +64,16 @@ def parameters_prefix(fleet: str) -> str:
     return f"/vectorfleet/{fleet}"
 
 
+def access_keys_prefix(fleet: str) -> str:
+    """The path below which the API's keys stand: apart from the parameters, since only routers may read them."""
+    return f"/vectorfleet-keys/{fleet}"
+
+
+def embedding_secret(fleet: str) -> str:
+    """The name of the secret parameter with the key for the embedding model's server; apart from the rest, too."""
+    return f"/vectorfleet-secrets/{fleet}/embedding"
+
+
 def parameter(fleet: str, key: str) -> str:
     """The fixed name of a parameter: processes look it up."""
     return f"{parameters_prefix(fleet)}/{key}"

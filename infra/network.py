@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.config import Settings
-from infra.cost import INTERFACE_ENDPOINTS
+from infra.cost import interface_endpoints
 from infra.logs import AccessLogs
 
 HTTPS_PORT = 443
@@ -130,7 +130,7 @@ class Network(pulumi.ComponentResource):
                 tags=self._tags(service),
                 opts=self._child,
             )
-            for service in INTERFACE_ENDPOINTS
+            for service in interface_endpoints(bedrock=self._settings.embedding.provider == "bedrock")
         ]
 
     def _endpoint_guard(self) -> aws.ec2.SecurityGroup:

@@ -17,15 +17,23 @@ from infra.storage import Storage
 def values(settings: Settings, plan: Plan) -> dict[str, Mapping[str, object]]:
     """What is known before anything is created, by parameter key; `storage` comes with the buckets."""
     return {
-        "embedding": settings.embedding.model_dump(),
+        "embedding": _embedding(settings),
         "chunking": settings.chunking.model_dump(),
         "index": settings.index.model_dump(),
         "fleet": {
             "shards": plan.shards,
             "replicas": plan.replicas,
             "metrics_period_seconds": settings.alarm_period_seconds,
+            "access_keys": naming.access_keys_prefix(settings.fleet) if settings.authentication == "keys" else "",
         },
     }
+
+
+def _embedding(settings: Settings) -> dict[str, object]:
+    """The model, and how it is reached where it runs elsewhere; the secret by its name alone."""
+    embedding = settings.embedding
+    secret = naming.embedding_secret(settings.fleet) if embedding.provider == "openai" else ""
+    return {**embedding.model_dump(exclude={"url", "cidrs"}), "url": embedding.url or "", "secret": secret}
 
 
 class Parameters(pulumi.ComponentResource):

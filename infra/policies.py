@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from infra import slo
+from infra import naming, slo
 
 Statement: TypeAlias = dict[str, object]
 Policy: TypeAlias = dict[str, object]
-ROLES = ("node", "router", "indexer")
+ROLES = ("node", "router", "indexer", "generator")
 DOCUMENTS_LOG = "log/*"
 SHARD_LOGS = "builds/*/shard-*/log/*"
 
 
 @dataclass(frozen=True)
 class Grounds:
-    """What a role's policy talks about: ARNs of buckets, data key and log group, and the prefix of its parameters."""
+    """
+    What a role's policy talks about: ARNs of buckets, data key and log group, the prefix of its parameters, and where
+    the embedding model runs elsewhere its id at Bedrock or the name of its key's parameter.
+    """
 
     documents_arn: str
     index_arn: str
@@ -26,6 +29,8 @@ class Grounds:
     parameters_arn: str
     data_key_arn: str
     log_group_arn: str
+    bedrock_model: str = ""
+    embedding_secret: str = ""
 
 
 def document(*statements: Statement) -> Policy:
@@ -134,6 +139,7 @@ def indexer(grounds: Grounds) -> Policy:
     """An indexer tails the documents log, points the slot at its build and appends to shard logs."""
     return document(
         *_boot(grounds),
+        *_embed(grounds),
         _list("ListDocuments", grounds.documents_arn),
         _allow("ReadDocuments", ["s3:GetObject"], f"{grounds.documents_arn}/*"),
         _list("ListIndex", grounds.index_arn),
@@ -158,9 +164,36 @@ def router(grounds: Grounds) -> Policy:
         *_prove_conformance(grounds.documents_arn),
         _list("ListIndex", grounds.index_arn),
         _allow("ReadSlotsAndDrills", ["s3:GetObject"], f"{grounds.index_arn}/slots/*", f"{grounds.index_arn}/drills/*"),
+        _read_access_keys(grounds),
+        *_embed(grounds),
         # ec2:Describe* takes no resource and no useful condition: AWS offers nothing narrower.
         _allow("FindReplicas", ["ec2:DescribeInstances"], "*"),
     )
+
+
+def _embed(grounds: Grounds) -> list[Statement]:
+    """Who embeds, an indexer documents and a router questions, may use the model where it runs elsewhere."""
+    _, partition, _, region, account, _ = grounds.parameters_arn.split(":", 5)
+    statements = []
+    if grounds.bedrock_model:
+        model = f"arn:{partition}:bedrock:{region}::foundation-model/{grounds.bedrock_model}"
+        statements.append(_allow("Embed", ["bedrock:InvokeModel"], model))
+    if grounds.embedding_secret:
+        secret = f"arn:{partition}:ssm:{region}:{account}:parameter{grounds.embedding_secret}"
+        statements.append(_allow("ReadEmbeddingSecret", ["ssm:GetParameter"], secret))
+    return statements
+
+
+def generator(grounds: Grounds) -> Policy:
+    """A load generator reads where its master is; what it asks the API with comes from there."""
+    return document(*_boot(grounds))
+
+
+def _read_access_keys(grounds: Grounds) -> Statement:
+    """The API's keys stand beside the parameters, where no node and no indexer may look."""
+    above, fleet = grounds.parameters_arn.rsplit("/", 2)[0], grounds.parameters_arn.rsplit("/", 1)[1]
+    keys = f"{above}{naming.access_keys_prefix(fleet)}"
+    return _allow("ReadAccessKeys", ["ssm:GetParametersByPath"], keys, f"{keys}/*")
 
 
 def _prove_conformance(bucket_arn: str) -> tuple[Statement, Statement]:
@@ -174,7 +207,7 @@ def _prove_conformance(bucket_arn: str) -> tuple[Statement, Statement]:
 
 def for_role(role: str, grounds: Grounds) -> Policy:
     """The policy of one process kind."""
-    return {"node": node, "router": router, "indexer": indexer}[role](grounds)
+    return {"node": node, "router": router, "indexer": indexer, "generator": generator}[role](grounds)
 
 
 def bucket(arn: str, statements: Sequence[Statement] = ()) -> Policy:

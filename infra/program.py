@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
 
-from infra import artifact, wheelhouse
+from infra import artifact, naming, wheelhouse
 from infra.alarms import Alarms
 from infra.balancer import Balancer
 from infra.budget import budget
-from infra.catalog import INDEXER_TYPE
 from infra.config import NAMESPACE, ConfigError, Settings, settings_from
 from infra.dashboard import dashboard
 from infra.firewall import Firewall
+from infra.generators import LoadGenerators
 from infra.group import GroupArgs
 from infra.identity import Identity, grounds
 from infra.indexer import Indexer
@@ -31,7 +31,7 @@ from infra.shard import Shard
 from infra.storage import Ground, Storage
 from infra.user_data import Role
 from infra.vault import Vault
-from infra.workload import plan_for, router_type
+from infra.workload import plan_for, types_by_role
 
 ROUTER_GROWTH = 2  # the router group may grow to so many times the planned routers, unless configuration says another
 
@@ -42,6 +42,7 @@ class Foundation:
 
     settings: Settings
     region: str
+    types: Mapping[str, Sequence[str]]
     network: Network
     firewall: Firewall
     keys: Keys
@@ -59,6 +60,7 @@ class Slot:
     shards: Sequence[Shard]
     routers: Routers
     indexer: Indexer
+    generators: LoadGenerators | None
 
 
 def deploy(*, for_real: bool = False) -> None:
@@ -110,6 +112,7 @@ def _foundation(settings: Settings, region: str, plan: Plan, wheels: wheelhouse.
     return Foundation(
         settings=settings,
         region=region,
+        types=types_by_role(settings, plan),
         network=network,
         firewall=firewall,
         keys=keys,
@@ -150,18 +153,24 @@ def _wheels(settings: Settings, *, required: bool) -> wheelhouse.Wheelhouse | No
 def _slot(base: Foundation, plan: Plan) -> Slot:
     settings = base.settings
     subnets = dict(zip(settings.zones, base.network.private_subnets, strict=True))
-    indexer = Indexer(_group_args(base, "indexer", INDEXER_TYPE), settings.indexing)
+    indexer = Indexer(_group_args(base, "indexer"), settings.indexing)
     return Slot(
         # An indexer makes the slot's first build, without which no node gets ready.
         shards=_shards(base, plan, {zone: subnet.id for zone, subnet in subnets.items()}, indexer),
         routers=Routers(
-            _group_args(base, "router", router_type(settings)),
+            _group_args(base, "router"),
             base.balancer.target_groups[settings.slot].arn,
             plan.routers,
             _scaling(base, plan),
         ),
         indexer=indexer,
+        generators=_generators(base),
     )
+
+
+def _generators(base: Foundation) -> LoadGenerators | None:
+    maximum = base.settings.load_generators.maximum
+    return LoadGenerators(_group_args(base, "generator"), maximum) if maximum else None
 
 
 def _scaling(base: Foundation, plan: Plan) -> Scaling:
@@ -175,7 +184,7 @@ def _scaling(base: Foundation, plan: Plan) -> Scaling:
 
 
 def _shards(base: Foundation, plan: Plan, subnets: dict[str, pulumi.Output[str]], indexer: Indexer) -> list[Shard]:
-    common = _group_args(base, "node", plan.instance_type, plan.disk)
+    common = _group_args(base, "node", plan.disk)
     common = replace(common, first_boot=[*common.first_boot, indexer.instances.group])
     return [
         Shard(number, [place for place in plan.placements if place.shard == number], subnets, common)
@@ -183,9 +192,9 @@ def _shards(base: Foundation, plan: Plan, subnets: dict[str, pulumi.Output[str]]
     ]
 
 
-def _group_args(base: Foundation, role: str, instance_type: str, disk: Disk = SMALLEST_DISK) -> GroupArgs:
+def _group_args(base: Foundation, role: str, disk: Disk = SMALLEST_DISK) -> GroupArgs:
     settings, network = base.settings, base.network
-    known = grounds(base.storage, base.keys, base.log_group, base.parameters.arn)
+    known = grounds(settings, base.storage, base.keys, base.log_group, base.parameters.arn)
     identity = Identity(settings, role, known)
     return GroupArgs(
         role=Role(
@@ -196,7 +205,7 @@ def _group_args(base: Foundation, role: str, instance_type: str, disk: Disk = SM
             parameters=base.parameters.prefix,
         ),
         image=settings.ami_id,
-        instance_type=instance_type,
+        instance_types=base.types[role],
         subnets=[subnet.id for subnet in network.private_subnets],
         security_group=base.firewall.groups[role].id,
         profile_arn=identity.profile.arn,
@@ -255,6 +264,7 @@ def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
         **{f"{role}_bucket": name for role, name in buckets.items()},
         "vault_bucket": base.vault.bucket.bucket.id if base.vault else None,
         "parameters": base.parameters.prefix,
+        "access_keys": naming.access_keys_prefix(settings.fleet),
         "log_group": base.log_group.name,
         "listener_arn": base.balancer.listener.arn,
         "target_groups": {name: group.arn for name, group in base.balancer.target_groups.items()},
@@ -263,6 +273,13 @@ def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
         "cells": [cell.described() for shard in slot.shards for cell in shard.cells],
         "router_group": slot.routers.instances.group.name,
         "indexer_group": slot.indexer.instances.group.name,
+        "generator_master": (
+            {"port": settings.load_generators.master_port, "cidrs": list(settings.load_generators.master_cidrs)}
+            if slot.generators
+            else None
+        ),
+        "generator_group": slot.generators.instances.group.name if slot.generators else None,
+        "instance_types": {role: list(names) for role, names in base.types.items()},
         "plan": plan.to_json(),
     }
     for name, value in outputs.items():

@@ -116,7 +116,8 @@ class _Monitor(MockMonitor):
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         if request.urn.split("::")[2] == STACK_TYPE:
-            self.exported = _plain(rpc.deserialize_properties(request.outputs, keep_unknowns=True))
+            # The root stack that set_mocks made has none, and its request may come after the program's.
+            self.exported |= _plain(rpc.deserialize_properties(request.outputs, keep_unknowns=True))
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 

@@ -50,8 +50,11 @@ _BY_KEY = {objective.key: objective for objective in TABLE}
 SHARDS_DOWN = 0  # shards without a ready replica
 REPLICAS_MISSING = 0  # ready replicas below the plan's
 STALE_REPLICAS = 0  # replicas that stand still before a log entry
+DIVERGED_SHARDS = 0  # shards whose replicas hold different documents at one position
 PARTIAL_PERCENT = 1.0  # of searches
 SERVER_ERRORS_PERCENT = 5.0  # of requests, as the load balancer counts 5xx
+# Of live searches, sampled, against exact search, by index type: IVF and PQ are chosen for finding a little less.
+RECALL = {"flat": 0.9, "hnsw": 0.9, "ivf": 0.8, "pq": 0.7}
 MEMORY_USED_PERCENT = 90.0  # of the machine
 FORMULA_DRIFT = 1.0  # resident memory as a multiple of the measured model
 BACKUP_AGE_HOURS = 24.0  # of the newest snapshot, while there is anything that it lacks

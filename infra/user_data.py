@@ -16,6 +16,7 @@ BOOTSTRAP_SOURCE = Path(__file__).with_name("bootstrap.sh")
 USER_DATA_LIMIT_BYTES = 16 * 1024  # EC2's limit, before base64
 PROCESS_PORT = 8080
 LAUNCH_HOOK = "ready"
+PROGRAMS = {"generator": ("loadtests", "worker")}  # every other process kind is a verb of the service
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,11 @@ def manifest(
     stored = {"artifact": {"bucket": bucket, "key": key, "sha256": sha256}}
     if wheelhouse is not None:
         stored["wheelhouse"] = {"bucket": bucket, "key": wheelhouse.key, "sha256": wheelhouse.sha256}
-    return {**stored, "argv": ["python", "-m", "service", role.name], "environment": role.environment()}
+    return {
+        **stored,
+        "argv": ["python", "-m", *PROGRAMS.get(role.name, ("service", role.name))],
+        "environment": role.environment(),
+    }
 
 
 def render(role_manifest: Mapping[str, object], bootstrap: str) -> str:

@@ -1,7 +1,7 @@
 """
 The wheels that a process of the fleet runs on, as one zip named by its content.
 
-Instances reach no package index, so that everything lies in S3: the `service` group at the locked versions, and
+Instances reach no package index, so that everything lies in S3: `service` and `loadtests` at the locked versions, and
 hnswlib compiled for x86-64-v3, a level that every machine of the catalog has, never for the machine that builds.
 """
 
@@ -29,6 +29,8 @@ from infra.wheel_audit import GLIBC, LEVEL, AuditError, check_glibc, check_level
 PYTHON = (3, 11)  # Amazon Linux 2023 packages it; the system's own 3.9 is too old
 COMPILED = "hnswlib"
 FOLDER = "dist"
+# What instances install, by the list of the wheelhouse that names it: groups of the project's dependencies.
+LISTS = {"service.txt": ("service",), "loadtests.txt": ("service", "loadtests")}
 RECORD = "wheelhouse.json"
 BUILD_LOCK = "requirements-build.lock"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can carry
@@ -89,8 +91,14 @@ def inputs_digest(root: Path) -> str:
     Raises LockError where the lock lacks a package.
     """
     how = json.dumps([COMPILER_FLAGS, COMPILER_ENVIRONMENT, PLATFORMS, PYTHON, LEVEL], sort_keys=True)
-    parts = [*(pin.requirement() for pin in group(root, "service").values()), (root / BUILD_LOCK).read_text(), how]
+    parts = [*(pin.requirement() for pin in wanted(root).values()), (root / BUILD_LOCK).read_text(), how]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def wanted(root: Path, *lists: str) -> dict[str, Pin]:
+    """The pins of some lists, of all when none is named. Raises LockError."""
+    groups = sorted({name for one in lists or LISTS for name in LISTS[one]})
+    return {name: pin for one in groups for name, pin in group(root, one).items()}
 
 
 def built(root: Path) -> Wheelhouse | None:
@@ -146,7 +154,7 @@ def check_machine() -> None:
 
 
 def _build(root: Path, work: Path, say: Say) -> Wheelhouse:
-    locked = group(root, "service")
+    locked = wanted(root)
     wheels = work / "wheels"
     with _step(say, "build tools"):
         python = _build_environment(root, work, locked["numpy"])
@@ -157,7 +165,7 @@ def _build(root: Path, work: Path, say: Say) -> Wheelhouse:
     with _step(say, "checking glibc and instructions of every wheel"):
         _check(python, wheels)
     with _step(say, "packing"):
-        return _pack(root, wheels, locked)
+        return _pack(root, wheels)
 
 
 @contextmanager
@@ -229,15 +237,15 @@ def disassembly(wheel: Path) -> str:
         return "\n".join(_run(["objdump", "--disassemble", "--no-show-raw-insn", path]) for path in objects)
 
 
-def _pack(root: Path, wheels: Path, locked: Mapping[str, Pin]) -> Wheelhouse:
-    """Zip the wheels beside the list that pip installs from: each package at its version, with its wheel's hash."""
+def _pack(root: Path, wheels: Path) -> Wheelhouse:
+    """Zip the wheels beside the lists that pip installs from: each package at its version, with its wheel's hash."""
     found = sorted(wheels.glob("*.whl"))
-    lines = sorted(installed_by(wheel, locked) for wheel in found)
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
     draft = folder / ".wheelhouse.zip"
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, "requirements.txt", "".join(lines).encode())
+        for name in LISTS:
+            _add(archive, name, "".join(_lines(found, wanted(root, name))).encode())
         for wheel in found:
             _add(archive, f"wheels/{wheel.name}", wheel.read_bytes())
     digest = _sha256(draft)
@@ -247,9 +255,17 @@ def _pack(root: Path, wheels: Path, locked: Mapping[str, Pin]) -> Wheelhouse:
     return made
 
 
+def _lines(wheels: Sequence[Path], locked: Mapping[str, Pin]) -> list[str]:
+    return sorted(installed_by(wheel, locked) for wheel in wheels if _package(wheel) in locked)
+
+
+def _package(wheel: Path) -> str:
+    return canonical(wheel.name.split("-")[0])
+
+
 def installed_by(wheel: Path, locked: Mapping[str, Pin]) -> str:
     """The line that installs one wheel and nothing else."""
-    name = canonical(wheel.name.split("-")[0])
+    name = _package(wheel)
     return f"{name}=={locked[name].version} --hash=sha256:{_sha256(wheel)}\n"
 
 

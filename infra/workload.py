@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from infra.catalog import BY_NAME, ROUTER_TYPES, InstanceType, candidates
+from infra.catalog import BY_NAME, GENERATOR_TYPE, INDEXER_TYPE, ROUTER_TYPES, InstanceType, candidates, same_size
 from infra.config import Settings
 from infra.plan import Plan, Workload, make_plan
 from infra.sizing import IndexType, chunk_bytes
@@ -37,6 +37,16 @@ def plan_for(settings: Settings, index: IndexType | None = None) -> Plan:
     return make_plan(replace(asked, index=index or asked.index), candidates(settings.instance_types))
 
 
+def types_by_role(settings: Settings, plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What each process kind may be launched as, in order of preference; `instanceTypes` is about nodes alone."""
+    return {
+        "node": same_size(plan.instance_type, settings.instance_types),
+        "router": same_size(router_type(settings)),
+        "indexer": same_size(INDEXER_TYPE),
+        "generator": same_size(GENERATOR_TYPE),
+    }
+
+
 def router_type(settings: Settings) -> str:
     """The smallest router type at least as large as the one whose capacity was measured."""
     fitting = [name for name in ROUTER_TYPES if BY_NAME[name].vcpus >= settings.capacity_per_router.vcpus]
@@ -44,5 +54,6 @@ def router_type(settings: Settings) -> str:
 
 
 def _router_capacity(settings: Settings, machine: InstanceType) -> float:
+    """A router is one process on one processor: a larger machine carries no more than the one that was measured."""
     measured = settings.capacity_per_router
-    return measured.queries_per_second * machine.vcpus / measured.vcpus
+    return measured.queries_per_second * min(1.0, machine.vcpus / measured.vcpus)

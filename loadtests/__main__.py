@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from loadtests.commands import USAGE_EXIT_CODE, golden_command, ingest_command, search_command
-from loadtests.load_commands import gate_command, judge_command, truth_command
+from loadtests.commands import USAGE_EXIT_CODE, golden_command, ingest_command, search_command, vectors_command
+from loadtests.load_commands import gate_command, judge_command, truth_command, worker_command
 
 # click's own 2 would read as UNDECIDED.
 click.UsageError.exit_code = USAGE_EXIT_CODE
@@ -19,9 +19,11 @@ def main() -> None:
 main.add_command(ingest_command, "ingest")
 main.add_command(golden_command, "golden")
 main.add_command(search_command, "search")
+main.add_command(vectors_command, "vectors")
 main.add_command(truth_command, "truth")
 main.add_command(gate_command, "gate")
 main.add_command(judge_command, "judge")
+main.add_command(worker_command, "worker")
 
 if __name__ == "__main__":
     main()

@@ -42,11 +42,14 @@ def read_answer(status: int, body: bytes | None, error: BaseException | None) ->
 class Asker:
     """Sends requests through one Locust session and times them from their planned instant."""
 
-    def __init__(self, session: Any, epoch_seconds: float, queries: QuerySet, timeout_seconds: float) -> None:
+    def __init__(
+        self, session: Any, epoch_seconds: float, queries: QuerySet, timeout_seconds: float, headers: dict[str, str]
+    ) -> None:
         self._session = session
         self._epoch_seconds = epoch_seconds
         self._queries = queries
         self._timeout_seconds = timeout_seconds
+        self._headers = headers
 
     def search(self, due: Due, keep: Callable[[Arrival], None]) -> None:
         """Ask, and keep exactly one record whatever happens, also when this greenlet is killed while it waits."""
@@ -79,7 +82,9 @@ class Asker:
         """Write a batch of documents."""
         body = {"documents": documents}
         sent = time.perf_counter()
-        with self._session.post("/v1/documents", json=body, name="write", catch_response=True) as reply:
+        with self._session.post(
+            "/v1/documents", json=body, headers=self._headers, name="write", catch_response=True
+        ) as reply:
             seconds = time.perf_counter() - sent
             status = reply.status_code or 0
             if status != 200:
@@ -91,7 +96,9 @@ class Asker:
         index = self._queries.pick(due.draw)
         body = {"text": self._queries.queries[index].text, "k": self._queries.k}
         lag_ms, sent = self._since_ms(due), time.perf_counter()
-        with self._session.post("/v1/search", json=body, name="search", catch_response=True) as reply:
+        with self._session.post(
+            "/v1/search", json=body, headers=self._headers, name="search", catch_response=True
+        ) as reply:
             service_ms, response_ms = (time.perf_counter() - sent) * 1000, self._since_ms(due)
             reply.request_meta["response_time"] = response_ms
             answer = read_answer(reply.status_code or 0, reply.content, getattr(reply, "error", None))

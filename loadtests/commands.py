@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from loadtests import golden as golden_set
 from loadtests import questions as question_set
 from loadtests.corpus import Corpus, CorpusError
 from loadtests.ingest import IngestError, ingest, wait_until_searchable
-from service.client import Client, ServiceError, Unanswered
+from service.client import Client, ServiceError, Unanswered, find_key
 
 USAGE_EXIT_CODE = 64
 SEARCHABLE_SECONDS = 300.0
+EMBEDDED_AT_ONCE = 1_000
 console = Console(stderr=True)
 
 
@@ -63,7 +66,8 @@ def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def endpoint_of(endpoint: str | None, outputs: Path) -> str:
-    """The endpoint given, or the one that the stack outputs name."""
+    """The endpoint given, or the one that the stack outputs name; the key beside those is used from then on."""
+    find_key(outputs)
     if endpoint:
         return endpoint
     try:
@@ -157,3 +161,33 @@ def search_command(endpoint: str | None, outputs: Path, text: str, k: int, as_js
     Console().print(table)
     if answer["partial"]:
         console.print(f"partial: {answer['shards_answered']} of {answer['shards_total']} shards answered", style="red")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--limit", type=click.IntRange(min=1), help="Only so many texts.")
+@click.option("--dims", type=click.Choice(["64", "128", "256"]), default="256", show_default=True, help="Dimensions.")
+def vectors_command(file: Path, limit: int | None, dims: str) -> None:
+    """Embed the corpus, each text once, and write FILE (.npy) for `python -m service bench-index`."""
+    import numpy as np
+
+    from service.embedding.model import PATIENT, Access
+    from service.embedding.providers import load
+    from service.embedding.splitter import heading
+    from service.storage.builds import Embedding
+
+    with _told():
+        corpus = Corpus()
+        found = chain(corpus.operations(), corpus.parameters())
+        texts = list(islice(dict.fromkeys(heading(one.title, one.text) for one in found), limit))
+    model = load(Embedding("wordllama", version("wordllama"), int(dims)), Access(), PATIENT)
+    vectors = []
+    with progress_bar() as bar:
+        task = bar.add_task("texts", total=len(texts))
+        for first in range(0, len(texts), EMBEDDED_AT_ONCE):
+            batch = texts[first : first + EMBEDDED_AT_ONCE]
+            vectors.append(model.embed(batch))
+            bar.advance(task, len(batch))
+    made = np.concatenate(vectors)
+    np.save(file, made[np.linalg.norm(made, axis=1) > 0])
+    console.print(f"{len(made)} texts in {file}")

@@ -13,8 +13,9 @@ from locust.env import Environment
 from loadtests.doubts import void_reasons
 from loadtests.evidence import EvidenceFolder, Registration, read_run, write_json
 from loadtests.gate import Judgement, judge
-from loadtests.generator import ORDERS_OPTION, RECORDS_MESSAGE
+from loadtests.generator import RECORDS_MESSAGE
 from loadtests.machine import Generator
+from loadtests.orders import ORDERS_OPTION, orders
 from loadtests.queries import load_queries
 from loadtests.settings import Settings, SettingsError
 from loadtests.tally import Tally, tally
@@ -41,7 +42,7 @@ class Conductor:
         """Register the run, then hand out its shares. Raises SettingsError or EvidenceError before any request."""
         settings = Settings.from_values(vars(self._environment.parsed_options))
         queries = load_queries(settings.load.queries, settings.load.k)
-        load_documents(settings.load.documents, settings.load.seed)
+        documents = load_documents(settings.load.documents, settings.load.seed)
         workers = self._workers()
         self._ended, self._shares = [], len(workers)
         folder = EvidenceFolder(_evidence_path(self._environment, settings))
@@ -49,8 +50,8 @@ class Conductor:
         host = str(self._environment.host)
         folder.register(Registration(host, settings, self._shares, queries.has_truth, started_at))
         self._folder = folder
-        shares = {worker: share for share, worker in enumerate(workers)}
-        setattr(self._environment.parsed_options, ORDERS_OPTION, {"run": str(folder.path), "shares": shares})
+        given = orders(str(folder.path), workers, queries, documents)
+        setattr(self._environment.parsed_options, ORDERS_OPTION, given)
         gevent.spawn(self._watch, settings)
 
     def conclude(self) -> bool:

@@ -17,24 +17,13 @@ from loadtests.evidence import WriteBatch
 from loadtests.machine import Generator, Watch
 from loadtests.null_endpoint import NullEndpoint
 from loadtests.open_loop import OpenLoop
-from loadtests.queries import load_queries
+from loadtests.orders import Order, take_order
 from loadtests.settings import Settings
-from loadtests.writer import load_documents
 
-ORDERS_OPTION = "vectorfleet_orders"
 RECORDS_MESSAGE = "vectorfleet-records"
 REPORT_SECONDS = 0.5
 _WRITES_IN_FLIGHT = 8
 _LEAD_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a process was told to offer: share number ``share`` of ``shares`` in the run of that name."""
-
-    run: str
-    share: int
-    shares: int
 
 
 @dataclass
@@ -73,19 +62,6 @@ class SearchUser(FastHttpUser):  # type: ignore[misc]  # locust is outside the t
         raise StopUser
 
 
-def take_order(environment: Environment) -> Order | None:
-    """This process's part in the run that starts; None when a user took it before, so load is never doubled.
-
-    Orders travel inside Locust's options, because those reach a worker together with the command to spawn.
-    """
-    given: Any = getattr(environment.parsed_options, ORDERS_OPTION, None)
-    share = given["shares"].get(environment.runner.client_id) if given else None
-    if share is None or getattr(environment, "vectorfleet_taken", None) == given["run"]:
-        return None
-    environment.vectorfleet_taken = given["run"]
-    return Order(given["run"], share, len(given["shares"]))
-
-
 class Offering:
     """One share being offered: searches, probes of the null endpoint, and, on the first share, writes."""
 
@@ -94,12 +70,11 @@ class Offering:
         self._settings = Settings.from_values(vars(user.environment.parsed_options))
         load = self._settings.load
         self._outbox = Outbox()
-        self._documents = load_documents(load.documents, load.seed)
-        queries = load_queries(load.queries, load.k)
+        self._documents = order.documents
         self._null = NullEndpoint() if load.null_rate else None
         self._watch = Watch(order.share)
         self._epoch_seconds = time.perf_counter() + _LEAD_SECONDS
-        self._ask = Asker(user.client, self._epoch_seconds, queries, load.timeout_seconds)
+        self._ask = Asker(user.client, self._epoch_seconds, order.queries, load.timeout_seconds, order.headers)
 
     def work(self) -> None:
         """Offer everything, wait for the last answer, hand in the rest."""

@@ -18,7 +18,7 @@ from loadtests import questions as question_set
 from loadtests.commands import UserError, endpoint_of, endpoint_options, progress_bar
 from loadtests.evidence import EvidenceError
 from loadtests.queries import save_queries
-from loadtests.run import RUNS, GateResult, Plan, gate_runs, rejudge
+from loadtests.run import RUNS, Address, GateResult, Plan, gate_runs, rejudge
 from loadtests.run import Progress as GateProgress
 from loadtests.settings import Settings, SettingsError, option_fields
 from loadtests.table import show_runs
@@ -67,6 +67,7 @@ def truth_command(endpoint: str | None, outputs: Path, questions: Path, prefix: 
 @click.option("--runs", type=click.IntRange(min=1), default=RUNS, show_default=True, help="Fresh runs.")
 @click.option("--extension", type=click.IntRange(min=0), default=0, help="More runs, once, if UNDECIDED.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Generator processes that share the load.")
+@click.option("--listen", metavar="HOST:PORT", help="Wait there for the workers, on other machines.")
 @click.option("--evidence", type=click.Path(path_type=Path), help="New folder for the evidence.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @setting_options
@@ -76,13 +77,21 @@ def gate_command(
     runs: int,
     extension: int,
     workers: int,
+    listen: str | None,
     evidence: Path | None,
     as_json: bool,
     **values: Any,
 ) -> None:
     """Judge the service under open load; exit code PASS 0, FAIL 1, UNDECIDED 2, VOID 3."""
     with _told():
-        plan = Plan(endpoint_of(endpoint, outputs), Settings.from_values(values), runs, extension, workers)
+        plan = Plan(
+            endpoint_of(endpoint, outputs),
+            Settings.from_values(values),
+            runs,
+            extension,
+            workers,
+            listen=_address(listen) if listen else None,
+        )
         with gate_bar(plan) as report:
             result = gate_runs(plan, evidence or _fresh_folder(), report)
     _tell(result, as_json)
@@ -96,6 +105,21 @@ def judge_command(evidence: Path, as_json: bool) -> None:
     with _told():
         result = rejudge(evidence)
     _tell(result, as_json)
+
+
+@click.command()
+def worker_command() -> None:
+    """Work for the master that the fleet's parameters name: the process of a load-generating instance."""
+    from loadtests.worker import LoadWorker
+    from service import logs
+    from service.settings import BadSettings, process_from_environment
+
+    try:
+        process = process_from_environment()
+    except BadSettings as error:
+        raise UserError(str(error)) from None
+    logs.configure(process)
+    sys.exit(LoadWorker(process).run())
 
 
 @contextmanager
@@ -113,6 +137,15 @@ def gate_bar(plan: Plan) -> Iterator[Callable[[GateProgress], None]]:
 
         yield report
         bar.update(task, completed=plan.runs * seconds)
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 1024 <= int(port) <= 65_535:
+        raise UserError(
+            f"--listen is {text!r}; it must be HOST:PORT with a port from 1024 to 65535, as in 0.0.0.0:5557."
+        )
+    return Address(host, int(port))
 
 
 def _fresh_folder() -> Path:

@@ -8,6 +8,7 @@ for.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from loadtests.evidence import EvidenceError
 from loadtests.generator import SearchUser
 from loadtests.settings import SettingsError, option_fields
 from loadtests.table import show_run
+from service.client import find_key
 
 
 class Searcher(SearchUser):
@@ -59,6 +61,7 @@ def add_options(parser: Any) -> None:
 
 def set_up(environment: Environment, **_: Any) -> None:
     """Refuse what cannot be before anything starts; whoever is no worker conducts."""
+    find_key(Path(os.environ.get("VECTORFLEET_OUTPUTS", ".rehearsal/outputs.json")))
     if problem := refusal(environment):
         print(problem, file=sys.stderr)
         sys.exit(64)

@@ -62,6 +62,20 @@ class QuerySet:
         truth = self.queries[index].truth
         return recall_while_growing(answer, truth, self.k, self.prefix) if truth else None
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values that travel to a worker on another machine."""
+        return {
+            "queries": [[query.text, list(query.truth)] for query in self.queries],
+            "k": self.k,
+            "prefix": self.prefix,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> QuerySet:
+        """The inverse of ``as_json``."""
+        queries = tuple(Query(text, tuple(truth)) for text, truth in found["queries"])
+        return cls(queries, found["k"], found["prefix"])
+
 
 def plain_questions(k: int) -> QuerySet:
     """A few questions for an endpoint about which nothing is known."""

@@ -31,6 +31,7 @@ from loadtests.writer import load_documents
 PROJECT = Path(__file__).resolve().parent.parent
 RUNS = 5
 _GRACE_SECONDS = 30.0
+_WORKERS_SECONDS = 60  # workers on other machines come back within seconds of the run before
 _PROGRESS_SECONDS = 1.0
 
 
@@ -47,8 +48,20 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where Locust's master listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is fixed before the first request. ``extension`` more runs follow once, if the first are UNDECIDED."""
+    """
+    What is fixed before the first request. ``extension`` more runs follow once, if the first are UNDECIDED.
+
+    With ``listen``, the workers are processes on other machines that come to that address.
+    """
 
     endpoint: str
     settings: Settings
@@ -56,6 +69,7 @@ class Plan:
     extension: int = 0
     workers: int = 1
     registered_at: str = ""
+    listen: Address | None = None
 
     @property
     def looks(self) -> int:
@@ -143,6 +157,7 @@ def _run(plan: Plan, evidence: Path, number: int) -> Iterator[Progress]:
     settings = plan.of_run(number)
     started_seconds = time.monotonic()
     most_seconds = settings.run_seconds + 3 * settings.load.timeout_seconds + _GRACE_SECONDS
+    most_seconds += _WORKERS_SECONDS if plan.listen else 0
     tape = Tape(evidence / f"run-{number}" / "arrivals.jsonl", settings.targets.p95_target_ms)
     with (evidence / f"run-{number}.log").open("wb") as log:
         process = _start(plan, settings, evidence / f"run-{number}", log.fileno())
@@ -162,10 +177,7 @@ def _start(plan: Plan, settings: Settings, folder: Path, log: int) -> subprocess
     command = [sys.executable, "-m", "locust", "-f", str(PROJECT / "loadtests" / "locustfile.py")]
     command += ["--headless", "--only-summary", "--loglevel", "WARNING", "--host", plan.endpoint]
     command += [*settings.arguments(), f"--evidence={folder}"]
-    if plan.workers > 1:
-        port = str(_free_port())
-        command += ["--processes", str(plan.workers), "--master-bind-host", "127.0.0.1"]
-        command += ["--master-bind-port", port, "--master-port", port]
+    command += master_arguments(plan)
     path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         command,
@@ -175,6 +187,19 @@ def _start(plan: Plan, settings: Settings, folder: Path, log: int) -> subprocess
         env=os.environ | {"PYTHONPATH": path},
         start_new_session=True,
     )
+
+
+def master_arguments(plan: Plan) -> list[str]:
+    """Who works: one process alone, several on this machine, or those on others that come to the plan's address."""
+    if plan.listen:
+        bound = ["--master-bind-host", plan.listen.host, "--master-bind-port", str(plan.listen.port)]
+        awaited = ["--expect-workers", str(plan.workers), "--expect-workers-max-wait", str(_WORKERS_SECONDS)]
+        return ["--master", *bound, *awaited]
+    if plan.workers == 1:
+        return []
+    port = str(_free_port())
+    bound = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    return ["--processes", str(plan.workers), *bound]
 
 
 def _ended(process: subprocess.Popen[bytes], within_seconds: float) -> bool:

@@ -31,6 +31,7 @@ OWN = (
     "deploy.lock",
     "emulator.json",
     "instances",
+    "key",
     "logs",
     "outputs.json",
     "supervisor.pid",

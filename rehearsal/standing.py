@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from rehearsal import deploy
+from rehearsal.access import take_key
 from rehearsal.fleet import NotReachedError, all_ready, await_status
 from rehearsal.leftovers import leftovers
 from rehearsal.narrator import Narrator
 from rehearsal.session import SessionError, begin, end, find
 from rehearsal.stack import READY_SECONDS, apply
-from service.client import Client, ServiceError, Unanswered
+from service.client import KEY_FILE, Client, ServiceError, Unanswered, find_key
 
 PIPE_COLUMNS = 140
 
@@ -34,6 +35,7 @@ def raise_fleet(root: Path, port: int) -> None:
         except SessionError:
             session = begin(root, port, detached=True)
         applied = apply(session, narrator)
+        take_key(session)
         narrator.say(f"waiting for the fleet at {applied.outputs['endpoint']}")
         client = Client(applied.outputs["endpoint"])
         await_status(
@@ -41,7 +43,10 @@ def raise_fleet(root: Path, port: int) -> None:
         )
     except (SessionError, deploy.DeployError, NotReachedError) as error:
         raise StandingError(f"{error}. `python -m rehearsal logs` lists the logs, `down` ends what runs") from None
-    narrator.say(f"the fleet is ready at {applied.outputs['endpoint']}; `python -m rehearsal status` shows it")
+    narrator.say(
+        f"the fleet is ready at {applied.outputs['endpoint']}; `python -m rehearsal status` shows it, and the key for "
+        f"its API is in {session.root / KEY_FILE}"
+    )
 
 
 def take_down(root: Path) -> None:
@@ -72,6 +77,7 @@ def state(root: Path) -> dict[str, Any]:
     if compute.exists():
         found["instances"] = json.loads(compute.read_text())["instances"]
     if session.outputs.exists():
+        find_key(session.outputs)
         found["outputs"] = json.loads(session.outputs.read_text())
         try:
             found["fleet"] = Client(found["outputs"]["endpoint"], timeout_seconds=5).status()

@@ -27,6 +27,7 @@ from loadtests.settings import Settings
 from loadtests.table import show_runs
 from loadtests.truth import ask_truth
 from rehearsal import deploy
+from rehearsal.access import take_key
 from rehearsal.fleet import NotReachedError, all_ready, await_status, replicas_agree, settled
 from rehearsal.narrator import Narrator
 from rehearsal.profile import Profile
@@ -106,6 +107,7 @@ def deploy_fleet(stage: Stage) -> None:
     if again.writes:
         raise NotReachedError(f"a second run of the program made {again.writes} writing calls; it should make none")
     stage.record["outputs"] = first.outputs
+    take_key(stage.session)
     stage.record["deploy"] = {"first": _counts(first), "second": _counts(again)}
     replicas = int(first.outputs["replicas"])
     with stage.narrator.waiting("instances boot"):

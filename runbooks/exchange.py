@@ -14,6 +14,8 @@ from typing import Any, Literal
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from service.client import key_header
+
 CONNECT_TIMEOUT_SECONDS = 2.0
 POOL_SIZE = 256  # as many as an observer has in flight
 
@@ -56,7 +58,8 @@ class Exchange:
     def __init__(self, endpoint: str, timeout_seconds: float) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds), read=timeout_seconds)
-        self._pool = urllib3.PoolManager(retries=False, maxsize=POOL_SIZE, headers={"Connection": "close"})
+        self._headers = {"Content-Type": "application/json", "Connection": "close"} | key_header()
+        self._pool = urllib3.PoolManager(retries=False, maxsize=POOL_SIZE)
 
     def search(self, text: str, wanted: str, min_position: int | None = None) -> Searched:
         """Ask a text; right means complete, and the wanted source_id is the first hit."""
@@ -93,7 +96,7 @@ class Exchange:
                 "POST",
                 self.endpoint + path,
                 body=content,
-                headers={"Content-Type": "application/json", "Connection": "close"},
+                headers=self._headers,
                 timeout=self._timeout,
                 redirect=False,
             )

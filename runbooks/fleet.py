@@ -33,6 +33,8 @@ class ReplicaView:
     rows: int
     restored_from: str
     stale: str
+    digest: str = ""
+    build: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,15 @@ class FleetView:
         return [replica for replica in self.replicas if replica.stale]
 
     @property
+    def diverged(self) -> list[int]:
+        """Shards of which two ready replicas say one position and not one digest."""
+        digests: dict[tuple[int, str, int], set[str]] = {}
+        for replica in self.replicas:
+            if replica.ready and replica.digest:
+                digests.setdefault((replica.shard, replica.build, replica.position), set()).add(replica.digest)
+        return sorted({shard for (shard, _, _), found in digests.items() if len(found) > 1})
+
+    @property
     def state(self) -> State:
         return "shard-missing" if self.missing else "complete"
 
@@ -62,13 +73,14 @@ class FleetView:
         return [replica for replica in self.replicas if replica.shard == shard and replica.ready]
 
     def field(self, name: str) -> str:
-        """One value as a page compares it: `state`, `ready`, `head`, `shards_missing` and `stale` (or `none`)."""
+        """One value as a page compares it: `state`, `ready`, `head`, and what is ill or `none`."""
         values: dict[str, object] = {
             "state": self.state,
             "shards_missing": " ".join(map(str, self.missing)) or "none",
             "ready": sum(replica.ready for replica in self.replicas),
             "head": self.head,
             "stale": " ".join(replica.instance for replica in self.stale) or "none",
+            "diverged": " ".join(map(str, self.diverged)) or "none",
         }
         return str(values[name])
 
@@ -76,7 +88,7 @@ class FleetView:
         return asdict(self) | {"missing": self.missing, "state": self.state}
 
 
-FIELDS = ("state", "shards_missing", "ready", "head", "stale")
+FIELDS = ("state", "shards_missing", "ready", "head", "stale", "diverged")
 
 
 class HasStatus(Protocol):
@@ -103,6 +115,8 @@ def _replica(shard: int, found: Mapping[str, Any]) -> ReplicaView:
         rows=int(found.get("rows") or 0),
         restored_from=str(found.get("restored_from") or ""),
         stale=str(found.get("stale") or ""),
+        digest=str(found.get("digest") or ""),
+        build=str(found.get("build") or ""),
     )
 
 

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+from service.client import find_key
+
 OUTPUTS_VARIABLE = "VECTORFLEET_OUTPUTS"
 DEFAULT_OUTPUTS = Path(".rehearsal/outputs.json")
 NEEDED = ("fleet", "region", "slot", "endpoint", "shards", "cells", "alarms")
@@ -88,9 +90,10 @@ def read_stack(path: Path, aws_endpoint: str | None = None) -> Stack:
     """Read the stack outputs. Raises StackError.
 
     The AWS endpoint is the one given, else AWS_ENDPOINT_URL, else the emulator's whose `emulator.json`
-    lies beside the outputs, else AWS itself.
+    lies beside the outputs, else AWS itself. The API's key is found likewise (service.client.find_key).
     """
     outputs = _read_outputs(path)
+    find_key(path)
     return Stack(
         outputs=path,
         fleet=outputs["fleet"],

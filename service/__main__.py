@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,12 +14,17 @@ import click
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from service import logs
+from service.bench_index import bench_index
+from service.node.succession import die_with_parent
 from service.settings import (
     BadSettings,
     Process,
     load_parameters,
     process_from_environment,
 )
+
+if TYPE_CHECKING:
+    from service.node.restore import ShardStore
 
 # click's own 2 reads as UNDECIDED where verdicts are exit codes.
 click.UsageError.exit_code = 64
@@ -41,9 +47,22 @@ def _run(start: Callable[[Process], int]) -> None:
 @main.command()
 def node() -> None:
     """Serve one replica of one shard."""
-    from service.node.process import Node
+    from service.node.succession import Succession
 
-    _run(lambda process: Node(process).run())
+    _run(lambda process: Succession(process).run())
+
+
+@main.command()
+@click.option("--listener", type=int, required=True, help="File descriptor of the socket that listens.")
+@click.option("--channel", type=int, required=True, help="File descriptor of the channel to the node's own process.")
+@click.option("--snapshot", help="Take over from a process that serves, with this snapshot, or the `newest`.")
+@click.option("--position", type=click.IntRange(min=0), default=0, help="Of the process that serves.")
+def serve(listener: int, channel: int, snapshot: str | None, position: int) -> None:
+    """Take a node's requests; `node` starts this by itself."""
+    die_with_parent()
+    from service.node.process import Handed, Node
+
+    _run(lambda process: Node(process, Handed(listener, channel), snapshot, position).run())
 
 
 @main.command()
@@ -67,21 +86,44 @@ def indexer() -> None:
 @click.option("--generation", type=click.IntRange(min=1), required=True, help="Number of the new generation.")
 def build(entry: int, generation: int) -> None:
     """Build, verify and publish the next generation of a node's shard."""
+    die_with_parent()
     from service.node.build import build as build_generation
-    from service.node.process import open_shard
-    from service.storage.builds import Slots
-    from service.storage.objects import ObjectStore
 
     def start(process: Process) -> int:
-        store = ObjectStore(load_parameters(process.parameters).storage.index)
-        slot_build = Slots(store).find(process.slot)
-        if slot_build is None:
-            raise BadSettings(f"slot {process.slot} has no build yet; the indexer makes it")
-        build_generation(open_shard(process, slot_build, store), entry=entry, generation=generation)
+        build_generation(_shard_of(process), entry=entry, generation=generation)
         return 0
 
     _run(start)
 
+
+@main.command()
+@click.option("--entry", type=click.IntRange(min=0), required=True, help="Shard-log entry to fold up to.")
+def digest(entry: int) -> None:
+    """Print the digest that a node's shard has by what lies in S3."""
+    die_with_parent()
+    from service.node.build import digest as folded
+
+    def start(process: Process) -> int:
+        click.echo(folded(_shard_of(process), entry))
+        return 0
+
+    _run(start)
+
+
+def _shard_of(process: Process) -> ShardStore:
+    """The process's shard of its slot's build; raises BadSettings where there is none yet."""
+    from service.node.process import open_shard
+    from service.storage.builds import Slots
+    from service.storage.objects import ObjectStore
+
+    store = ObjectStore(load_parameters(process.parameters).storage.index)
+    slot_build = Slots(store).find(process.slot)
+    if slot_build is None:
+        raise BadSettings(f"slot {process.slot} has no build yet; the indexer makes it")
+    return open_shard(process, slot_build, store)
+
+
+main.add_command(bench_index)
 
 if __name__ == "__main__":
     main()

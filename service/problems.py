@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
 from http import HTTPStatus
 
 import msgspec
@@ -21,14 +23,20 @@ class Problem(Exception):
         self.extra = extra
 
 
-def problem_response(status: int, detail: str, extra: dict[str, object]) -> Response:
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+log = logging.getLogger(__name__)
+NO_HEADERS: Mapping[str, str] = {}
+
+
+def problem_response(
+    status: int, detail: str, extra: Mapping[str, object], headers: Mapping[str, str] = NO_HEADERS
+) -> Response:
     """A problem as a response; `retry_after_seconds` also becomes the header."""
-    return _response(status, detail, extra, {})
-
-
-def _response(status: int, detail: str, extra: dict[str, object], headers: Mapping[str, str]) -> Response:
-    body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra}
+    named = {"request_id": request_id.get()} if request_id.get() else {}
+    body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra, **named}
     headers = dict(headers)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     if "retry_after_seconds" in extra:
         headers["Retry-After"] = str(extra["retry_after_seconds"])
     return Response(
@@ -46,10 +54,11 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for its own errors: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     detail = f"{request.method} {request.url.path}: {error.detail}"
-    return _response(error.status_code, detail, {}, error.headers or {})
+    return problem_response(error.status_code, detail, {}, error.headers or NO_HEADERS)
 
 
 async def answer_fault(request: Request, _: Exception) -> Response:
     """Starlette's handler for everything else: what went wrong inside is for the log, not for the caller."""
+    log.error("a request met a fault", extra={"request_id": request_id.get(), "path": request.url.path})
     detail = f"{request.method} {request.url.path}: a fault of the service; its log has the details"
     return problem_response(500, detail, {})

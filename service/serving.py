@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -13,20 +16,36 @@ import msgspec
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import Problem, answer_fault, answer_http_exception, answer_problem
+from service.problems import (
+    Problem,
+    answer_fault,
+    answer_http_exception,
+    answer_problem,
+    problem_response,
+    request_id,
+)
 from service.settings import Process
 from service.supervision import READY, Supervisor, supervisor
 
 KEEP_ALIVE_SECONDS = 120
 DRAIN_SECONDS = 5
+# Routers probe each node every second, so each of their connections has an answer to end with.
+PARTING_SECONDS = 1.0
+PARTING_POLL_SECONDS = 0.02
+REQUEST_ID_HEADER = "x-request-id"
+NAMED = re.compile(r"[\x21-\x7e]{1,128}")
 
 Task = Callable[[], Coroutine[Any, Any, None]]
 Readiness = Callable[[], tuple[bool, object]]
+Admit = Callable[[str, str, str], None]
 log = logging.getLogger(__name__)
 
 
@@ -51,6 +70,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, watcher: Supervisor) -> None:
         super().__init__(config)
         self._watcher = watcher
+        self.parting = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Bind, then say so."""
@@ -60,34 +80,107 @@ class Server(uvicorn.Server):
             self._awake = asyncio.create_task(self._watcher.keep_awake())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain; systemd bounds it by its own time."""
+        """
+        Take no new connection, end those that stand with their next answer, then drain.
+
+        A connection that is closed unasked may have a request under way. systemd bounds it all by its own time.
+        """
+        for server in self.servers:
+            server.close()
+        self.parting = True
+        until = time.monotonic() + PARTING_SECONDS
+        # uvicorn tells nobody when a connection ends.
+        while self.server_state.connections and not self.force_exit and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(PARTING_POLL_SECONDS)
         await super().shutdown(sockets)
         self._awake.cancel()
+
+
+class Headed:
+    """
+    Gives each request the id that its caller named, else one of its own, and says it in the answer's head.
+
+    There it says, too, that the connection ends, once `parting()`.
+    """
+
+    def __init__(self, app: ASGIApp, parting: Callable[[], bool]) -> None:
+        self._app, self._parting = app, parting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        name = given if NAMED.fullmatch(given) else os.urandom(16).hex()
+        request_id.set(name)
+
+        async def head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = [(REQUEST_ID_HEADER.encode(), name.encode())]
+                if self._parting():
+                    said.append((b"connection", b"close"))
+                message["headers"] = [*message["headers"], *said]
+            await send(message)
+
+        await self._app(scope, receive, head)
+
+
+class Guarded:
+    """
+    Lets a request through unless `admit` raises Problem for its method, path and Authorization header.
+
+    Nothing of the body is read before.
+    """
+
+    def __init__(self, app: ASGIApp, admit: Admit) -> None:
+        self._app, self._admit = app, admit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the problem, or hand the request on."""
+        app = self._app
+        if scope["type"] == "http":
+            try:
+                self._admit(scope["method"], scope["path"], Headers(scope=scope).get("authorization", ""))
+            except Problem as problem:
+                app = problem_response(problem.status, problem.detail, problem.extra)
+        await app(scope, receive, send)
 
 
 class Service:
     """
     An application with the common routes and background `tasks` that live as long as it does.
 
-    `readiness` returns whether the process should get requests, and what it says of itself. A task that fails
-    ends the process, so that its supervisor starts a fresh one.
+    `admit` judges requests by their heads; without one everybody is let in. `readiness` returns whether the process
+    should get requests, and what it says of itself. A task that fails ends the process, so that its supervisor starts
+    a fresh one.
     """
 
-    def __init__(self, routes: Sequence[Route], readiness: Readiness, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self, routes: Sequence[Route], readiness: Readiness, tasks: Sequence[Task], admit: Admit | None = None
+    ) -> None:
         self._readiness = readiness
         self._tasks = tasks
-        self._server: uvicorn.Server | None = None
+        self._server: Server | None = None
         self._failed = False
-        common = [Route("/healthz", healthz), Route("/readyz", self._readyz), Route("/metrics", metrics)]
-        self.application = Starlette(
+        common = [
+            Route("/healthz", healthz),
+            Route("/livez", healthz),
+            Route("/readyz", self._readyz),
+            Route("/metrics", metrics),
+        ]
+        starlette = Starlette(
             routes=[*routes, *common],
             lifespan=self._lifespan,
+            middleware=[Middleware(Guarded, admit=admit)] if admit else [],
             exception_handlers={
                 Problem: answer_problem,
                 HTTPException: answer_http_exception,
                 Exception: answer_fault,
             },
         )
+        # Around Starlette itself, which answers a fault outside of every middleware of its own.
+        self.application: ASGIApp = Headed(starlette, lambda: self._server is not None and self._server.parting)
 
     async def _readyz(self, _: Request) -> Response:
         ready, body = self._readiness()
@@ -113,8 +206,8 @@ class Service:
             if self._server is not None:
                 self._server.should_exit = True
 
-    def serve(self, process: Process) -> int:
-        """Serve until SIGTERM or SIGINT, then drain; returns the exit code."""
+    def serve(self, process: Process, listener: socket.socket | None = None) -> int:
+        """Serve until SIGTERM or SIGINT, on `listener` where one is given, then drain; returns the exit code."""
         config = uvicorn.Config(
             self.application,
             host=process.host,
@@ -123,7 +216,9 @@ class Service:
             access_log=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
+            # Nobody asks where a request came from.
+            proxy_headers=False,
         )
         self._server = Server(config, supervisor())
-        self._server.run()
+        self._server.run(None if listener is None else [listener])
         return 1 if self._failed else 0

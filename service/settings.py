@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from service.embedding.model import Access
 from service.storage.builds import Chunking, Embedding, IndexParameters
 from service.storage.objects import aws_client
 
@@ -27,21 +28,26 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 class FleetShape(msgspec.Struct, frozen=True):
-    """How many shards and replicas a slot has, and how often metrics go to CloudWatch."""
+    """
+    How many shards and replicas a slot has, how often metrics go to CloudWatch, and below which prefix of parameters
+    the API's keys stand; without one, everybody is let in.
+    """
 
     shards: int
     replicas: int
     metrics_period_seconds: int = 60
+    access_keys: str = ""
 
 
 class Parameters(msgspec.Struct, frozen=True):
-    """The fleet's configuration, one SSM parameter per field."""
+    """The fleet's configuration, one SSM parameter per field; `access` stands in the one of `embedding`."""
 
     storage: Storage
     embedding: Embedding
     chunking: Chunking
     index: IndexParameters
     fleet: FleetShape
+    access: Access = Access()
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,10 +93,32 @@ def load_parameters(prefix: str) -> Parameters:
     return Parameters(
         storage=_decode(found, prefix, "storage", Storage),
         embedding=_decode(found, prefix, "embedding", Embedding),
+        access=_decode(found, prefix, "embedding", Access),
         chunking=_decode(found, prefix, "chunking", Chunking),
-        index=_decode(found, prefix, "index", IndexParameters),
+        index=_checked(prefix, _decode(found, prefix, "index", IndexParameters)),
         fleet=_decode(found, prefix, "fleet", FleetShape),
     )
+
+
+# Wider than these no type gets better, only slower or larger; the program's configuration has the same.
+INDEX_RANGES = {
+    "m": (8, 64),
+    "ef_construction": (100, 500),
+    "ef_search": (50, 500),
+    "lists": (0, 1_000_000),
+    "probes": (0, 1_000_000),
+    "code_dims": (1, 64),
+    "rescored": (0, 100),
+}
+
+
+def _checked(prefix: str, index: IndexParameters) -> IndexParameters:
+    for name, (least, most) in INDEX_RANGES.items():
+        if not least <= getattr(index, name) <= most:
+            raise BadSettings(
+                f"parameter {prefix}/index has {name} {getattr(index, name)}; allowed are {least} to {most}"
+            )
+    return index
 
 
 def _decode(found: dict[str, str], prefix: str, name: str, shape: type[T]) -> T:

@@ -27,8 +27,9 @@ from runbooks.drills.settings import DrillFiles
 from runbooks.runner import commands
 from runbooks.runner.page import HEADER_BULLETS, STEP_BULLETS
 from runbooks.verdict import Verdict
+from service.index import filters, structures
 from service.router import api, commits, requests
-from service.storage import documents, shards, snapshot
+from service.storage import documents, metadata, shards, snapshot
 from service.storage.entry import Header
 from tests.pages import FENCE, PAGES, ROOT, all_pages, codes, first_codes, rows, section, shell_commands, text
 from tests.service.emitted import emitted
@@ -69,7 +70,9 @@ def configuration() -> Iterator[tuple[str, str, str]]:
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             for name, part in type(default).model_fields.items():
-                yield f"{field.alias}.{part.alias}", f"`{json.dumps(getattr(default, name))}`", str(part.description)
+                value = getattr(default, name)
+                shown = "none" if value is None else f"`{json.dumps(value)}`"
+                yield f"{field.alias}.{part.alias}", shown, str(part.description)
         else:
             shown = "none" if default is None else f"`{json.dumps(default)}`"
             yield str(field.alias), "required" if field.is_required() else shown, str(field.description)
@@ -140,7 +143,7 @@ def test_api_routes_and_members() -> None:
     page = text("docs/service.md")
     router: Any = api.RouterApi.__new__(api.RouterApi)
     for route in router.routes():
-        assert f"{max(route.methods - {'HEAD'})} {route.path.replace(':path', '')}" in page
+        assert f"{max(route.methods - {'HEAD'})} {route.path.replace(':any', '')}" in page
     for shape in (requests.DocumentWrite, requests.LookupRequest, requests.SearchRequest):
         for member in shape.__struct_fields__:
             assert f"`{member}`" in page or f'"{member}"' in page, member
@@ -151,10 +154,18 @@ def test_limits() -> None:
     assert dict(rows(section("docs/service.md", "Limits"))) == {
         "request body": f"{requests.MAX_BODY_BYTES >> 20} MiB",
         "documents in a write, source_ids in a look-up": f"{requests.MAX_BATCH}",
+        "searches in a batch": f"{requests.MAX_SEARCHES}, with {requests.MAX_QUERY} characters of text in all",
         "what a write may take in the log": f"{commits.COMMIT_BYTES >> 20} MiB",
         "`source_id`, `title`, `request_id`": characters,
         "`text` of a document": f"{requests.MAX_TEXT_BYTES >> 20} MiB",
+        "`metadata` of a document": f"{metadata.MOST_FIELDS} fields with names of {metadata.MOST_NAME} characters, "
+        f"{metadata.MOST_BYTES} bytes as JSON, numbers up to 2^53",
+        "`filter`": f"{metadata.MOST_FIELDS} fields, {filters.MOST_CONDITIONS} conditions, {filters.MOST_IN} values of "
+        f"`in`, texts of {filters.MOST_TEXT} characters",
         "`text` of a search": f"{requests.MAX_QUERY} characters",
+        "components of a vector": f"from -{requests.MAX_COMPONENT:.0e} to {requests.MAX_COMPONENT:.0e}".replace(
+            "1e+", "10^"
+        ),
         "`k`": f"{requests.MAX_K}",
     }
 
@@ -163,7 +174,7 @@ def test_protocol_keys_and_fields() -> None:
     store: Any = None
     build = "b-1f2e3d4c5b6a"
     keys = {documents.documents_log(store).key(42), shards.shard_log(store, build, 0, 2).key(7)}
-    keys |= {snapshot.prefix_of(build, 0) + "<name>/", snapshot.ROWS_FILE, snapshot.GRAPH_FILE}
+    keys |= {snapshot.prefix_of(build, 0) + "<name>/", snapshot.ROWS_FILE, *structures.FILES.values()}
     columns = {*documents.SCHEMA.names, *shards.schema(2).names}
     fields = {*Header.__struct_fields__, *snapshot.Manifest.__struct_fields__, *snapshot.File.__struct_fields__}
     assert keys | columns | fields <= codes(text("docs/protocol.md"))
@@ -185,6 +196,14 @@ def verbs(part: str) -> set[str]:
     return set(commands.group_of(part).commands)
 
 
+def is_verb(group: Any, words: list[str]) -> bool:
+    """Whether the words name a verb, or a verb of a verb, and nothing more."""
+    found = group
+    for word in words:
+        found = getattr(found, "commands", {}).get(word)
+    return found is not None
+
+
 def problem(command: str) -> str | None:
     words = command.removeprefix(".venv/bin/").split("#")[0].split()
     if words[0] == "make":
@@ -193,7 +212,7 @@ def problem(command: str) -> str | None:
         return None if {*targets} <= makefile()["targets"] and given <= makefile()["variables"] else "no such target"
     if words[:2] == ["python", "-m"]:
         # A part or a verb may be named alone; whatever says more has to be callable as it stands.
-        named = words[2] in PARTS and (len(words) == 3 or (len(words) == 4 and words[3] in verbs(words[2])))
+        named = words[2] in PARTS and is_verb(commands.group_of(words[2]), words[3:])
         return None if named else next((said for _, said in commands.problems(" ".join(words).split(" > ")[0])), None)
     return None if words[0] in OTHER_TOOLS else f"{words[0]} is no tool of ours"
 
@@ -223,6 +242,14 @@ def test_files_named_exist_and_lines_are_short(page: str) -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
     prose = [line for line in text(page).splitlines() if not line.startswith("|")]
     assert [line for line in prose if len(line) > 120] == []
+
+
+def test_guarantees_are_held_by_tests_that_exist() -> None:
+    promised = text("docs/guarantees.md").split("\n## ")[1:]
+    held = {part.splitlines()[0]: re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", part) for part in promised}
+    assert [promise for promise, tests in held.items() if not tests] == ["What is not promised"]
+    for file, name in (test for tests in held.values() for test in tests):
+        assert re.search(rf"^def {name}\(", text(file), re.MULTILINE), f"{file} has no {name}"
 
 
 def test_direct_dependencies() -> None:

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+KEY_FILE = "key"
 NEEDED = (
     "region",
+    "access_keys",
     "endpoint",
     "alarms",
     "cells",
     "router_group",
     "indexer_group",
+    "instance_types",
     "listener_arn",
+    "parameters",
     "target_groups",
 )
 
@@ -36,7 +40,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What `pulumi stack output --json` says, as far as it is needed. `aws_endpoint` is None on AWS itself."""
+    """
+    What `pulumi stack output --json` says, as far as it is needed.
+
+    `aws_endpoint` is None on AWS itself; `key` is what the caller asks the API with, empty for none.
+    """
 
     region: str
     endpoint: str
@@ -44,9 +52,15 @@ class Outputs:
     cells: tuple[Cell, ...]
     router_group: str
     indexer_group: str
+    instance_types: Mapping[str, tuple[str, ...]]
     listener_arn: str
     target_groups: Mapping[str, str]
+    access_keys: str
+    key: str
     aws_endpoint: str | None
+    parameters: str = ""
+    generator_group: str | None = None
+    generator_port: int = 0
 
 
 def read_outputs(path: Path) -> Outputs:
@@ -54,6 +68,7 @@ def read_outputs(path: Path) -> Outputs:
     Read a file with the stack's outputs. Raises OutputsError.
 
     The AWS endpoint is AWS_ENDPOINT_URL, else the emulator's whose `emulator.json` lies beside the file, else AWS's.
+    The key is VECTORFLEET_KEY, else what a file `key` beside it holds.
     """
     found = _read(path)
     return Outputs(
@@ -63,9 +78,15 @@ def read_outputs(path: Path) -> Outputs:
         cells=tuple(Cell(int(cell["shard"]), cell["replica"], cell["group"]) for cell in found["cells"]),
         router_group=found["router_group"],
         indexer_group=found["indexer_group"],
+        instance_types={role: tuple(names) for role, names in found["instance_types"].items()},
         listener_arn=found["listener_arn"],
         target_groups=found["target_groups"],
+        access_keys=found["access_keys"],
+        key=os.environ.get("VECTORFLEET_KEY") or _key_beside(path),
         aws_endpoint=os.environ.get("AWS_ENDPOINT_URL") or _emulator_beside(path),
+        parameters=found["parameters"],
+        generator_group=found.get("generator_group"),
+        generator_port=(found.get("generator_master") or {}).get("port", 0),
     )
 
 
@@ -82,6 +103,11 @@ def _read(path: Path) -> dict[str, Any]:
     if missing:
         raise OutputsError(f"{path} lacks the stack outputs {', '.join(missing)}; is it from an older deployment?")
     return dict(found)
+
+
+def _key_beside(path: Path) -> str:
+    key = path.with_name(KEY_FILE)
+    return key.read_text(encoding="utf-8").strip() if key.exists() else ""
 
 
 def _emulator_beside(path: Path) -> str | None:

@@ -9,15 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infra.operations.outputs import Outputs
-from infra.operations.roll import ENDED, Progress, View
+from infra.operations.roll import ENDED, Progress, RefreshError, View
 
 FAILED_LAUNCH = ("Failed", "Cancelled")
 LEAVING = ("Terminat", "Detach")
 ACTIVITIES_LOOKED_AT = 20
-
-
-class RefreshError(Exception):
-    """What is to be rolled out is not as it must be; the message says what to do."""
 
 
 def aws(outputs: Outputs, service: str) -> Any:
@@ -62,23 +58,23 @@ class AwsGroups:
             raise RefreshError(
                 f"There is no Auto Scaling group {name}. Are the outputs those of the stack as it stands?"
             )
-        if "LaunchTemplate" not in found[0]:
-            raise RefreshError(
-                f"The group {name} has no launch template of its own, which a roll-out brings up to date."
-            )
+        if "MixedInstancesPolicy" not in found[0]:
+            raise RefreshError(f"The group {name} has no mixed instances policy; deploy the stack again.")
         return dict(found[0])
 
     def view(self, group: str) -> View:
-        """Versions of the group. Raises RefreshError when it is gone."""
+        """Versions and types of the group. Raises RefreshError when it is gone."""
         found = self._group(group)
-        template = found["LaunchTemplate"]
+        policy = found["MixedInstancesPolicy"]["LaunchTemplate"]
+        template = policy["LaunchTemplateSpecification"]
         (described,) = self._ec2.describe_launch_templates(LaunchTemplateIds=[template["LaunchTemplateId"]])[
             "LaunchTemplates"
         ]
         # A replaced instance stays in the list until it has ended.
         staying = [row for row in found["Instances"] if not row["LifecycleState"].startswith(LEAVING)]
         running = {row["InstanceId"]: str(row["LaunchTemplate"]["Version"]) for row in staying}
-        return View(str(template["Version"]), str(described["LatestVersionNumber"]), running)
+        types = tuple(override["InstanceType"] for override in policy["Overrides"])
+        return View(str(template["Version"]), str(described["LatestVersionNumber"]), running, types)
 
     def running(self, group: str) -> str | None:
         """The refresh that is not over yet."""
@@ -86,13 +82,19 @@ class AwsGroups:
         found = self._scaling.describe_instance_refreshes(AutoScalingGroupName=group)["InstanceRefreshes"]
         return next((str(one["InstanceRefreshId"]) for one in found if one["Status"] not in ENDED), None)
 
-    def start(self, group: str, version: str) -> str:
-        """Launch before terminating, go back by itself, and only replace what is not of this version."""
-        template = self._group(group)["LaunchTemplate"]["LaunchTemplateId"]
+    def start(self, group: str, version: str, types: tuple[str, ...]) -> str:
+        """Launch before terminating, go back by itself, and only replace what has another version or type."""
+        policy = self._group(group)["MixedInstancesPolicy"]
+        template = policy["LaunchTemplate"]["LaunchTemplateSpecification"]["LaunchTemplateId"]
+        self._check_type(template, version, types)
+        policy["LaunchTemplate"] = {
+            "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": version},
+            "Overrides": [{"InstanceType": name} for name in types],
+        }
         answer = self._scaling.start_instance_refresh(
             AutoScalingGroupName=group,
             Strategy="Rolling",
-            DesiredConfiguration={"LaunchTemplate": {"LaunchTemplateId": template, "Version": version}},
+            DesiredConfiguration={"MixedInstancesPolicy": policy},
             Preferences={
                 "MinHealthyPercentage": 100,
                 "MaxHealthyPercentage": 200,
@@ -103,6 +105,18 @@ class AwsGroups:
             },
         )
         return str(answer["InstanceRefreshId"])
+
+    def _check_type(self, template: str, version: str, types: tuple[str, ...]) -> None:
+        """Raises RefreshError where the outputs are older than the template: its own types would win over the new."""
+        (found,) = self._ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=[version])[
+            "LaunchTemplateVersions"
+        ]
+        meant = found["LaunchTemplateData"].get("InstanceType")
+        if meant != types[0]:
+            raise RefreshError(
+                f"The outputs say {types[0]}, version {version} of the launch template says {meant}: they are of an "
+                "older deployment. Write them again with `pulumi stack output --json`"
+            )
 
     def progress(self, group: str, refresh: str) -> Progress:
         """How far it is, and the first launch that failed."""

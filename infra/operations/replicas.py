@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 
 from infra.operations.outputs import Cell
+from infra.operations.roll import RefreshError
 
 TIMEOUT_SECONDS = 5.0
 
@@ -14,15 +16,25 @@ TIMEOUT_SECONDS = 5.0
 class SeenReplicas:
     """Implements `infra.operations.roll.Replicas` by GET /v1/status."""
 
-    def __init__(self, endpoint: str, cells: Sequence[Cell]) -> None:
+    def __init__(self, endpoint: str, cells: Sequence[Cell], key: str) -> None:
         self._url = f"{endpoint.rstrip('/')}/v1/status"
         self._cells = cells
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
-        """Ready instances of each of the shard's replicas; empty when no router answers."""
+        """Ready instances by the shard's replicas; none when no router answers. Raises RefreshError without a key."""
         try:
-            with urllib.request.urlopen(self._url, timeout=TIMEOUT_SECONDS) as answer:
+            asked = urllib.request.Request(self._url, headers=self._headers)
+            with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
                 shards = json.load(answer)["shards"]
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code in (401, 403):
+                    raise RefreshError(
+                        "The routers want a key: set VECTORFLEET_KEY, or keep one beside the outputs with "
+                        "`python -m infra keys create NAME --save`"
+                    ) from None
+            return {}
         except (OSError, ValueError, KeyError):
             return {}
         seen = [row for entry in shards if entry["shard"] == shard for row in entry["replicas"] if row["ready"]]

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from infra.operations.outputs import Outputs
 
-ROLES = ("node", "indexer", "router")
-TITLES = {"indexer": "indexer", "router": "routers"}
+ROLES = ("node", "indexer", "router", "generator")
+TITLES = {"indexer": "indexer", "router": "routers", "generator": "load generators"}
 ENDED = ("Successful", "Failed", "Cancelled", "RollbackSuccessful", "RollbackFailed")
 POLL_SECONDS = 1.0
 READY_SECONDS = 120.0
@@ -19,10 +19,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Target:
-    """A group that a roll-out visits; for a cell which replica of which shard it is."""
+    """A group that a roll-out visits, and the types it shall have; for a cell which replica of which shard it is."""
 
     role: str
     group: str
+    types: tuple[str, ...]
     shard: int | None = None
     replica: str = ""
 
@@ -34,16 +35,16 @@ class Target:
 
 @dataclass(frozen=True)
 class View:
-    """A group before or after its turn: its own version, the newest there is, and what its instances came from."""
+    """A group before or after its turn: its own version, the newest, what its instances came from, and its types."""
 
     own: str
     newest: str
     running: Mapping[str, str]
+    types: tuple[str, ...]
 
-    @property
-    def is_new(self) -> bool:
+    def is_new(self, types: tuple[str, ...]) -> bool:
         """Whether there is nothing to do."""
-        return {self.own, *self.running.values()} == {self.newest}
+        return {self.own, *self.running.values()} == {self.newest} and self.types == types
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Groups(Protocol):
     def running(self, group: str) -> str | None:
         """The id of the refresh that an interrupted roll-out left under way."""
 
-    def start(self, group: str, version: str) -> str:
-        """Start a refresh; its id."""
+    def start(self, group: str, version: str, types: tuple[str, ...]) -> str:
+        """Start a refresh to this version and these types; its id."""
 
     def progress(self, group: str, refresh: str) -> Progress:
         """How far it is."""
@@ -80,6 +81,10 @@ class Replicas(Protocol):
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
         """Instances that are ready, by replica; empty when the fleet does not answer."""
+
+
+class RefreshError(Exception):
+    """What is to be rolled out is not as it must be; the message says what to do."""
 
 
 class Failure(Exception):
@@ -119,13 +124,18 @@ def _listed(titles: Sequence[str]) -> str:
 
 
 def targets(outputs: Outputs, *, roles: Iterable[str] = ROLES, shards: Iterable[int] = ()) -> list[Target]:
-    """Every group in its turn: replica a of all shards, then b, …; then the indexer; the routers last."""
-    wanted = set(shards)
+    """Every group in its turn: replica a of all shards, then b, …; then the indexer, the routers, the generators."""
+    wanted, types = set(shards), outputs.instance_types
     cells = sorted(outputs.cells, key=lambda cell: (cell.replica, cell.shard))
     by_role = {
-        "node": [Target("node", c.group, c.shard, c.replica) for c in cells if not wanted or c.shard in wanted],
-        "indexer": [Target("indexer", outputs.indexer_group)],
-        "router": [Target("router", outputs.router_group)],
+        "node": [
+            Target("node", c.group, types["node"], c.shard, c.replica) for c in cells if not wanted or c.shard in wanted
+        ],
+        "indexer": [Target("indexer", outputs.indexer_group, types["indexer"])],
+        "router": [Target("router", outputs.router_group, types["router"])],
+        "generator": [Target("generator", outputs.generator_group, types["generator"])]
+        if outputs.generator_group
+        else [],
     }
     asked = {"node"} if wanted else set(roles)
     return [target for role in ROLES if role in asked for target in by_role[role]]
@@ -167,13 +177,13 @@ class RollOut:
         """Whether there was anything to do. Raises Failure."""
         refresh = self._groups.running(target.group)
         view = self._groups.view(target.group)
-        if refresh is None and view.is_new:
+        if refresh is None and view.is_new(target.types):
             self._say(f"{target.title}: runs version {view.newest} already")
             return False
         if refresh is None:
             self._await_others(target)
             self._say(f"{target.title}: {view.own} → {view.newest}")
-            refresh = self._groups.start(target.group, view.newest)
+            refresh = self._groups.start(target.group, view.newest, target.types)
         else:
             self._say(f"{target.title}: a refresh is under way; waiting for it")
         self._watch(target, refresh)
@@ -198,7 +208,7 @@ class RollOut:
     def _newcomer_ready(self, target: Target) -> bool:
         assert target.shard is not None
         view, ready = self._groups.view(target.group), self._replicas.ready(target.shard)
-        return view.is_new and not ready.get(target.replica, frozenset()).isdisjoint(view.running)
+        return view.is_new(target.types) and not ready.get(target.replica, frozenset()).isdisjoint(view.running)
 
     def _until(self, reached: Callable[[], bool]) -> bool:
         deadline = self._clock() + READY_SECONDS

@@ -14,7 +14,10 @@ from infra.rules.statements import statements
 
 DESTINATIONS = ("destinationCidrBlock", "destinationIpv6CidrBlock", "cidrBlock", "ipv6CidrBlock")
 EC2 = "ec2.amazonaws.com"
-ENDPOINTS = {"cloudwatch": "monitoring"}  # where the endpoint's name is not the action's prefix
+ENDPOINTS = {
+    "cloudwatch": "monitoring",
+    "bedrock": "bedrock-runtime",
+}  # where the endpoint's name is not the action's prefix
 CALLED_FOR_US = ("kms",)  # S3 and SSM call it on behalf of the role
 
 

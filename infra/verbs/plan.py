@@ -56,8 +56,8 @@ def _plan(overrides: dict[str, str], stack: str | None, index: IndexType | None,
     try:
         measured = read_capacity(capacity) if capacity else {}
         values = (own_values(stack_config(stack)) if stack else _defaults(overrides)) | measured | overrides
-        # The plan is about sizes: other dimensions are planned as if the model gave them.
-        embedding = json.loads(values.get("embedding", "{}")) | {"dims": values.get("dims")}
+        # The plan is about sizes: any dimensions are planned as if some model elsewhere gave them.
+        embedding = {"provider": "bedrock", "dims": values.get("dims")}
         return plan_for(settings_from(values | {"embedding": json.dumps(embedding)}), index)
     except (ConfigError, PlanError) as error:
         raise Refusal(str(error)) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from infra.operations.outputs import Outputs, OutputsError, read_outputs
-from infra.operations.roll import ROLES, Groups, RollOut, Target, targets
+from infra.operations.roll import ROLES, Groups, RefreshError, RollOut, Target, targets
 from infra.verbs.options import outputs_option
 from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
 
@@ -45,7 +45,7 @@ def roll(
     """Bring group after group to its newest launch template version; stop and go back at the first that fails."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from infra.operations.refreshes import AwsGroups, RefreshError, alarm_seconds
+    from infra.operations.refreshes import AwsGroups, alarm_seconds
     from infra.operations.replicas import SeenReplicas
 
     try:
@@ -57,7 +57,7 @@ def roll(
         if dry_run:
             _show_views(order, groups, as_json=as_json)
             return
-        replicas = SeenReplicas(outputs.endpoint, outputs.cells)
+        replicas = SeenReplicas(outputs.endpoint, outputs.cells, outputs.key)
         result = RollOut(groups, replicas, lambda line: click.echo(line, err=as_json), within_seconds=within).run(order)
     except OutputsError as error:
         raise Refusal(str(error)) from None
@@ -81,11 +81,15 @@ def _order(outputs: Outputs, roles: tuple[str, ...], shards: tuple[int, ...]) ->
 
 
 def _show_views(order: list[Target], groups: Groups, *, as_json: bool) -> None:
-    views = {target.title: groups.view(target.group) for target in order}
+    views = {target: groups.view(target.group) for target in order}
     if as_json:
-        click.echo(
-            json.dumps({title: asdict(view) | {"is_new": view.is_new} for title, view in views.items()}, indent=2)
-        )
+        rows = {
+            target.title: asdict(view) | {"is_new": view.is_new(target.types), "wanted_types": target.types}
+            for target, view in views.items()
+        }
+        click.echo(json.dumps(rows, indent=2))
         return
-    for title, view in views.items():
-        click.echo(f"{title}: {'nothing to do' if view.is_new else f'{view.own} → {view.newest}'}")
+    for target, view in views.items():
+        what = "nothing to do" if view.is_new(target.types) else f"{view.own} → {view.newest}"
+        types = "" if view.types == target.types else f", {', '.join(view.types)} → {', '.join(target.types)}"
+        click.echo(f"{target.title}: {what}{types}")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from infra.operations.outputs import OutputsError, read_outputs
 from infra.operations.weights import Listener, Slot, WeightsError, to_json
 from infra.verbs.options import outputs_option
-from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
+from infra.verbs.refusal import Refusal
+from infra.verbs.standing import standing
 
 WEIGHT = click.IntRange(0, 999)
 
@@ -25,18 +24,11 @@ WEIGHT = click.IntRange(0, 999)
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def weights(path: Path, blue: int | None, green: int | None, as_json: bool) -> None:
     """Show the weights of both slots, or move them; a slot without healthy targets gets none."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     if (blue is None) != (green is None):
         raise Refusal("Give both --blue and --green, or neither to see the weights as they are.")
-    try:
-        listener = Listener(read_outputs(path))
+    with standing(path, WeightsError) as outputs:
+        listener = Listener(outputs)
         slots = listener.slots() if blue is None or green is None else listener.move({"blue": blue, "green": green})
-    except (OutputsError, WeightsError) as error:
-        raise Refusal(str(error)) from None
-    except (BotoCoreError, ClientError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(FAILED_EXIT_CODE)
     if as_json:
         click.echo(json.dumps(to_json(slots), indent=2))
     else:

@@ -17,6 +17,7 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rehearsal.balancer.counts import EVERY_SECONDS, NAMESPACE, Counts
 from rehearsal.balancer.forwarding import Client
 from rehearsal.balancer.listeners import Listener, View, read
 from rehearsal.balancer.probes import Prober, http_probe
@@ -37,6 +38,7 @@ class Balancer:
         self._prober = Prober(http_probe(session), self._health_changed)
         self._publish_now = asyncio.Event()
         self._pool = Pool()
+        self._counts = Counts()
         self._view = View(groups={})
         self._servers: dict[tuple[str, int], asyncio.Server] = {}
         self._routers: dict[tuple[str, int], Router] = {}
@@ -60,9 +62,13 @@ class Balancer:
         place = listener.address, listener.port
         router = Router(listener)
         loop = asyncio.get_running_loop()
+
+        def count(status: int, by_target: bool) -> None:
+            self._counts.answered(listener.balancer, status, by_target=by_target)
+
         try:
             server = await loop.create_server(
-                lambda: Client(router.next, self._pool, lambda: router.listener.idle_timeout_seconds),
+                lambda: Client(router.next, self._pool, lambda: router.listener.idle_timeout_seconds, count),
                 *place,
                 backlog=1024,
             )
@@ -97,11 +103,20 @@ class Balancer:
 
     async def publish(self) -> None:
         """Tell the emulator the health of all targets."""
-        async with self._session.post(
-            f"{self._endpoint}/_vectorfleet/target-health", json={"targets": self._results()}
-        ) as reply:
+        await self._tell("target-health", {"targets": self._results()})
+
+    async def _tell(self, what: str, body: object) -> None:
+        async with self._session.post(f"{self._endpoint}/_vectorfleet/{what}", json=body) as reply:
             if reply.status != 200:
-                _log.error("the emulator refused the target health: %s", await reply.text())
+                _log.error("the emulator refused the %s: %s", what, await reply.text())
+
+    async def _count_forever(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                await self._tell("metrics", {"namespace": NAMESPACE, "data": self._counts.take()})
+            except (aiohttp.ClientError, OSError) as problem:
+                _log.warning("what was counted can't be published (%s) and is lost", problem)
 
     async def _publish_forever(self) -> None:
         while True:
@@ -127,6 +142,7 @@ class Balancer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll_forever(every_seconds))
             tasks.create_task(self._publish_forever())
+            tasks.create_task(self._count_forever())
 
     async def close(self) -> None:
         """Close listeners and end checks."""

@@ -25,6 +25,7 @@ _REASONS = {400: "Bad Request", 413: "Content Too Large", 502: "Bad Gateway", 50
 _REASONS[504] = "Gateway Timeout"
 
 Choose = Callable[[], Target | None]
+Count = Callable[[int, bool], None]  # status, and whether a target gave it
 
 
 def own_answer(status: int, *, close: bool) -> bytes:
@@ -67,8 +68,9 @@ class Request:
 class Client(asyncio.Protocol):
     """A client's connection to a listener."""
 
-    def __init__(self, choose: Choose, pool: Pool, timeout_seconds: Callable[[], float]) -> None:
+    def __init__(self, choose: Choose, pool: Pool, timeout_seconds: Callable[[], float], count: Count) -> None:
         self._choose = choose
+        self._count = count
         self._pool = pool
         self._timeout_seconds = timeout_seconds
         self._parser = httptools.HttpRequestParser(self)
@@ -180,8 +182,12 @@ class Client(asyncio.Protocol):
         if self._transport:
             self._transport.write(data)
 
-    def answered(self, *, close: bool) -> None:
-        """The response is complete."""
+    def answered(self, status: int, *, close: bool) -> None:
+        """The target's response is complete."""
+        self._count(status, True)
+        self._done(close=close)
+
+    def _done(self, *, close: bool) -> None:
         request, self._current, self._upstream = self._current, None, None
         if (close or (request and not request.keep_alive)) and self._transport:
             self._transport.close()
@@ -200,12 +206,14 @@ class Client(asyncio.Protocol):
         keep = self._current is not None and self._current.keep_alive
         if self._transport:
             self._transport.write(own_answer(status, close=not keep))
-        self.answered(close=not keep)
+        self._count(status, False)
+        self._done(close=not keep)
 
     def _end(self, status: int) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(own_answer(status, close=True))
             self._transport.close()
+            self._count(status, False)
 
     def pause_writing(self) -> None:
         if self._upstream and self._upstream.transport:

@@ -46,9 +46,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening address and the weights of its target groups (ARN → weight)."""
+    """
+    A listening address and the weights of its target groups (ARN → weight); `balancer` as CloudWatch names it.
+    """
 
     arn: str
+    balancer: str
     address: str
     port: int
     weights: tuple[tuple[str, int], ...]
@@ -61,6 +64,16 @@ class View:
 
     listeners: tuple[Listener, ...] = ()
     groups: Mapping[str, Group] = ()  # type: ignore[assignment]
+
+
+def balancer_of(arn: str) -> str:
+    """
+    The dimension of a load balancer's metrics.
+
+    >>> balancer_of("arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/front/50dc6c495c0c9188")
+    'app/front/50dc6c495c0c9188'
+    """
+    return arn.partition(":loadbalancer/")[2]
 
 
 def weights_of(actions: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:
@@ -115,7 +128,7 @@ def _listeners(elb: Any) -> list[Listener]:
         for entry in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
             weights = weights_of(entry["DefaultActions"])
             place = balancer["DNSName"], int(entry["Port"])
-            listeners.append(Listener(entry["ListenerArn"], *place, weights, timeout))
+            listeners.append(Listener(entry["ListenerArn"], balancer_of(arn), *place, weights, timeout))
     return listeners
 
 

@@ -20,7 +20,7 @@ class Receiver(Protocol):
     def relay(self, data: bytes) -> None:
         """Bytes of the response, as they came."""
 
-    def answered(self, *, close: bool) -> None:
+    def answered(self, status: int, *, close: bool) -> None:
         """The response is complete; `close` says that it ends the connection."""
 
     def broken(self, started: bool) -> None:
@@ -41,6 +41,7 @@ class Upstream(asyncio.Protocol):
         self.started = False
         self._complete = False
         self._keep_alive = False
+        self._status = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -57,11 +58,13 @@ class Upstream(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         # Only during the message does the parser know; a HEAD's answer ends here, whatever length it names.
         self._keep_alive = self._parser.should_keep_alive()
+        self._status = self._parser.get_status_code()
         self._complete |= self._head_only
 
     def on_message_complete(self) -> None:
         # An interim answer (1xx) is followed by the real one.
-        self._complete |= self._parser.get_status_code() >= 200
+        self._status = self._parser.get_status_code()
+        self._complete |= self._status >= 200
 
     def data_received(self, data: bytes) -> None:
         client = self.client
@@ -85,7 +88,7 @@ class Upstream(asyncio.Protocol):
         else:
             self.close()
         if client:
-            client.answered(close=not self._keep_alive)
+            client.answered(self._status, close=not self._keep_alive)
 
     def _fail(self) -> None:
         client, self.client = self.client, None

@@ -1,6 +1,6 @@
 """The admin API of the emulator, under /_vectorfleet/ on the same port as the AWS API.
 
-GET health · GET/POST target-health · GET/POST/DELETE s3-faults. Bodies and answers are JSON.
+GET health · POST target-health · POST metrics · GET/POST/DELETE s3-faults. Bodies and answers are JSON.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rehearsal.emulator import health
+from rehearsal.emulator import health, published
 from rehearsal.emulator.faults import Faults, Wsgi
 
 PREFIX = "/_vectorfleet/"
@@ -24,6 +24,7 @@ class Admin:
         self._verbs: dict[tuple[str, str], Callable[[bytes], object]] = {
             ("GET", "health"): lambda _: {"status": "ok"},
             ("POST", "target-health"): self._publish,
+            ("POST", "metrics"): self._measure,
             ("GET", "s3-faults"): lambda _: {"rules": faults.remaining()},
             ("POST", "s3-faults"): lambda body: {"rules": faults.replace(body)},
             ("DELETE", "s3-faults"): lambda _: {"rules": faults.replace(b'{"rules":[]}')},
@@ -34,6 +35,13 @@ class Admin:
         entries = json.loads(body)["targets"]
         health.publish(entries)
         return {"targets": len(entries)}
+
+    @staticmethod
+    def _measure(body: bytes) -> object:
+        """What a part of the emulated AWS measured: nobody else may put into AWS's own namespaces."""
+        given = json.loads(body)
+        published.put(given["namespace"], given["data"])
+        return {"data": len(given["data"])}
 
     def answer(self, method: str, name: str, body: bytes) -> tuple[int, object]:
         """Status and JSON value for one request."""

@@ -1,7 +1,7 @@
 """The API of instance refreshes: start, describe, cancel, roll back.
 
-moto 5.2.5 has none of these. Checkpoints, bake time, scale-in protection and standby preferences, mixed instances
-and the replacement of root volumes are refused with a sentence: nothing here does them.
+moto 5.2.5 has none of these. Checkpoints, bake time, scale-in protection and standby preferences, and
+the replacement of root volumes are refused with a sentence: nothing here does them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from moto.core.responses import ActionResult
 from rehearsal.emulator import refresh as refreshes
 from rehearsal.emulator.autoscaling import LOCK, named, reconcile
 from rehearsal.emulator.membership import counted
+from rehearsal.emulator.mixed_instances import Source, source, types_of
 from rehearsal.emulator.refresh import Preferences, Refresh
 
 KNOWN = frozenset(
@@ -70,13 +71,16 @@ def _alarms(group: Any, asked: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _desired(group: Any, asked: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The launch template that the group shall have, with a version that exists. Raises ValidationError."""
+    """What the group shall have, of a template version that exists. Raises ValidationError."""
     if not asked:
         return None
-    wanted = asked.get("LaunchTemplate")
+    kind = "MixedInstancesPolicy" if group.mixed_instances_policy else "LaunchTemplate"
+    if set(asked) != {kind}:
+        raise ValidationError(
+            f"DesiredConfiguration needs a {kind}, as the group has; the emulated AWS changes no kind."
+        )
+    wanted = _specification(asked)
     own = group.ec2_launch_template
-    if not wanted or "MixedInstancesPolicy" in asked:
-        raise ValidationError("DesiredConfiguration needs a LaunchTemplate; the emulated AWS takes nothing else.")
     if (
         own is None
         or own.id != wanted.get("LaunchTemplateId", own.id)
@@ -84,13 +88,25 @@ def _desired(group: Any, asked: dict[str, Any] | None) -> dict[str, Any] | None:
     ):
         raise ValidationError("The emulated AWS refreshes to versions of the group's own launch template only.")
     own.get_version(wanted.get("Version") or "$Default")
-    return {"LaunchTemplateId": own.id, "LaunchTemplateName": own.name, "Version": wanted.get("Version")}
+    return asked
+
+
+def _specification(desired: dict[str, Any]) -> dict[str, Any]:
+    """The launch template of a desired configuration."""
+    mixed = desired.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    return dict(desired.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification") or {})
+
+
+def _source(group: Any, desired: dict[str, Any]) -> Source:
+    """What a desired configuration launches; types that it does not mention stay."""
+    types = types_of(desired.get("MixedInstancesPolicy")) or source(group).types
+    return Source(_specification(desired).get("Version") or "$Default", types)
 
 
 def _reversible(group: Any, desired: dict[str, Any] | None) -> bool:
     """A rollback needs somewhere to go and a fixed version to go back to."""
     before = getattr(group, "provided_launch_template_version", None)
-    return desired is not None and not {before, desired["Version"]} & set(MOVING)
+    return desired is not None and not {before, _specification(desired).get("Version")} & set(MOVING)
 
 
 def _start(self: Any) -> Any:
@@ -122,14 +138,17 @@ def _begun(group: Any, parameters: dict[str, Any]) -> Refresh:
             "AutoRollback needs a DesiredConfiguration, and numbers as launch template versions in it and in the group."
         )
     own = group.ec2_launch_template
-    previous = group.launch_template_version
-    target = str(own.get_version(desired["Version"] or "$Default" if desired else previous).number)
+    previous = source(group)
+    wanted = _source(group, desired) if desired else None
+    heading = wanted or previous
+    target = heading._replace(version=str(own.get_version(heading.version).number))
     everyone = frozenset(state.instance_id for state in counted(group))
     begun = Refresh(
         group.name,
         preferences,
         previous=previous,
         target=target,
+        wanted=wanted,
         desired=desired,
         asked=asked,
         stale=frozenset() if preferences.skip_matching else everyone,
@@ -157,7 +176,7 @@ def _shown(one: Refresh) -> dict[str, Any]:
         "PercentageComplete": one.percent,
         "InstancesToUpdate": one.left,
         "Preferences": preferences | {"InstanceWarmup": one.preferences.warmup_seconds} | one.asked,
-        "DesiredConfiguration": {"LaunchTemplate": one.desired} if one.desired else None,
+        "DesiredConfiguration": one.desired,
         "RollbackDetails": one.rollback,
     }
     return {key: value for key, value in shown.items() if value is not None}
@@ -205,7 +224,7 @@ def _updating(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def update_auto_scaling_group(self: Any) -> Any:
         group = self.autoscaling_backend.autoscaling_groups.get(self._get_param("AutoScalingGroupName"))
         one = refreshes.active(group) if group else None
-        if one and one.desired and self._get_param("LaunchTemplate"):
+        if one and one.desired and (self._get_param("LaunchTemplate") or self._get_param("MixedInstancesPolicy")):
             raise ValidationError(
                 "An active instance refresh with a desired configuration exists. All configuration options derived "
                 "from the desired configuration are not available for update while the instance refresh is active."

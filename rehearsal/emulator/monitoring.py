@@ -22,7 +22,7 @@ from rehearsal.alarms.metrics import RETENTION_SECONDS, Metric, Store, summarise
 
 STORE = Store()
 # Namespaces of AWS that this emulator fills itself.
-PUBLISHED = ("AWS/AutoScaling",)
+PUBLISHED = ("AWS/AutoScaling", "AWS/ApplicationELB", "AWS/S3")
 
 
 def unix(moment: datetime) -> float:

@@ -1,15 +1,18 @@
-"""What EC2 Auto Scaling publishes of a group whose metrics are enabled; moto stores the wish and publishes nothing."""
+"""What AWS publishes by itself, and moto does not: of groups with metrics, replication rules, load balancers."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
+from moto.autoscaling.models import autoscaling_backends
 from moto.cloudwatch.models import cloudwatch_backends
 
+from rehearsal.emulator import replication
+from rehearsal.emulator.account import ACCOUNT, REGION
 from rehearsal.emulator.monitoring import PUBLISHED
 
-(NAMESPACE,) = PUBLISHED
+GROUPS, _, COPIES = PUBLISHED
 EVERY_SECONDS = 10.0  # AWS's own would be a minute, and a drill is shorter
 
 _last: dict[str, float] = {}
@@ -28,17 +31,26 @@ def figures(group: Any) -> dict[str, int]:
 
 
 def publish_all(backend: Any) -> None:
-    """Publish the enabled metrics of every group of a region when it is time; the emulator calls this each second."""
+    """Publish the metrics of a region's groups and copies when it is time; the emulator calls this each second."""
     now = time.monotonic()
     if now - _last.get(backend.region_name, -EVERY_SECONDS) < EVERY_SECONDS:
         return
     _last[backend.region_name] = now
-    store = cloudwatch_backends[backend.account_id][backend.region_name]
-    for group in list(backend.autoscaling_groups.values()):
+    for group in list(autoscaling_backends[backend.account_id][backend.region_name].autoscaling_groups.values()):
         wanted = set(group.metrics or ())
         data = [_datum(group.name, name, value) for name, value in figures(group).items() if name in wanted]
         if data:
-            store.put_metric_data(NAMESPACE, data)
+            backend.put_metric_data(GROUPS, data)
+    if copied := replication.figures(backend.region_name):
+        backend.put_metric_data(COPIES, copied)
+
+
+def put(namespace: str, data: list[dict[str, Any]]) -> None:
+    """What another part of the emulated AWS measured. Raises ValueError for a namespace that is none of AWS's."""
+    if namespace not in PUBLISHED:
+        raise ValueError(f"{namespace} is no namespace that the emulated AWS publishes: {', '.join(PUBLISHED)}.")
+    if data:
+        cloudwatch_backends[ACCOUNT][REGION].put_metric_data(namespace, data)
 
 
 def _datum(group: str, name: str, value: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from moto.core.utils import utcnow
 from rehearsal.emulator import lifecycle
 from rehearsal.emulator.health import published_state
 from rehearsal.emulator.membership import counted, retire, suspended
+from rehearsal.emulator.mixed_instances import Source, become, launch_from
 
 FORWARD = ("Pending", "InProgress")
 ACTIVE = (*FORWARD, "Cancelling", "RollbackInProgress")
@@ -42,12 +43,16 @@ class Preferences:
 
 @dataclass
 class Refresh:
-    """One refresh of one group. Versions are numbers as text; `target` is where it is heading now."""
+    """
+    One refresh of one group. `target` is where it is heading now, its version a number as text; `wanted` is what the
+    group gets in the end, as it was asked for.
+    """
 
     group: str
     preferences: Preferences
-    previous: str
-    target: str
+    previous: Source
+    target: Source
+    wanted: Source | None = None
     desired: dict[str, Any] | None = None
     asked: dict[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid4()))
@@ -127,10 +132,10 @@ def active(group: Any) -> Refresh | None:
     return next((refresh for refresh in of_group(group) if refresh.active), None)
 
 
-def head_for(group: Any, refresh: Refresh, version: str) -> None:
-    """Launch from this version from now on. What the group shows as its own template stays."""
-    refresh.target, refresh.moved = version, time.monotonic()
-    group.launch_template_version = version
+def head_for(group: Any, refresh: Refresh, target: Source) -> None:
+    """Launch from this from now on. What the group shows as its own stays."""
+    refresh.target, refresh.moved = target, time.monotonic()
+    launch_from(group, target)
 
 
 def step(group: Any) -> None:
@@ -175,7 +180,7 @@ def roll_back(group: Any, refresh: Refresh, reason: str) -> None:
 def _settle(group: Any, refresh: Refresh, status: str) -> None:
     """End it without having arrived: the group launches from its own template again."""
     group.surge = 0
-    group.launch_template_version = refresh.previous
+    launch_from(group, refresh.previous)
     refresh.end(status)
 
 
@@ -203,16 +208,16 @@ def _arrive(group: Any, refresh: Refresh) -> None:
     if refresh.status == "RollbackInProgress":
         refresh.end("RollbackSuccessful")
         return
-    if refresh.desired is not None:
-        group.provided_launch_template_version = refresh.desired["Version"]
-        group.launch_template_version = refresh.desired["Version"]
+    if refresh.wanted is not None:
+        become(group, refresh.wanted)
     refresh.reason = ""
     refresh.end("Successful")
 
 
 def _member(group: Any, refresh: Refresh, state: Any) -> Member:
     version = (state.launch_template or {}).get("Version")
-    outdated = version != refresh.target or state.instance_id in refresh.stale
+    other = bool(refresh.target.types) and state.instance.instance_type not in refresh.target.types
+    outdated = version != refresh.target.version or other or state.instance_id in refresh.stale
     # Who served before the refresh began need not warm up.
     served = lifecycle.seconds_in_service(state)
     warm = served >= min(refresh.preferences.warmup_seconds, time.monotonic() - refresh.began)

@@ -2,16 +2,18 @@
 
 Corrects in moto 5.2.5: a replication configuration is stored and nothing is ever copied; what S3 would refuse is
 taken. Here each later object that a rule selects is copied with its metadata, tags and version id within moments, by
-one thread so that versions keep their order. Left out: changes of tags, retention or lists after the object was
-stored, delete markers and deletions (S3 copies those only on demand), and metrics.
+one thread so that versions keep their order; rules with metrics publish them. Left out: changes of tags, retention or
+lists after the object was stored, delete markers and deletions (S3 copies those only on demand).
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from moto.s3.exceptions import S3ClientError
@@ -36,6 +38,8 @@ class Rule:
     bucket: str
     storage_class: str | None
     key: str | None
+    id: str = ""
+    measured: bool = False
 
     def selects(self, key: Any, tags: frozenset[tuple[str, str]]) -> bool:
         """Whether the rule copies this object."""
@@ -58,6 +62,8 @@ def _rule(parsed: dict[str, Any]) -> Rule:
         bucket=destination["Bucket"].rpartition(":")[2],
         storage_class=destination.get("StorageClass"),
         key=(destination.get("EncryptionConfiguration") or {}).get("ReplicaKmsKeyID"),
+        id=parsed.get("ID") or "",
+        measured=(destination.get("Metrics") or {}).get("Status") == "Enabled",
     )
 
 
@@ -128,7 +134,59 @@ def _copy(backend: Any, source: Any, rule: Rule) -> None:
     copy.replication_status = "REPLICA"
 
 
+@dataclass
+class Progress:
+    """What one rule has before it, since when, and what it failed to copy since the last look."""
+
+    region: str
+    pending: deque[tuple[float, int]] = field(default_factory=deque)
+    failed: int = 0
+
+
+_PROGRESS: dict[tuple[str, str, str], Progress] = {}
+
+
+def figures(region: str) -> list[dict[str, Any]]:
+    """The metrics of every rule that has them enabled and whose source lies in the region, of this moment."""
+    found = []
+    for place, progress in list(_PROGRESS.items()):
+        if progress.region != region:
+            continue
+        failed, progress.failed = progress.failed, 0
+        waiting = list(progress.pending)
+        values = {
+            "ReplicationLatency": (time.monotonic() - waiting[0][0] if waiting else 0.0, "Seconds"),
+            "OperationsPendingReplication": (float(len(waiting)), "Count"),
+            "BytesPendingReplication": (float(sum(size for _, size in waiting)), "Bytes"),
+            "OperationsFailedReplication": (float(failed), "Count"),
+        }
+        names = ("SourceBucket", "DestinationBucket", "RuleId")
+        dimensions = [{"Name": name, "Value": value} for name, value in zip(names, place, strict=True)]
+        found += [
+            {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": unit}
+            for name, (value, unit) in values.items()
+        ]
+    return found
+
+
+def _progress(backend: Any, bucket: str, rule: Rule) -> Progress:
+    place = (bucket, rule.bucket, rule.id)
+    fresh = Progress(backend.get_bucket(bucket).region_name)
+    # A rule without metrics is followed all the same, and shown to nobody.
+    return _PROGRESS.setdefault(place, fresh) if rule.measured else fresh
+
+
 def _replicate(backend: Any, source: Any, rules: list[Rule]) -> None:
+    try:
+        _copy_by(backend, source, rules)
+    finally:
+        for rule in rules:
+            pending = _progress(backend, source.bucket_name, rule).pending
+            if pending:
+                pending.popleft()
+
+
+def _copy_by(backend: Any, source: Any, rules: list[Rule]) -> None:
     if source.disposed:
         return
     status = "COMPLETED"
@@ -139,6 +197,7 @@ def _replicate(backend: Any, source: Any, rules: list[Rule]) -> None:
         except Exception:
             _log.exception("%s/%s could not be copied to %s", source.bucket_name, source.name, rule.bucket)
             status = "FAILED"
+            _progress(backend, source.bucket_name, rule).failed += 1
     source.replication_status = status
 
 
@@ -151,6 +210,8 @@ def _stored(backend: Any, bucket_name: str, key_name: str) -> None:
     rules = list(_selected(backend, bucket, key)) if key else []
     if rules:
         key.replication_status = "PENDING"
+        for rule in rules:
+            _progress(backend, bucket_name, rule).pending.append((time.monotonic(), key.size))
         _COPIER.submit(_replicate, backend, key, rules)
 
 

@@ -42,6 +42,7 @@ from rehearsal.emulator import (
     lifecycle_hooks,
     loadbalancing,
     log_groups,
+    mixed_instances,
     monitoring,
     networking,
     object_lock,
@@ -52,13 +53,12 @@ from rehearsal.emulator import (
     security_groups,
     topics,
 )
+from rehearsal.emulator.account import ACCOUNT, REGION
 from rehearsal.emulator.admin import with_admin
 from rehearsal.emulator.answers import with_answers
 from rehearsal.emulator.faults import Faults, Wsgi, with_faults
 
 HOST = "127.0.0.1"
-ACCOUNT = "123456789012"
-REGION = "us-east-1"
 _CONCEPTS = (
     identity,
     networking,
@@ -69,6 +69,7 @@ _CONCEPTS = (
     group_settings,
     activities,
     lifecycle_hooks,
+    mixed_instances,
     instance_refreshes,
     objects,
     bucket_policies,
@@ -110,7 +111,7 @@ def application() -> Wsgi:
 _STEPS = (
     (instance_refreshes.step_all, autoscaling_backends),
     (autoscaling.reconcile_all, autoscaling_backends),
-    (published.publish_all, autoscaling_backends),
+    (published.publish_all, cloudwatch_backends),
     (alarming.evaluate_all, cloudwatch_backends),
     (networking.forget_terminated, ec2_backends),
 )

@@ -18,6 +18,7 @@ from runbooks.durations import DURATION, spoken
 from runbooks.fleet import FIELDS, FleetView, connect, see, wait_ready
 from runbooks.groups import CellView, launch, see_cells, unreplaced
 from runbooks.observer import ObserverError
+from runbooks.probe import Patience
 from runbooks.probe import probe as probe_service
 from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
@@ -44,6 +45,7 @@ def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
     else:
         _print(_fleet_table(found))
         click.echo(f"Shards without a ready replica: {found.field('shards_missing')}")
+        click.echo(f"Shards whose replicas differ: {found.field('diverged')}")
         for replica in found.stale:
             click.echo(f"{replica.instance} stands still: {replica.stale}")
 
@@ -146,22 +148,35 @@ class _News:
 
 @click.command()
 @outputs_option
-@click.option("--window", "window_seconds", type=DURATION, default="60s", show_default=True, help="How long to look.")
+@click.option(
+    "--window", "window_seconds", type=DURATION, default="60s", show_default=True, help="How long it has to be good."
+)
 @click.option("--interval", "interval_seconds", type=DURATION, default="0.25s", show_default=True)
 @click.option(
-    "--within", "plant_seconds", type=DURATION, default="30s", show_default=True, help="For the first answer."
+    "--within", "within_seconds", type=DURATION, default="3m", show_default=True, help="For one good window to end."
+)
+@click.option(
+    "--first-answer", "plant_seconds", type=DURATION, default="30s", show_default=True, help="For the first answer."
 )
 @json_option
 @says_errors
-def probe(outputs: Path, window_seconds: float, interval_seconds: float, plant_seconds: float, as_json: bool) -> None:
-    """Search and write for a window: PASS when answers are complete, right and fast and writes are taken.
+def probe(
+    outputs: Path,
+    window_seconds: float,
+    interval_seconds: float,
+    within_seconds: float,
+    plant_seconds: float,
+    as_json: bool,
+) -> None:
+    """Search and write until a window is good: answers complete, right and fast, and writes taken.
 
     Writes a few documents named vectorfleet/canary/probe-… and deletes them again.
     """
     stack = read_stack(outputs)
     yardstick = Yardstick(window_seconds, interval_seconds)
     try:
-        window = probe_service(stack.endpoint, yardstick, timeout_seconds=3.0, plant_seconds=plant_seconds)
+        patience = Patience(plant_seconds=plant_seconds, within_seconds=within_seconds)
+        window = probe_service(stack.endpoint, yardstick, patience)
     except ObserverError as error:
         _say_probe(None, str(error), as_json)
         sys.exit(Verdict.FAIL.exit_code)

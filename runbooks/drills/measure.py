@@ -135,7 +135,8 @@ def _reason(searches: int, writes: int, errors: int, partial: int, slow: int, ya
 def measure(canaries: Sequence[Canary], marks: Marks, yardstick: Yardstick) -> Recovery:
     """Split the recovery that `canaries` (in the order of their due instants) saw."""
     t0 = next((c.due for c in canaries if c.due >= marks.injected and c.result in ("bad", "partial")), None)
-    t5 = None if t0 is None else _first_good_window(canaries, t0, yardstick)
+    good = None if t0 is None else first_good_window(canaries, t0, yardstick)
+    t5 = None if good is None else good.start
     t1, t3, t4 = _between(canaries, marks, t0, t5)
     return Recovery(
         injected=marks.injected,
@@ -152,12 +153,23 @@ def measure(canaries: Sequence[Canary], marks: Marks, yardstick: Yardstick) -> R
     )
 
 
-def _first_good_window(canaries: Sequence[Canary], t0: float, yardstick: Yardstick) -> float | None:
+def first_good_window(canaries: Sequence[Canary], after: float, yardstick: Yardstick) -> Window | None:
+    """The first good window that begins with a good search later than `after`, if there is one."""
     for canary in canaries:
-        starts = canary.due > t0 and canary.kind == "search" and canary.result == "good"
-        if starts and not look(canaries, canary.due, yardstick).reason:
-            return canary.due
+        if canary.due > after and canary.kind == "search" and canary.result == "good":
+            window = look(canaries, canary.due, yardstick)
+            if not window.reason:
+                return window
     return None
+
+
+def last_window(canaries: Sequence[Canary], yardstick: Yardstick) -> Window:
+    """The window that ends with the last canary; all of them, where they don't fill one."""
+    if not canaries:
+        return look(canaries, 0.0, yardstick)
+    # It begins half-way between two canaries, where no rounding adds or loses one.
+    start = canaries[-1].due - yardstick.window_seconds + yardstick.interval_seconds / 2
+    return look(canaries, max(canaries[0].due, start), yardstick)
 
 
 def _between(

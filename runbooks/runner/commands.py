@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-PACKAGES = ("infra", "service", "loadtests", "runbooks", "rehearsal")
+PACKAGES = ("infra", "service", "loadtests", "runbooks", "rehearsal", "benchmarks")
 BINARIES = ("aws", "curl", "pulumi")
 ENTRIES = ("main", "cli")  # what a part calls its group
 
@@ -96,12 +96,20 @@ def _module_problem(package: str, words: list[str]) -> str | None:
         group = group_of(package)
     except LookupError as error:
         return str(error)
+    return _verb_problem(f"python -m {package}", group, words)
+
+
+def _verb_problem(called: str, group: click.Group, words: list[str]) -> str | None:
+    verbs = ", ".join(sorted(group.commands))
     if not words:
-        return f"`python -m {package}` needs a verb: {', '.join(sorted(group.commands))}"
+        return f"`{called}` needs a verb: {verbs}"
     command = group.commands.get(words[0])
     if command is None:
-        return f"`{package}` has no verb `{words[0]}`: {', '.join(sorted(group.commands))}"
-    return _arguments_problem(f"python -m {package} {words[0]}", command, words[1:])
+        return f"`{called}` has no verb `{words[0]}`: {verbs}"
+    called = f"{called} {words[0]}"
+    if isinstance(command, click.Group):
+        return _verb_problem(called, command, words[1:])
+    return _arguments_problem(called, command, words[1:])
 
 
 def group_of(package: str) -> click.Group:

@@ -19,6 +19,7 @@ Answer = Literal["run", "done", "failed", "abort"]
 Ask = Callable[[Step], Answer]
 Say = Callable[[str], None]
 MAX_VISITS = 100
+LINES_SHOWN = 12
 
 
 class AbortedError(Exception):
@@ -137,6 +138,9 @@ class Runner:
         self._journal.outcome({**asdict(visit), "verdict": visit.verdict.value})
         self._visits.append(visit)
         self.say(f"   {visit.verdict.value} after {visit.ended - began:.1f} s {visit.reason}".rstrip())
+        if visit.verdict is Verdict.FAIL:
+            for line in visit.output.splitlines()[-LINES_SHOWN:]:
+                self.say(f"     {line}")
         return visit.next
 
     def _do(self, step: Step) -> tuple[Attempt, Literal["runner", "person"]]:

@@ -1,66 +1,65 @@
-"""Embedding models behind one small interface."""
+"""Embedding models behind one small interface, wherever they run."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-
-from service.storage.builds import Embedding
 
 Vectors = npt.NDArray[np.float32]
 
 
 class UnknownModel(Exception):
-    """The configuration names a model that this service can't load."""
+    """The configuration names a model that this service can't load, or not in this shape; waiting does not help."""
+
+
+class Unavailable(Exception):
+    """A model elsewhere does not answer, throttles or refuses us: nothing about the text, and worth trying again."""
+
+
+class Access(msgspec.Struct, frozen=True):
+    """How to reach a model that runs elsewhere; none of it is part of what the model is."""
+
+    url: str = ""
+    secret: str = ""
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long one request to a model elsewhere may take, how often it is sent, and whether it waits when told to."""
+
+    timeout_seconds: float
+    attempts: int
+    waits: bool
+
+
+QUICK = Patience(timeout_seconds=2.0, attempts=2, waits=False)  # somebody waits for the answer
+PATIENT = Patience(timeout_seconds=30.0, attempts=5, waits=True)
 
 
 class Embedder(Protocol):
-    """A model: `fingerprint` names its weights exactly."""
+    """
+    A model. `fingerprint` names it as exactly as can be known: its weights where they are here, else its names.
+
+    `remote` says that embedding is a request to somewhere else, which must not hold an event loop.
+    """
 
     fingerprint: str
+    remote: bool
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors of shape (texts, dims); a text without any known token gets a zero vector."""
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        """
+        Unit vectors of shape (texts, dims); a text that the model can make nothing of gets a zero vector.
+
+        Some models embed a `query` otherwise than a document. Raises Unavailable.
+        """
         ...
 
 
-class WordLlamaEmbedder:
-    """wordllama's static token embeddings, loaded from the package's own folder: no network, 0.05 ms per query."""
-
-    def __init__(self, embedding: Embedding) -> None:
-        # Imported here: it takes 0.2 s, and a node never embeds.
-        import wordllama
-
-        folder = Path(wordllama.__file__).parent
-        installed = version("wordllama")
-        if embedding.version != installed:
-            raise UnknownModel(
-                f"embedding version {embedding.version} of wordllama is configured, {installed} is installed: "
-                "vectors of two versions must not meet; install the one or re-index for the other"
-            )
-        self._model = wordllama.WordLlama.load(
-            config="l2_supercat", dim=embedding.dims, cache_dir=folder, disable_download=True
-        )
-        weights = np.ascontiguousarray(self._model.embedding)
-        self.fingerprint = f"wordllama-{installed}-{hashlib.sha256(weights.tobytes()).hexdigest()[:16]}"
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        if not texts:
-            return np.empty((0, self._model.embedding.shape[1]), np.float32)
-        vectors = np.asarray(self._model.embed(list(texts)), np.float32)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        normalised: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-        return normalised
-
-
-def load(embedding: Embedding) -> Embedder:
-    """The embedder that a configuration names."""
-    if embedding.model == "wordllama":
-        return WordLlamaEmbedder(embedding)
-    raise UnknownModel(f"embedding model {embedding.model!r} is not known; allowed: wordllama")
+def unit(vectors: Vectors) -> Vectors:
+    """The vectors, shape (n, dims), scaled to length one; zero vectors stay."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return scaled

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from service.index.filters import Columns, Filter, Mask
+from service.index.metric import COSINE, Metric
 from service.index.part import Nearest, Passage, Vectors, best_rows
 from service.storage.shards import Record
 
@@ -20,10 +22,12 @@ def large_delta_rows(base_rows: int) -> int:
 class Delta:
     """Chunks in the order they were written. Rows of replaced documents stay, dead, until the next base."""
 
-    def __init__(self, dims: int) -> None:
+    def __init__(self, dims: int, metric: Metric = COSINE) -> None:
+        self._metric = metric
         self._vectors = np.empty((FIRST_CAPACITY, dims), np.float32)
         self._live = np.zeros(FIRST_CAPACITY, dtype=bool)
         self._owners: list[tuple[Record, int]] = []
+        self._columns: Columns | None = None
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -35,6 +39,7 @@ class Delta:
         self._vectors[first:end] = record.vectors
         self._live[first:end] = True
         self._owners.extend((record, ordinal) for ordinal in range(len(record.chunks)))
+        self._columns = None
         return range(first, end)
 
     def _grow(self, needed: int) -> None:
@@ -52,10 +57,14 @@ class Delta:
         """Leave these rows out of answers from now on."""
         self._live[rows.start : rows.stop] = False
 
+    def source_of(self, row: int) -> str:
+        """The document that a row belongs to."""
+        return self._owners[row][0].source_id
+
     def passage(self, row: int) -> Passage:
-        """What a row says, and of which document."""
+        """What a row says."""
         record, ordinal = self._owners[row]
-        return Passage(record.source_id, record.title, record.chunks[ordinal])
+        return Passage(record.title, record.chunks[ordinal], record.metadata)
 
     def vectors_of(self, rows: range) -> Vectors:
         """The vectors of some rows, shape (rows, dims)."""
@@ -65,9 +74,17 @@ class Delta:
         """The records whose rows are live, in the order they were written."""
         return [record for row, (record, ordinal) in enumerate(self._owners) if ordinal == 0 and self._live[row]]
 
-    def search(self, vector: Vectors, count: int) -> Nearest:
-        """The `count` live rows with the largest cosine similarity to `vector` (dims,)."""
-        used = len(self._owners)
-        return best_rows(self._vectors[:used], self._live[:used], vector, count)
+    def matching(self, wanted: Filter | None) -> Mask:
+        """The live rows that a filter lets through."""
+        live = self._live[: len(self._owners)]
+        if wanted is None:
+            return live
+        if self._columns is None:
+            self._columns = Columns((record.metadata for record, _ in self._owners), len(self._owners))
+        return live & self._columns.matching(wanted)
+
+    def search(self, vector: Vectors, count: int, among: Mask) -> Nearest:
+        """The `count` rows of `among` with the greatest scores for `vector` (dims,)."""
+        return best_rows(self._vectors[: len(self._owners)], among, vector, count, self._metric)
 
     search_exactly = search

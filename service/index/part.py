@@ -7,13 +7,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from service.index.filters import Filter, Mask
+from service.index.metric import Metric
+
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
 class Nearest(NamedTuple):
     """
-    Rows near a query, best first, with their cosine similarities.
+    Rows near a query, best first, with their scores by the metric.
 
     No live row above `floor` was left out; it is -inf where none was left out at all.
     """
@@ -24,11 +27,11 @@ class Nearest(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """What a row says, and of which document."""
+    """What a row says; its document's metadata is canonical JSON."""
 
-    source_id: str
     title: str
     text: str
+    metadata: str
 
 
 class Part(Protocol):
@@ -37,14 +40,20 @@ class Part(Protocol):
     def __len__(self) -> int:
         """Rows, dead ones included."""
 
-    def search(self, vector: Vectors, count: int) -> Nearest:
-        """Live rows near `vector` (dims,), as fast as the part can."""
+    def search(self, vector: Vectors, count: int, among: Mask) -> Nearest:
+        """Rows of `among` near `vector` (dims,), as fast as the part can."""
 
-    def search_exactly(self, vector: Vectors, count: int) -> Nearest:
-        """The `count` live rows with the largest cosine similarity."""
+    def search_exactly(self, vector: Vectors, count: int, among: Mask) -> Nearest:
+        """The `count` rows of `among` with the greatest scores."""
+
+    def matching(self, wanted: Filter | None) -> Mask:
+        """The live rows that a filter lets through, all of them without one; shape (rows,)."""
 
     def kill(self, rows: range) -> None:
         """Leave these rows out of answers from now on."""
+
+    def source_of(self, row: int) -> str:
+        """The document that a row belongs to."""
 
     def passage(self, row: int) -> Passage:
         """What a row says."""
@@ -53,17 +62,39 @@ class Part(Protocol):
         """The vectors of some rows, shape (rows, dims)."""
 
 
+GATHERED_SHARE = 0.5
+SCANNED_ROWS = 16_384  # scored at once for several questions, which bounds the memory that it takes
 NOTHING = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), -np.inf)
 
 
-def best_rows(vectors: Vectors, live: npt.NDArray[np.bool_], vector: Vectors, count: int) -> Nearest:
-    """The `count` rows of `vectors` (rows, dims) with the largest inner product, among the live ones."""
-    all_live = int(live.sum())
-    count = min(count, all_live)
+def best_rows(vectors: Vectors, among: Mask, vector: Vectors, count: int, metric: Metric) -> Nearest:
+    """The `count` rows of `vectors` (rows, dims) with the greatest scores, among those of a mask."""
+    # A copy: rows may die while this runs in a thread, and numpy counts them before it lists them.
+    chosen = np.flatnonzero(among.copy())
+    count = min(count, len(chosen))
     if count == 0:
         return NOTHING
-    scores = np.where(live, vectors @ vector, -np.inf).astype(np.float32)
+    # Few are gathered first; of many it is cheaper to pass over the others' scores.
+    few = len(chosen) < GATHERED_SHARE * len(among)
+    scores = metric.scores(vectors[chosen], vector) if few else metric.scores(vectors, vector)[chosen]
     top = np.argpartition(-scores, count - 1)[:count]
     top = top[np.argsort(-scores[top], kind="stable")]
-    floor = float(scores[top[-1]]) if count < all_live else -np.inf
-    return Nearest(top.astype(np.int64), scores[top], floor)
+    floor = float(scores[top[-1]]) if count < len(chosen) else -np.inf
+    return Nearest(chosen[top], scores[top], floor)
+
+
+def best_rows_each(vectors: Vectors, questions: Vectors, count: int, metric: Metric) -> list[Nearest]:
+    """What `best_rows` finds among all rows for each of several questions (questions, dims), reading each row once."""
+    rows = np.empty((len(questions), 0), np.int64)
+    scores = np.empty((len(questions), 0), np.float32)
+    for at in range(0, len(vectors), SCANNED_ROWS):
+        block = metric.scores_each(vectors[at : at + SCANNED_ROWS], questions)
+        numbers = np.broadcast_to(np.arange(at, at + block.shape[1]), block.shape)
+        rows, scores = np.hstack([rows, numbers]), np.hstack([scores, block])
+        if scores.shape[1] > count:
+            top = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+            rows, scores = np.take_along_axis(rows, top, axis=1), np.take_along_axis(scores, top, axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    rows, scores = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    left_out = len(vectors) > count
+    return [Nearest(r, s, float(s[-1]) if left_out else -np.inf) for r, s in zip(rows, scores, strict=True)]

@@ -29,9 +29,20 @@ def schema(dims: int) -> pa.Schema:
             ("content_hash", pa.binary()),
             ("title", pa.string()),
             ("text", pa.string()),
+            ("metadata", pa.string()),
             ("vector", pa.list_(pa.float32(), dims)),
         ]
     )
+
+
+class Stored(NamedTuple):
+    """Which rows are a document's, and where it was written."""
+
+    source_id: str
+    position: int
+    item: int
+    content_hash: bytes
+    rows: range
 
 
 class Rows(NamedTuple):
@@ -40,27 +51,29 @@ class Rows(NamedTuple):
     table: pa.Table
     vectors: Vectors
 
+    def documents(self) -> Iterator[Stored]:
+        """The documents in the order of their rows, which lie beside one another."""
+        names = ("source_id", "position", "item", "content_hash")
+        columns = [self.table.column(name).to_pylist() for name in names]
+        ordinals = self.table.column("ordinal").to_numpy()
+        firsts = np.flatnonzero(ordinals == 0).tolist()
+        ends = [*firsts[1:], len(ordinals)]
+        return map(Stored, *([column[first] for first in firsts] for column in columns), map(range, firsts, ends))
+
     def records(self) -> Iterator[Record]:
         """The rows as the records that made them, one per document."""
-        columns = [self.table.column(name).to_pylist() for name in self.table.schema.names[:-1]]
-        first = 0
-        sources = columns[0]
-        for row in range(1, len(sources) + 1):
-            if row == len(sources) or sources[row] != sources[first]:
-                yield self._record(columns, first, row)
-                first = row
-
-    def _record(self, columns: list[list[object]], first: int, end: int) -> Record:
-        source_id, _, position, item, content_hash, title, text = columns
-        return Record(
-            position=position[first],  # type: ignore[arg-type]
-            item=item[first],  # type: ignore[arg-type]
-            source_id=source_id[first],  # type: ignore[arg-type]
-            title=title[first],  # type: ignore[arg-type]
-            content_hash=content_hash[first],  # type: ignore[arg-type]
-            chunks=text[first:end],  # type: ignore[arg-type]
-            vectors=self.vectors[first:end],
-        )
+        title, text, metadata = (self.table.column(name).to_pylist() for name in ("title", "text", "metadata"))
+        for source_id, position, item, content_hash, rows in self.documents():
+            yield Record(
+                position=position,
+                item=item,
+                source_id=source_id,
+                title=title[rows.start],
+                metadata=metadata[rows.start],
+                content_hash=content_hash,
+                chunks=text[rows.start : rows.stop],
+                vectors=self.vectors[rows.start : rows.stop],
+            )
 
 
 def from_records(records: Iterable[Record], dims: int) -> Rows:
@@ -71,7 +84,7 @@ def from_records(records: Iterable[Record], dims: int) -> Rows:
         count = len(record.chunks)
         plain["ordinal"].extend(range(count))
         plain["text"].extend(record.chunks)
-        for name in ("source_id", "position", "item", "content_hash", "title"):
+        for name in ("source_id", "position", "item", "content_hash", "title", "metadata"):
             plain[name].extend([getattr(record, name)] * count)
     vectors = np.concatenate([record.vectors for record in live]) if live else np.empty((0, dims), np.float32)
     arrays = [pa.array(values, schema(dims).field(name).type) for name, values in plain.items()]
@@ -91,6 +104,10 @@ def load(path: Path, dims: int) -> Rows:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"{path.name}: not a rows file: {error}") from error
+    if table.schema.names == [name for name in schema(dims).names if name != "metadata"]:
+        # Written before documents had any.
+        blank = pa.array([""] * len(table), pa.string())
+        table = table.add_column(len(table.schema.names) - 1, "metadata", blank)
     if not table.schema.equals(schema(dims)):
         raise Damaged(f"{path.name}: columns {table.schema.names}, expected vectors of {dims} dimensions")
     chunks = [chunk.values.to_numpy() for chunk in table.column("vector").chunks]
@@ -98,11 +115,11 @@ def load(path: Path, dims: int) -> Rows:
     return Rows(table, flat.reshape(-1, dims))
 
 
-def record_digest(record: Record) -> int:
-    """A record's share of a shard's digest: one term per chunk, from (source_id, ordinal, content hash)."""
+def document_digest(source_id: str, content_hash: bytes, chunks: int) -> int:
+    """A document's share of a shard's digest: one term per chunk, from (source_id, ordinal, content hash)."""
     total = 0
-    for ordinal in range(len(record.chunks)):
-        name = f"{record.source_id}\0{ordinal}\0".encode() + record.content_hash
+    for ordinal in range(chunks):
+        name = f"{source_id}\0{ordinal}\0".encode() + content_hash
         total += int.from_bytes(hashlib.blake2b(name, digest_size=DIGEST_BYTES).digest(), "big")
     return total
 

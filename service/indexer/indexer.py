@@ -96,7 +96,7 @@ class Indexer:
             if entry is None:
                 break
             written.extend(from_entry(entry))
-            characters = sum(len(one.document.text) for one in written)
+            characters = sum(len(one.document.text) + len(one.document.vector) // 4 for one in written)
             tail = tail_of(entry)
         return written, tail
 

@@ -8,7 +8,7 @@ import time
 
 from prometheus_client import Counter, Gauge
 
-from service.embedding import model
+from service.embedding import model, providers
 from service.embedding.splitter import SPLITTER
 from service.indexer.backlog import Backlog
 from service.indexer.indexer import Indexer
@@ -72,7 +72,7 @@ class IndexerProcess:
         parameters = load_parameters(self._process.parameters)
         documents, index = ObjectStore(parameters.storage.documents), ObjectStore(parameters.storage.index)
         conformance.check(index)
-        embedder = model.load(parameters.embedding)
+        embedder = providers.load(parameters.embedding, parameters.access, model.PATIENT)
         self._build = Slots(index).claim(self._process.slot, recipe_of(parameters, embedder))
         indexer = Indexer(documents, index, self._build, embedder)
         indexer.catch_up()
@@ -80,13 +80,13 @@ class IndexerProcess:
         return indexer
 
     async def _started(self) -> Indexer:
-        """The indexer, as soon as the store answers; what no waiting mends ends the process."""
+        """The indexer, as soon as store and model answer; what no waiting mends ends the process."""
         while True:
             try:
                 return await asyncio.to_thread(self._start)
             except conformance.NotConforming:
                 raise
-            except (StoreError, Damaged) as error:
+            except (StoreError, Damaged, model.Unavailable) as error:
                 self._error = str(error)
                 log.warning("the indexer can't start; trying again", extra={"reason": self._error})
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)
@@ -99,7 +99,7 @@ class IndexerProcess:
             try:
                 worked = await asyncio.to_thread(self._step, self._indexer)
                 self._error = ""
-            except (StoreError, Damaged) as error:
+            except (StoreError, Damaged, model.Unavailable) as error:
                 self._error = str(error)
                 log.warning("step failed; trying again", extra={"reason": self._error})
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.node.lanes import Lanes
 from service.node.messages import (
     MEDIA_TYPE,
     Found,
@@ -20,6 +22,7 @@ from service.node.messages import (
     ShardQuery,
 )
 from service.node.replica import Replica
+from service.node.verification import Verification
 from service.problems import Problem
 
 T = TypeVar("T")
@@ -37,6 +40,7 @@ DELTA_ROWS = Gauge("vectorfleet_node_delta_rows", "Chunks written since the base
 SEGMENTS = Gauge("vectorfleet_node_segments", "Deltas that were frozen since the base, sealed or not yet")
 GENERATION = Gauge("vectorfleet_node_generation", "Generation of the base; 0 without one")
 READY = Gauge("vectorfleet_node_ready", "1 when restored, replayed and answering as exact search does")
+HELD_BACK = Gauge("vectorfleet_node_held_back", "1 when memory is short for a process with the next generation")
 STALE = Gauge("vectorfleet_node_stale", "1 when a log entry stops the replay: damaged, or the end of three processes")
 
 
@@ -46,6 +50,9 @@ class NodeApi:
     def __init__(self) -> None:
         self._served: Replica | None = None
         self.reason = NO_BUILD
+        self._lanes = Lanes()
+        self.verification: Verification | None = None
+        self._sampling: asyncio.Task[None] | None = None
 
     def serve(self, replica: Replica) -> None:
         """Answer from this replica, and show its figures as metrics, from now on."""
@@ -56,13 +63,15 @@ class NodeApi:
         SEGMENTS.set_function(lambda: len(replica.index.segments))
         GENERATION.set_function(lambda: replica.generation)
         READY.set_function(lambda: replica.ready)
+        HELD_BACK.set_function(lambda: bool(replica.held_back))
         STALE.set_function(lambda: bool(replica.stale))
 
     def routes(self) -> list[Route]:
-        """Search and lookup."""
+        """Search, lookup, and the request to compare the live set with S3."""
         return [
             Route("/search", self.search, methods=["POST"]),
             Route("/lookup", self.lookup, methods=["POST"]),
+            Route("/verify", self.verify, methods=["POST"]),
         ]
 
     def readiness(self) -> tuple[bool, object]:
@@ -88,8 +97,13 @@ class NodeApi:
                 f"the vector has shape {vector.shape}; needed are {self._replica.shard.dims} finite numbers",
             )
         await self._ready_for(query.build, query.min_position, query.wait_seconds)
+        index = self._replica.index
         with SEARCH_SECONDS.time():
-            hits = self._replica.index.search(vector, query.k, exact=query.exact)
+            hits = await self._lanes.run(index.searching(vector, query.k, exact=query.exact, wanted=query.filter))
+        recall = self._replica.recall
+        if recall.due and not query.exact:
+            exactly = index.exact_later(vector, query.k, query.filter)
+            self._sampling = asyncio.create_task(recall.sample(hits, exactly))
         return _encoded(ShardAnswer(self._replica.position, hits))
 
     async def lookup(self, request: Request) -> Response:
@@ -104,6 +118,13 @@ class NodeApi:
             if document is not None
         }
         return _encoded(LookupAnswer(self._replica.position, found))
+
+    async def verify(self, _: Request) -> Response:
+        """Have the live set compared with a fold from S3; the answer does not wait for it."""
+        if self.verification is None:
+            raise Problem(503, "this replica is still restoring, which proves what it holds", retry_after_seconds=1)
+        self.verification.ask()
+        return Response(status_code=202)
 
     async def _ready_for(self, build: str, min_position: int, wait_seconds: float) -> None:
         replica = self._replica

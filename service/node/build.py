@@ -14,16 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from service.index import rows as rows_file
-from service.index.base import build_graph
+from service.index import structures
+from service.node.background import give_way
 from service.node.restore import BUILDING, ShardStore, load_snapshot, restore, tail_at
 from service.storage import snapshot
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
 from service.storage.shards import Record, from_entry
-from service.storage.snapshot import GRAPH_FILE, ROWS_FILE, Manifest
+from service.storage.snapshot import ROWS_FILE, Manifest
 
-BUILD_NICENESS = 10
-BUILD_THREADS = 1
+# The other half goes on answering; on one processor the priority alone decides.
+BUILD_THREADS = max(1, len(os.sched_getaffinity(0)) // 2)
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +35,11 @@ class NotVerified(Exception):
 
 def build(shard: ShardStore, *, entry: int, generation: int) -> str:
     """Make way for the serving processes, then `publish_generation`."""
-    os.nice(BUILD_NICENESS)
+    give_way()
     return publish_generation(shard, entry=entry, generation=generation)
 
 
-def publish_generation(shard: ShardStore, *, entry: int, generation: int) -> str:
+def publish_generation(shard: ShardStore, *, entry: int, generation: int, threads: int = BUILD_THREADS) -> str:
     """
     Build the shard as it is after log entry `entry`; returns the published snapshot's name.
 
@@ -48,7 +49,7 @@ def publish_generation(shard: ShardStore, *, entry: int, generation: int) -> str
     folder = shard.folder / BUILDING
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    manifest = _write(shard, live, tail, generation, folder)
+    manifest = _write(shard, live, tail, generation, folder, threads)
     _verify(manifest, folder)
     name = snapshot.publish(shard.store, manifest, folder)
     shutil.rmtree(shard.folder / name, ignore_errors=True)
@@ -56,6 +57,17 @@ def publish_generation(shard: ShardStore, *, entry: int, generation: int) -> str
     folder.rename(shard.folder / name)
     log.info("published", extra={"snapshot": name, "rows": manifest.rows, "position": manifest.position})
     return name
+
+
+def digest(shard: ShardStore, entry: int) -> str:
+    """The digest of the shard after log entry `entry`, by what lies in S3; raises Damaged where it can't be folded."""
+    give_way()
+    return _digest(fold(shard, entry)[0])
+
+
+def _digest(live: dict[str, Record]) -> str:
+    terms = (rows_file.document_digest(one.source_id, one.content_hash, len(one.chunks)) for one in live.values())
+    return rows_file.digest_text(sum(terms))
 
 
 def fold(shard: ShardStore, until: int) -> tuple[dict[str, Record], Tail]:
@@ -68,9 +80,9 @@ def fold(shard: ShardStore, until: int) -> tuple[dict[str, Record], Tail]:
         assert base is not None
         live = {record.source_id: record for record in base.rows.records()}
         tail = tail_at(restored.opened.manifest)
-    for entry in shard.log.follow(tail):
-        if entry.header.number > until:
-            break
+    entries = shard.log.follow(tail)
+    # What lies behind `until` is not looked at: it may be what somebody stands still before.
+    while tail.number < until and (entry := next(entries, None)) is not None:
         for record in from_entry(entry):
             _apply(live, record)
         tail = tail_of(entry)
@@ -80,18 +92,25 @@ def fold(shard: ShardStore, until: int) -> tuple[dict[str, Record], Tail]:
 
 
 def _apply(live: dict[str, Record], record: Record) -> None:
-    if record.rejected:
+    held = live.get(record.source_id)
+    if not record.counts(0 if held is None else held.position):
         return
     live.pop(record.source_id, None)
     if record.chunks:
         live[record.source_id] = record
 
 
-def _write(shard: ShardStore, live: dict[str, Record], tail: Tail, generation: int, folder: Path) -> Manifest:
+def _write(
+    shard: ShardStore, live: dict[str, Record], tail: Tail, generation: int, folder: Path, threads: int
+) -> Manifest:
     rows = rows_file.from_records(live.values(), shard.dims)
     rows_file.save(rows, folder / ROWS_FILE)
-    graph = build_graph(np.ascontiguousarray(rows.vectors), shard.build.recipe.index, BUILD_THREADS)
-    graph.save_index(str(folder / GRAPH_FILE))
+    parameters = shard.build.recipe.index
+    made = structures.build(np.ascontiguousarray(rows.vectors), parameters, threads)
+    names = [ROWS_FILE]
+    if index_file := structures.file_of(made, parameters):
+        made.save(folder / index_file)
+        names.append(index_file)
     return Manifest(
         build=shard.build,
         shard=shard.shard,
@@ -101,9 +120,9 @@ def _write(shard: ShardStore, live: dict[str, Record], tail: Tail, generation: i
         append_id=tail.append_id,
         rows=len(rows.vectors),
         documents=len(live),
-        digest=rows_file.digest_text(sum(map(rows_file.record_digest, live.values()))),
+        digest=_digest(live),
         created_ms=shard.store.clock.now_ms(),
-        files=[snapshot.file_of(folder / name) for name in (ROWS_FILE, GRAPH_FILE)],
+        files=[snapshot.file_of(folder / name) for name in names],
     )
 
 

@@ -13,7 +13,7 @@ from service.node.restore import ShardStore
 from service.storage.objects import Refused
 
 CRASH_LIMIT = 3
-NOTE_FILE = "applying.json"
+NOTES = "applying-*.json"
 
 
 class Poisonous(Exception):
@@ -31,25 +31,27 @@ class Crashes:
     """
     The crashes of one shard, one object `crashes/<entry>/<process>.json` each.
 
-    A note on disk says which entry is being applied. Whoever boots and finds one knows that the process before it
-    ended there. The count is shared by all replicas, forgotten once an entry was applied after all, and a person
-    lifts a block by deleting the objects.
+    A note on disk says which entry a process is applying. Whoever boots where nobody serves and finds one knows that
+    its process ended there. The count is shared by all replicas, forgotten once an entry was applied after all, and a
+    person lifts a block by deleting the objects.
     """
 
     def __init__(self, shard: ShardStore) -> None:
         self._shard = shard
         self._process = uuid4().hex
-        self._note = shard.folder / NOTE_FILE
+        self._note = shard.folder / NOTES.replace("*", self._process)
         self._prefix = f"builds/{shard.build.id}/shard-{shard.shard:02d}/crashes/"
         self._counts: Counter[int] = Counter()
+        self.noting = True
 
     def collect(self) -> None:
-        """Count the crash of the process before this one, if it crashed, and learn all counts. Blocks."""
-        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-            note = msgspec.json.decode(self._note.read_bytes(), type=Note)
-            with contextlib.suppress(Refused):
-                self._shard.store.create(self._key(note), msgspec.json.encode(note))
-        self._note.unlink(missing_ok=True)
+        """Count the crashes of the processes before this one, those that crashed, and learn all counts. Blocks."""
+        for path in self._shard.folder.glob(NOTES):
+            with contextlib.suppress(msgspec.MsgspecError):
+                note = msgspec.json.decode(path.read_bytes(), type=Note)
+                with contextlib.suppress(Refused):
+                    self._shard.store.create(self._key(note), msgspec.json.encode(note))
+            path.unlink(missing_ok=True)
         self.learn()
 
     def learn(self) -> None:
@@ -68,7 +70,10 @@ class Crashes:
 
     @contextlib.contextmanager
     def applying(self, entry: int) -> Iterator[None]:
-        """While this lasts the end of the process counts as a crash under `entry`, an exception included."""
+        """While this lasts the end of a process that is `noting` counts as a crash under `entry`."""
+        if not self.noting:
+            yield
+            return
         # A full disk is no reason to stop; without the note one crash goes uncounted.
         with contextlib.suppress(OSError):
             self._note.write_bytes(msgspec.json.encode(Note(entry, self._process)))

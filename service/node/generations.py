@@ -1,4 +1,4 @@
-"""When a node's delta has grown, one replica has another process build the next generation; all of them adopt it."""
+"""When a node's delta has grown, one replica has the next generation built; on each a fresh process takes over."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import asyncio
 import logging
 import sys
 import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 
 from service.index.delta import large_delta_rows
 from service.node.replica import Replica
-from service.node.restore import open_snapshot
+from service.node.restore import claimed
+from service.node.room import PROC, modelled_bytes, shortage
 from service.storage.entry import Damaged
 from service.storage.objects import Refused, Stored, StoreError
 from service.storage.snapshot import position_of
@@ -20,6 +24,10 @@ QUIET_SECONDS = 3.0
 QUIET_DELTA_ROWS = 500
 CLAIM_SECONDS = 120.0
 POLL_SECONDS = 2.0
+# A store that was unwell may be to blame once.
+SUCCESSORS = 3
+
+Succeed = Callable[[str], Awaitable[bool]]
 
 log = logging.getLogger(__name__)
 
@@ -49,20 +57,31 @@ def _claimed_at_ms(stored: Stored) -> int:
 
 
 class Generations:
-    """Watches one replica's delta and its shard's snapshots."""
+    """
+    Watches one replica's delta and its shard's snapshots.
 
-    def __init__(self, replica: Replica, instance: str) -> None:
+    `succeed` has a process from a newer snapshot take over, after which this one is told to end; where none came to
+    serve it returns whether that one found the snapshot damaged. `proc` is where the kernel shows its figures.
+
+    The files are the successor's to fetch and prove: beside searches, threads that download make those wait.
+    """
+
+    def __init__(self, replica: Replica, instance: str, succeed: Succeed, proc: Path = PROC) -> None:
         self._replica = replica
         self._instance = instance
+        self._succeed = succeed
+        self._proc = proc
         self._refused: set[str] = set()
+        self._failures: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Adopt newer snapshots and build when it is due, for ever."""
+        """Give way to newer snapshots and build when it is due, for ever."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                await self._adopt_newest()
-                if self._is_due() and await asyncio.to_thread(self._claimed):
+                await self._give_way()
+                # A further generation would be held back like the one that stands.
+                if not self._replica.held_back and self._is_due() and await asyncio.to_thread(self._claimed):
                     await self._build()
             except (StoreError, OSError) as error:
                 log.warning(
@@ -70,7 +89,8 @@ class Generations:
                     extra={"reason": str(error)},
                 )
 
-    async def _adopt_newest(self) -> None:
+    async def _give_way(self) -> None:
+        """To a process from the newest snapshot that can be trusted, if one is newer than what is served."""
         names = await asyncio.to_thread(self._replica.shard.snapshots)
         for name in names:
             position = position_of(name)
@@ -79,14 +99,31 @@ class Generations:
             if position <= self._replica.base_position:
                 return
             try:
-                opened = await asyncio.to_thread(open_snapshot, self._replica.shard, name)
+                manifest = await asyncio.to_thread(claimed, self._replica.shard, name)
             except Damaged as damage:
-                self._refused.add(name)
-                log.error("snapshot refused", extra={"reason": str(damage)})
+                self._refuse(name, str(damage))
                 continue
-            self._replica.adopt(opened)
-            await asyncio.to_thread(self._replica.remove_unserved)
+            if self._has_room(manifest.rows):
+                damaged = await self._succeed(name)
+                self._failures[name] += 1
+                if damaged:
+                    self._refuse(name, f"snapshot {name}: the process that was to serve from it found it damaged")
+                    continue
+                if self._failures[name] >= SUCCESSORS:
+                    self._refuse(name, f"snapshot {name}: {SUCCESSORS} processes that were to serve from it ended")
             return
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self._refused.add(name)
+        log.error("snapshot refused", extra={"reason": reason})
+
+    def _has_room(self, rows: int) -> bool:
+        """Whether a second process fits beside this one; the replica says so where it does not, and serves on."""
+        reason = shortage(modelled_bytes(self._replica.shard.build.recipe, rows), self._proc)
+        if reason and not self._replica.held_back:
+            log.error("a newer generation is held back", extra={"reason": reason})
+        self._replica.held_back = reason
+        return not reason
 
     def _is_due(self) -> bool:
         index = self._replica.index

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,11 @@ MEDIA_TYPE = "application/msgpack"
 
 
 class ShardQuery(msgspec.Struct, frozen=True):
-    """Search one shard of `build`, at `min_position` or later, waiting for it at most `wait_seconds`."""
+    """
+    Search one shard of `build`, at `min_position` or later, waiting for it at most `wait_seconds`.
+
+    `filter` is one as service.index.filters parses it.
+    """
 
     build: str
     vector: bytes
@@ -20,6 +26,7 @@ class ShardQuery(msgspec.Struct, frozen=True):
     exact: bool = False
     min_position: int = 0
     wait_seconds: float = 0.0
+    filter: dict[str, dict[str, Any]] | None = None
 
     def array(self) -> npt.NDArray[np.float32]:
         """The vector, shape (dims,)."""

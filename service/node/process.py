@@ -1,20 +1,25 @@
-"""The node process: wait for the slot's build, restore, then serve and follow the log."""
+"""A serving process of a node: wait for the slot's build, restore, then serve and follow the log."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.cloudwatch import CloudWatch
 from service.node.api import NO_BUILD, NodeApi
+from service.node.background import in_background
 from service.node.figures import NodeMetrics
-from service.node.generations import Generations
+from service.node.generations import Generations, Succeed
 from service.node.lifecycle import LaunchHook
 from service.node.replica import Replica
 from service.node.restore import ShardStore
 from service.node.sealing import Sealing
+from service.node.succession import DAMAGED_EXIT, NEWEST, REFUSED, SERVING, SUCCEED, Channel
+from service.node.verification import Verification
 from service.serving import Service, Task
 from service.settings import Process, load_parameters
 from service.storage.builds import Build, Slots
@@ -31,6 +36,9 @@ class NoSuchShard(Exception):
     """The build has fewer shards than this process's number asks for."""
 
 
+FAULTS = (StoreError, Damaged, NoSuchShard, BotoCoreError, ClientError, OSError)
+
+
 def open_shard(process: Process, build: Build, store: ObjectStore) -> ShardStore:
     """The process's shard of a build, cached on its own disk; raises NoSuchShard where the build doesn't have it."""
     if process.shard >= build.recipe.shards:
@@ -40,11 +48,26 @@ def open_shard(process: Process, build: Build, store: ObjectStore) -> ShardStore
     return ShardStore(store, build, process.shard, folder)
 
 
-class Node:
-    """A node before and after its slot has a build; health and metrics are served all the while."""
+class Handed(NamedTuple):
+    """What the node's own process hands to one that serves: file descriptors of the listening socket and a channel."""
 
-    def __init__(self, process: Process) -> None:
+    listener: int
+    channel: int
+
+
+class Node:
+    """
+    A node before and after its slot has a build; health and metrics are served all the while.
+
+    One that is to take over from another process names the `snapshot` that it serves from, or NEWEST for whichever can
+    be trusted, and takes requests once it has loaded that and replayed, to `position` at least, where that one stands.
+    """
+
+    def __init__(self, process: Process, handed: Handed, snapshot: str | None = None, position: int = 0) -> None:
         self._process = process
+        self._handed = handed
+        self._snapshot, self._least_position = snapshot, position
+        self._replica: Replica | None = None
         self._store: ObjectStore | None = None
         self._metrics_period_seconds = 60
         self._api = NodeApi()
@@ -52,7 +75,28 @@ class Node:
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code."""
-        return Service(self._api.routes(), self._api.readiness, self._tasks()).serve(self._process)
+        if self._snapshot is not None:
+            try:
+                self._replica = in_background(self._successor)
+            except FAULTS as error:
+                log.error("the successor can't serve", extra={"reason": str(error)})
+                return DAMAGED_EXIT if isinstance(error, Damaged) else 1
+        service = Service(self._api.routes(), self._api.readiness, self._tasks())
+        return service.serve(self._process, socket.socket(fileno=self._handed.listener))
+
+    def _successor(self) -> Replica:
+        assert self._snapshot is not None
+        try:
+            replica = self._find()
+        except Damaged as damage:
+            raise StoreError(str(damage)) from damage  # the slot's pointer, and no snapshot
+        if replica is None:
+            raise NoSuchShard("the slot has no build")
+        replica.succeed(None if self._snapshot == NEWEST else self._snapshot)
+        if replica.position < self._least_position:
+            raise StoreError(f"only position {replica.position} is reached of {self._least_position}: {replica.stale}")
+        self._api.serve(replica)
+        return replica
 
     def _tasks(self) -> list[Task]:
         if not self._process.lifecycle_hook:
@@ -66,11 +110,29 @@ class Node:
         return [self._work, hook.run]
 
     async def _work(self) -> None:
+        """Say that requests are taken, then `_follow`."""
+        channel = await Channel.over(socket.socket(fileno=self._handed.channel))
+        await channel.say(SERVING)
+
+        # One successor at a time, whoever asks.
+        turn = asyncio.Lock()
+
+        async def succeed(snapshot: str) -> bool:
+            async with turn:
+                position = replica.position if (replica := self._replica) is not None else 0
+                await channel.say(SUCCEED, snapshot, str(position))
+                return (await channel.hear())[:1] == [REFUSED]
+
+        await self._follow(succeed)
+
+    async def _follow(self, succeed: Succeed) -> None:
         """Wait for the slot's build, restore, then follow the log and the generations, and seal, for ever."""
-        replica = await self._booted()
+        replica = self._replica = self._replica or await self._booted()
+        verification = self._api.verification = Verification(replica, lambda: succeed(NEWEST))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.follow())
-            tasks.create_task(Generations(replica, self._process.instance).run())
+            tasks.create_task(verification.run())
+            tasks.create_task(Generations(replica, self._process.instance, succeed).run())
             tasks.create_task(Sealing(replica).run())
             tasks.create_task(NodeMetrics(self._cloudwatch(), replica).run())
 
@@ -92,7 +154,7 @@ class Node:
                 self._api.reason = NO_BUILD
                 log.info("the slot has no build yet; waiting", extra={"slot": self._process.slot})
                 await asyncio.sleep(BUILD_POLL_SECONDS)
-            except (StoreError, Damaged, NoSuchShard, BotoCoreError, ClientError, OSError) as error:
+            except FAULTS as error:
                 self._restoring, self._failed = False, True
                 self._api.reason = str(error)
                 log.warning("the node can't start; trying again", extra={"reason": self._api.reason})

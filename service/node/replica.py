@@ -6,9 +6,20 @@ import asyncio
 import logging
 import time
 
-from service.index.shard import ShardIndex
 from service.node.crashes import Crashes, Poisonous
-from service.node.restore import Applied, Opened, ShardStore, read_next, remove_unserved, restore, tail_at
+from service.node.recall import LiveRecall
+from service.node.restore import (
+    Applied,
+    Opened,
+    Restored,
+    ShardStore,
+    open_snapshot,
+    read_next,
+    remove_unserved,
+    restore,
+    tail_at,
+)
+from service.node.room import room
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
 from service.storage.objects import StoreError
@@ -32,7 +43,7 @@ class Replica:
 
     def __init__(self, shard: ShardStore) -> None:
         self.shard = shard
-        self.index = ShardIndex(None, shard.dims)
+        self.index = shard.emptied()
         self.tail = Tail()
         self.generation = 0
         self.base_entry = 0
@@ -41,12 +52,13 @@ class Replica:
         self.served_snapshot = ""
         self.restored_from = ""
         self.refused: list[str] = []
+        self.held_back = ""
         self.stale = ""
         self.ready = False
         self.restore_seconds = 0.0
         self.applied_at = time.monotonic()
+        self.recall = LiveRecall(metric=shard.metric)
         self._crashes = Crashes(shard)
-        self._since_base: list[Applied] = []
         self._advanced = asyncio.Event()
 
     @property
@@ -62,10 +74,29 @@ class Replica:
         return max(0.0, (self.shard.store.clock.now_ms() - self._backed_up_ms) / 1000)
 
     def boot(self) -> None:
-        """Restore, and replay to the head seen now; `restore` has asked the canaries. Blocks; runs in a thread."""
+        """Restore, and replay to the head seen now, where nobody serves yet. Blocks; runs in a thread."""
         started = time.monotonic()
         self._crashes.collect()
-        restored = restore(self.shard)
+        self._begin(restore(self.shard), started)
+
+    def succeed(self, snapshot: str | None) -> None:
+        """
+        As boot does, while another process serves: from this snapshot and none other, or from any. Blocks.
+
+        Raises Damaged where the snapshot can't be trusted.
+        """
+        started = time.monotonic()
+        self._crashes.learn()
+        # The first that the kernel ends for memory, and no serving process: its end says nothing about an entry.
+        self._crashes.noting = False
+        if snapshot is None:
+            self._begin(restore(self.shard), started)
+        else:
+            opened = open_snapshot(self.shard, snapshot)
+            self._begin(Restored(opened, opened.index, []), started)
+        self._crashes.noting = True
+
+    def _begin(self, restored: Restored, started: float) -> None:
         self.index, self.refused, self.restored_from = restored.index, restored.refused, restored.source
         if restored.opened is not None:
             self._rest_on(restored.opened)
@@ -74,7 +105,7 @@ class Replica:
             log.error("snapshot refused", extra={"reason": reason})
         self._replay()
         self._crashes.forget(self._crashes.counted(self.tail.number))
-        self.remove_unserved()
+        remove_unserved(self.shard, self.served_snapshot)
         self.restore_seconds = time.monotonic() - started
         self.ready = True
         log.info("restored", extra=self.describe() | {"seconds": self.restore_seconds})
@@ -88,10 +119,6 @@ class Replica:
             manifest.position,
         )
         self._backed_up_ms = manifest.created_ms
-
-    def remove_unserved(self) -> None:
-        """Remove the snapshots on this disk that are not served. Blocks."""
-        remove_unserved(self.shard, self.served_snapshot)
 
     def _replay(self) -> None:
         try:
@@ -113,7 +140,6 @@ class Replica:
             for record in applied.records:
                 self.index.apply(record)
         self.tail = applied.tail
-        self._since_base.append(applied)
         self.applied_at = time.monotonic()
         self.stale = ""
 
@@ -164,16 +190,6 @@ class Replica:
                 return False
         return True
 
-    def adopt(self, opened: Opened) -> None:
-        """Serve from a newer base from now on: what was applied since its entry is applied to it again."""
-        self._since_base = [a for a in self._since_base if a.tail.number > opened.manifest.entry]
-        for applied in self._since_base:
-            for record in applied.records:
-                opened.index.apply(record)
-        self.index = opened.index
-        self._rest_on(opened)
-        log.info("serving a newer generation", extra=self.describe())
-
     def describe(self) -> dict[str, object]:
         """The replica in figures, for /readyz and the logs."""
         return {
@@ -189,5 +205,8 @@ class Replica:
             "digest": self.index.digest,
             "restored_from": self.restored_from,
             "refused": self.refused,
+            "held_back": self.held_back,
             "stale": self.stale,
+            "recall": self.recall.mean,
+            **room(self.shard.folder)._asdict(),
         }

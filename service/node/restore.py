@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.index import rows as rows_file
-from service.index.base import Base, load_graph
-from service.index.shard import RECALL_FLOOR, ShardIndex, canary_recall
+from service.index import structures
+from service.index.ann import Ann
+from service.index.base import Base
+from service.index.metric import METRICS, Metric
+from service.index.part import Vectors
+from service.index.shard import RECALL_FLOORS, ShardIndex, canary_recall
 from service.storage import snapshot
 from service.storage.builds import Build
 from service.storage.entry import Damaged
@@ -33,6 +37,15 @@ class ShardStore(NamedTuple):
     def dims(self) -> int:
         """Dimensions of the build's vectors."""
         return self.build.recipe.embedding.dims
+
+    @property
+    def metric(self) -> Metric:
+        """By what the build's vectors are near."""
+        return METRICS[self.build.recipe.index.metric]
+
+    def emptied(self) -> ShardIndex:
+        """The shard's index before anything is in it."""
+        return ShardIndex(None, self.dims, metric=self.metric)
 
     @property
     def log(self) -> Log:
@@ -68,11 +81,16 @@ class Restored:
         return f"snapshot {snapshot.name_of(self.opened.manifest)}"
 
 
-def open_snapshot(shard: ShardStore, name: str) -> Opened:
-    """Fetch a snapshot, check every claim of its manifest, and load it; raises Damaged for the first that fails."""
+def claimed(shard: ShardStore, name: str) -> Manifest:
+    """What a snapshot says that it is; raises Damaged where it vouches for nothing, or the log does not know it."""
     manifest = snapshot.manifest_of(shard.store, shard.build, shard.shard, name)
     snapshot.check_against_log(manifest, shard.log)
-    folder = shard.folder / name
+    return manifest
+
+
+def open_snapshot(shard: ShardStore, name: str) -> Opened:
+    """Fetch a snapshot, check every claim of its manifest, and load it; raises Damaged for the first that fails."""
+    manifest, folder = claimed(shard, name), shard.folder / name
     snapshot.download(shard.store, manifest, folder)
     return load_snapshot(manifest, folder)
 
@@ -81,18 +99,28 @@ def load_snapshot(manifest: Manifest, folder: Path) -> Opened:
     """Load checked files, check what they hold against the manifest and that the graph finds what exact search does."""
     recipe = manifest.build.recipe
     rows = rows_file.load(folder / snapshot.ROWS_FILE, recipe.embedding.dims)
-    graph = load_graph(folder / snapshot.GRAPH_FILE, rows)
-    index = ShardIndex(Base(rows, graph, recipe.index), recipe.embedding.dims)
+    metric = METRICS[recipe.index.metric]
+    base = Base(rows, _structure(manifest, rows.vectors, folder), metric)
+    index = ShardIndex(base, recipe.embedding.dims, metric=metric)
     found = (index.rows, index.documents, index.digest)
     written = (manifest.rows, manifest.documents, manifest.digest)
     if found != written:
         raise Damaged(f"snapshot {snapshot.name_of(manifest)}: holds rows, documents, digest {found}, not {written}")
     recall = canary_recall(index)
-    if recall < RECALL_FLOOR:
+    if recall < RECALL_FLOORS[recipe.index.type]:
         raise Damaged(
             f"snapshot {snapshot.name_of(manifest)}: its canaries find {recall:.2f} of what exact search finds"
         )
     return Opened(manifest, index)
+
+
+def _structure(manifest: Manifest, vectors: Vectors, folder: Path) -> Ann:
+    """What the snapshot has over its rows."""
+    parameters = manifest.build.recipe.index
+    named = [file.name for file in manifest.files if file.name != snapshot.ROWS_FILE]
+    if named not in ([], [structures.FILES.get(parameters.type)]):
+        raise Damaged(f"snapshot {snapshot.name_of(manifest)}: {', '.join(named)} is not of type {parameters.type}")
+    return structures.load(folder / named[0] if named else None, vectors, parameters)
 
 
 def restore(shard: ShardStore) -> Restored:
@@ -105,7 +133,7 @@ def restore(shard: ShardStore) -> Restored:
             refused.append(str(damage))
             continue
         return Restored(opened, opened.index, refused)
-    return Restored(None, ShardIndex(None, shard.dims), refused)
+    return Restored(None, shard.emptied(), refused)
 
 
 def remove_unserved(shard: ShardStore, served: str) -> None:

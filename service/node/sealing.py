@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from service.index import rows as rows_file
-from service.index.base import Base, build_graph
+from service.index import structures
+from service.index.base import Base
 from service.index.delta import Delta
-from service.index.shard import RECALL_FLOOR, ShardIndex, canary_recall
+from service.index.metric import METRICS
+from service.index.shard import RECALL_FLOORS, ShardIndex, canary_recall
+from service.node.background import background_thread
 from service.node.replica import Replica
 from service.storage.builds import IndexParameters
 from service.storage.shards import Record
 
 POLL_SECONDS = 0.5
-SEAL_NICENESS = 10
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +27,11 @@ log = logging.getLogger(__name__)
 def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
     """A graph over the records' chunks; None where it does not find what exact search finds."""
     rows = rows_file.from_records(records, dims)
-    # hnswlib lets go of the GIL while it links rows: searches go on beside it.
-    segment = Base(rows, build_graph(rows.vectors, parameters, threads=1), parameters)
-    recall = canary_recall(ShardIndex(segment, dims))
-    if recall < RECALL_FLOOR:
+    # hnswlib and FAISS let go of the GIL while they build: searches go on beside it.
+    metric = METRICS[parameters.metric]
+    segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), metric)
+    recall = canary_recall(ShardIndex(segment, dims, metric=metric))
+    if recall < RECALL_FLOORS[parameters.type]:
         log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors), "recall": recall})
         return None
     return segment
@@ -42,7 +42,7 @@ class Sealing:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._pool = ThreadPoolExecutor(1, "seal", initializer=_step_back)
+        self._pool = background_thread("seal")
         self._unsealable: list[Delta] = []
 
     async def run(self) -> None:
@@ -60,15 +60,9 @@ class Sealing:
         records, parameters = frozen.records(), shard.build.recipe.index
         loop = asyncio.get_running_loop()
         segment = await loop.run_in_executor(self._pool, build_segment, records, parameters, shard.dims)
-        # Those of an index that a newer generation has replaced need not be remembered.
-        self._unsealable = [delta for delta in self._unsealable if delta in index.frozen]
         if segment is None:
             self._unsealable.append(frozen)
         else:
             index.seal(frozen, records, segment)
             log.info("sealed", extra={"rows": int(np.sum(segment.live)), "segments": len(index.segments)})
         return True
-
-
-def _step_back() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEAL_NICENESS)

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
+from http import HTTPStatus
 
 import numpy as np
 from prometheus_client import Counter, Histogram
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.embedding.model import Embedder
 from service.node.messages import ShardLookup, ShardQuery
 from service.problems import Problem
+from service.router.answers import (
+    BatchAnswer,
+    BatchResult,
+    LookupDocuments,
+    SearchAnswer,
+    SearchFailure,
+    WriteAnswer,
+    WriteResult,
+)
 from service.router.commits import GroupCommits
 from service.router.figures import FleetMetrics
+from service.router.openapi import document
+from service.router.overload import Fullness, Reads
+from service.router.questions import Questions
 from service.router.replicas import Replicas
 from service.router.requests import (
+    BatchRequest,
     DocumentWrite,
     LookupRequest,
     SearchRequest,
+    Space,
     WriteRequest,
     decoded,
-    unit_vector,
+    decoded_search,
+    float32_of,
 )
 from service.router.scatter import WAIT_FOR_POSITION_SECONDS, Scatter, merge
 from service.serving import json_response
@@ -39,35 +56,49 @@ SEARCH_SECONDS = Histogram(
 WRITTEN = Counter("vectorfleet_router_documents_written_total", "Documents acknowledged")
 
 
+class AnyText(StringConvertor):
+    """The rest of a path, line breaks included: Starlette's own `path` stops before them."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("any", AnyText())
+
+
 class RouterApi:
-    """The routes of one router. `build` and `embedder` are set when the slot has them, `fault` if one can't be."""
+    """The routes of one router. `build` and `questions` are set when the slot has them, `fault` if one can't be."""
 
     def __init__(
-        self, *, fleet: str, slot: str, replicas: Replicas, commits: GroupCommits, metrics: FleetMetrics
+        self, *, fleet: str, slot: str, space: Space, replicas: Replicas, commits: GroupCommits, metrics: FleetMetrics
     ) -> None:
         self._fleet, self._slot = fleet, slot
+        self._configured = space
         self._replicas = replicas
         self._commits = commits
         self._metrics = metrics
+        self._reads = Reads()
+        self._fullness = Fullness(replicas)
         self.build: Build | None = None
-        self.embedder: Embedder | None = None
+        self.questions: Questions | None = None
         self.fault = ""
         self.scatter: Scatter | None = None
 
     def routes(self) -> list[Route]:
-        """Everything under /v1."""
+        """Everything under /v1, and its description."""
         return [
             Route("/v1/documents", self.write, methods=["POST"]),
             Route("/v1/documents/lookup", self.lookup, methods=["POST"]),
-            Route("/v1/documents/{source_id:path}", self.delete, methods=["DELETE"]),
+            Route("/v1/documents/{source_id:any}", self.delete, methods=["DELETE"]),
             Route("/v1/search", self.search, methods=["POST"]),
+            Route("/v1/search/batch", self.search_batch, methods=["POST"]),
             Route("/v1/status", self.status),
+            Route("/openapi.json", self.openapi),
         ]
 
     def readiness(self) -> tuple[bool, object]:
         """Ready: the documents log is open, the model loaded, and every shard has a replica that answers."""
         missing = self._missing_shards()
-        ready = self._commits.ready and self.scatter is not None and self.embedder is not None and not missing
+        ready = self._commits.ready and self.scatter is not None and self.questions is not None and not missing
         reason = {"reason": self.fault} if self.fault else {}
         return ready, {"ready": ready, "build": self.build_id, "shards_missing": missing} | reason
 
@@ -75,6 +106,13 @@ class RouterApi:
     def build_id(self) -> str:
         """The id of the slot's build; empty before there is one."""
         return self.build.id if self.build else ""
+
+    @property
+    def _space(self) -> Space:
+        """What the build was made with counts; before there is one, the configuration."""
+        if self.build is None:
+            return self._configured
+        return Space.of(self.build.recipe.embedding, self.build.recipe.index)
 
     def _missing_shards(self) -> list[int]:
         shards = range(self._replicas.shards)
@@ -84,6 +122,7 @@ class RouterApi:
         """Store documents; the answer means that they are in S3."""
         body = await decoded(request, WriteRequest)
         body.check()
+        self._space.check(body.model)
         return await self._store(body.documents)
 
     async def delete(self, request: Request) -> Response:
@@ -91,14 +130,14 @@ class RouterApi:
         return await self._store([DocumentWrite.deletion(request.path_params["source_id"])])
 
     async def _store(self, writes: list[DocumentWrite]) -> Response:
-        documents = [write.document() for write in writes]
+        if not all(write.delete for write in writes):
+            self._fullness.check()
+        space = self._space
+        documents = [write.document(space) for write in writes]
         place = await self._commits.write(documents)
         WRITTEN.inc(len(documents))
-        results = [
-            {"source_id": d.source_id, "request_id": d.request_id, "item": place.first_item + i}
-            for i, d in enumerate(documents)
-        ]
-        return json_response({"position": place.position, "results": results})
+        results = [WriteResult(d.source_id, d.request_id, place.first_item + i) for i, d in enumerate(documents)]
+        return json_response(WriteAnswer(place.position, results))
 
     async def lookup(self, request: Request) -> Response:
         """What is held of documents, from every shard concerned; 503 unless all of them answer."""
@@ -108,24 +147,44 @@ class RouterApi:
         for source_id in body.source_ids:
             by_shard[shard_of(source_id, self._replicas.shards)].append(source_id)
         wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
-        gathered = await scatter.lookup(
-            {s: ShardLookup(build.id, ids, body.min_position, wait) for s, ids in by_shard.items()}
-        )
+        asked = {s: ShardLookup(build.id, ids, body.min_position, wait) for s, ids in by_shard.items()}
+        with self._reads.under_way():
+            gathered = await scatter.lookup(asked)
         if len(gathered.answers) < len(by_shard):
             raise self._incomplete(len(gathered.answers), len(by_shard), gathered.behind, body.min_position)
         documents = dict.fromkeys(body.source_ids, None) | {
             source_id: found for answer in gathered.answers.values() for source_id, found in answer.documents.items()
         }
         position = min(answer.position for answer in gathered.answers.values())
-        return json_response({"position": position, "documents": documents})
+        return json_response(LookupDocuments(position, documents))
 
     async def search(self, request: Request) -> Response:
         """The nearest documents; an answer that lacks a shard says so, one that lacks the position is a 503."""
+        body = await decoded_search(request)
+        with self._reads.under_way():
+            return json_response(await self._counted(body))
+
+    async def search_batch(self, request: Request) -> Response:
+        """Several searches side by side; one that fails says so in its own place."""
+        batch = await decoded(request, BatchRequest)
+        batch.check()
+        with self._reads.under_way(len(batch.searches)):
+            return json_response(BatchAnswer(await asyncio.gather(*map(self._one_of_batch, batch.searches))))
+
+    async def _one_of_batch(self, body: SearchRequest) -> BatchResult:
+        try:
+            return BatchResult(answer=await self._counted(body))
+        except Problem as problem:
+            status = HTTPStatus(problem.status)
+            return BatchResult(problem=SearchFailure(status, status.phrase, problem.detail))
+
+    async def _counted(self, body: SearchRequest) -> SearchAnswer:
+        """The answer, counted and timed by how it ended."""
         started = time.perf_counter()
         complete = partial = False
         try:
-            response, complete = await self._search(await decoded(request, SearchRequest))
-            partial = not complete
+            answer = await self._search(body)
+            complete, partial = not answer.partial, answer.partial
         except Problem as problem:
             # A caller's mistake is no failure of the fleet.
             complete = problem.status < 500
@@ -136,50 +195,40 @@ class RouterApi:
             SEARCH_SECONDS.observe(seconds)
             self._metrics.observe(seconds * 1000, complete=complete, partial=partial)
         SEARCHES.labels("complete" if complete else "partial").inc()
-        return response
+        return answer
 
-    async def _search(self, body: SearchRequest) -> tuple[Response, bool]:
+    async def _search(self, body: SearchRequest) -> SearchAnswer:
         scatter, build = self._serving()
         body.check()
-        self._check_model(body.model, build)
-        if self.embedder is None:
-            raise Problem(503, self.fault or "the model is not loaded yet", retry_after_seconds=1)
-        vector = self._vector(body, build, self.embedder)
+        space = self._space
+        space.check(body.model)
+        vector = await self._vector(body, space)
         wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
-        query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, body.min_position, wait)
+        query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, body.min_position, wait, body.conditions())
         gathered = await scatter.search(query)
         answered, total = len(gathered.answers), self._replicas.shards
         if not answered or (gathered.behind and body.min_position):
             raise self._incomplete(answered, total, gathered.behind, body.min_position)
-        answer = {
-            "hits": merge(gathered.answers, body.k),
-            "shards_total": total,
-            "shards_answered": answered,
-            "partial": answered < total,
-            "position": min(answer.position for answer in gathered.answers.values()),
-        }
-        return json_response(answer), answered == total
+        return SearchAnswer(
+            hits=merge(gathered.answers, body.k),
+            shards_total=total,
+            shards_answered=answered,
+            partial=answered < total,
+            position=min(answer.position for answer in gathered.answers.values()),
+        )
 
     def _serving(self) -> tuple[Scatter, Build]:
         if self.scatter is None or self.build is None:
             raise Problem(503, "the slot has no build yet; the indexer makes it", retry_after_seconds=1)
         return self.scatter, self.build
 
-    @staticmethod
-    def _check_model(model: str, build: Build) -> None:
-        embedding = build.recipe.embedding
-        served = f"{embedding.model}/{embedding.version}"
-        if model and model != served:
-            raise Problem(409, f"this slot serves model {served}, the request names {model}")
-
-    @staticmethod
-    def _vector(body: SearchRequest, build: Build, embedder: Embedder) -> np.ndarray:
+    async def _vector(self, body: SearchRequest, space: Space) -> np.ndarray:
+        """A vector needs no model, so that searches by vector go on while it is away."""
         if body.vector is not None:
-            return unit_vector(body.vector, build.recipe.embedding.dims)
-        vector: np.ndarray = embedder.embed([body.text])[0]
-        if not vector.any():
-            raise Problem(422, "the text has no token that the model knows; ask in other words")
-        return vector
+            return space.metric.prepared(float32_of(body.vector, space))
+        if self.questions is None:
+            raise Problem(503, self.fault or "the model is not loaded yet", retry_after_seconds=1)
+        return await self.questions.vector(body.text)
 
     @staticmethod
     def _incomplete(answered: int, total: int, behind: int, min_position: int) -> Problem:
@@ -194,6 +243,10 @@ class RouterApi:
             shards_behind=behind,
             retry_after_seconds=1,
         )
+
+    async def openapi(self, _: Request) -> Response:
+        """The description of this API."""
+        return json_response(document())
 
     async def status(self, _: Request) -> Response:
         """The slot's build, head, shards and replicas."""

@@ -44,8 +44,8 @@ class _Request(NamedTuple):
 
 def size_bytes(documents: Sequence[Document]) -> int:
     """About what documents take in an entry."""
-    texts = (text for d in documents for text in (d.source_id, d.request_id, d.title, d.text))
-    return 64 * len(documents) + sum(len(text.encode()) for text in texts)
+    texts = (text for d in documents for text in (d.source_id, d.request_id, d.title, d.text, d.metadata))
+    return 64 * len(documents) + sum(len(d.vector) for d in documents) + sum(len(text.encode()) for text in texts)
 
 
 class GroupCommits:

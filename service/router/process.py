@@ -8,12 +8,16 @@ import logging
 import aiohttp
 
 from service.cloudwatch import CloudWatch
-from service.embedding import model
+from service.embedding import model, providers
+from service.router.access import Access
 from service.router.api import RouterApi
 from service.router.commits import GroupCommits
+from service.router.divergence import Divergence
 from service.router.drills import DrillAge
 from service.router.figures import FleetMetrics
+from service.router.questions import Questions
 from service.router.replicas import Replicas
+from service.router.requests import Space
 from service.router.scatter import Scatter
 from service.serving import Service
 from service.settings import Process, load_parameters
@@ -24,6 +28,7 @@ from service.storage.objects import ObjectStore, StoreError
 NODE_CONNECTIONS = 256
 CONNECT_SECONDS = 0.5
 BUILD_POLL_SECONDS = 0.5
+MODEL_PAUSE_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +45,11 @@ class RouterProcess:
         cloudwatch = CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=fleet.metrics_period_seconds)
         self._metrics = FleetMetrics(cloudwatch, lambda: self._replicas.missing(fleet.replicas))
         self._drills = DrillAge(cloudwatch, ObjectStore(self._parameters.storage.index))
+        self._access = Access(fleet.access_keys) if fleet.access_keys else None
         self._api = RouterApi(
             fleet=process.fleet,
             slot=process.slot,
+            space=Space.of(self._parameters.embedding, self._parameters.index),
             replicas=self._replicas,
             commits=self._commits,
             metrics=self._metrics,
@@ -51,11 +58,20 @@ class RouterProcess:
     def run(self) -> int:
         """Serve until told to stop; returns the exit code."""
         tasks = [self._commits.run, self._replicas.discover, self._metrics.run, self._drills.run, self._connect]
-        return Service(self._api.routes(), self._api.readiness, tasks).serve(self._process)
+        access = self._access
+        if access is None:
+            return Service(self._api.routes(), self._api.readiness, tasks).serve(self._process)
+        tasks.append(access.run)
+        return Service(self._api.routes(), self._readiness, tasks, access.admit).serve(self._process)
+
+    def _readiness(self) -> tuple[bool, object]:
+        """A router that knows no keys would refuse everybody."""
+        ready, body = self._api.readiness()
+        return ready and self._access is not None and self._access.loaded, body
 
     async def _connect(self) -> None:
         """
-        Wait for the slot's build, load its model, then keep probing its nodes.
+        Wait for the slot's build, then load its model and keep probing its nodes.
 
         What the build was made with counts, not the parameters: they may have been changed since. Without the build's
         model the router stays up for writes and look-ups.
@@ -63,16 +79,30 @@ class RouterProcess:
         build = await self._find_build()
         self._replicas.shards = build.recipe.shards
         self._api.build = build
-        try:
-            self._api.embedder = await asyncio.to_thread(load_embedder, build.recipe)
-        except model.UnknownModel as error:
-            log.error("searches can't be embedded", extra={"reason": str(error)})
-            self._api.fault = str(error)
+        loading = asyncio.create_task(self._load_model(build.recipe))
         connector = aiohttp.TCPConnector(limit=NODE_CONNECTIONS, keepalive_timeout=60)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._api.scatter = Scatter(session, self._replicas, lambda: self._api.build_id)
-            await self._replicas.probe()
+            try:
+                await asyncio.gather(self._replicas.probe(), Divergence(self._replicas).run(session), loading)
+            finally:
+                loading.cancel()
+
+    async def _load_model(self, recipe: Recipe) -> None:
+        """The build's model, as soon as it answers where it runs elsewhere; without it `fault` says why."""
+        while self._api.questions is None:
+            try:
+                embedder = await asyncio.to_thread(load_embedder, recipe, self._parameters.access)
+                self._api.questions, self._api.fault = Questions(embedder), ""
+            except model.UnknownModel as error:
+                log.error("searches can't be embedded", extra={"reason": str(error)})
+                self._api.fault = str(error)
+                return
+            except model.Unavailable as error:
+                log.warning("the model can't be reached; trying again", extra={"reason": str(error)})
+                self._api.fault = str(error)
+                await asyncio.sleep(MODEL_PAUSE_SECONDS)
 
     async def _find_build(self) -> Build:
         slots = Slots(ObjectStore(self._parameters.storage.index))
@@ -86,9 +116,13 @@ class RouterProcess:
             await asyncio.sleep(BUILD_POLL_SECONDS)
 
 
-def load_embedder(recipe: Recipe) -> model.Embedder:
-    """The model that a build's rows were embedded with; raises UnknownModel where this machine has another one."""
-    embedder = model.load(recipe.embedding)
+def load_embedder(recipe: Recipe, access: model.Access) -> model.Embedder:
+    """
+    The model that a build's rows were embedded with.
+
+    Raises UnknownModel where this machine has another one, Unavailable where it does not answer.
+    """
+    embedder = providers.load(recipe.embedding, access, model.QUICK)
     if not recipe.fingerprint.endswith(f" {embedder.fingerprint}"):
         raise model.UnknownModel(
             f"the build was made with {recipe.fingerprint!r}, this router has {embedder.fingerprint}: vectors of two "

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,9 @@ class Report(msgspec.Struct, frozen=True):
     digest: str = ""
     restored_from: str = ""
     stale: str = ""
+    recall: float | None = None
+    memory_percent: float = 0.0
+    disk_percent: float = 0.0
 
 
 @dataclass
@@ -61,6 +65,16 @@ class Replica:
     def eject(self) -> None:
         """Prefer every other replica until a probe is answered again; what the node last said of itself stays."""
         self.reachable = False
+
+
+def diverged(replicas: Iterable[Replica]) -> list[list[Replica]]:
+    """The ready replicas of a shard and build that say one position and not one digest, group by group."""
+    groups: dict[tuple[int, str, int], list[Replica]] = {}
+    for replica in replicas:
+        if replica.ready:
+            at = (replica.node.shard, replica.report.build, replica.report.position)
+            groups.setdefault(at, []).append(replica)
+    return [group for group in groups.values() if len({one.report.digest for one in group}) > 1]
 
 
 class Replicas:
@@ -96,12 +110,16 @@ class Replicas:
         return [replica for replica in self.of(shard, build) if replica.ready]
 
     def missing(self, replicas: int) -> dict[str, int]:
-        """Counts for alarms, by metric: of so many `replicas` per shard, and of those that stand still in their log."""
+        """
+        Counts for alarms, by metric: of so many `replicas` per shard, of those that stand still in their log, and of
+        shards whose replicas hold different documents at one position.
+        """
         ready = [sum(one.node.shard == shard and one.ready for one in self.all()) for shard in range(self.shards)]
         return {
             "ShardsDown": ready.count(0),
             "ReplicasMissing": sum(max(0, replicas - count) for count in ready),
             "StaleReplicas": sum(bool(replica.report.stale) for replica in self.all()),
+            "DivergedShards": len({group[0].node.shard for group in diverged(self.all())}),
         }
 
     async def discover(self) -> None:

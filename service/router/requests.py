@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections import Counter
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
 import numpy as np
 from starlette.requests import Request
 
+from service.index.filters import BadFilter, parse
+from service.index.metric import METRICS, Metric
 from service.problems import Problem
-from service.storage.documents import Document
+from service.storage.builds import Embedding, IndexParameters
+from service.storage.documents import ANY_POSITION, Document
+from service.storage.metadata import Value, problem_with, to_text
 
 T = TypeVar("T")
+RAW_MEDIA_TYPE = "application/octet-stream"
 
 MAX_K = 1_000
+MAX_COMPONENT = 1e15
 MAX_BATCH = 1_000
+MAX_SEARCHES = 64
 MAX_BODY_BYTES = 16 << 20
 MAX_SOURCE_ID = 512
 MAX_TEXT_BYTES = 1 << 20
@@ -28,6 +37,23 @@ SourceId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SOURCE_ID)]
 Position = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
+class Space(NamedTuple):
+    """Where the vectors of a slot lie, and by what they are near."""
+
+    embedding: Embedding
+    metric: Metric
+
+    @classmethod
+    def of(cls, embedding: Embedding, index: IndexParameters) -> Space:
+        """The space that a recipe or a configuration names."""
+        return cls(embedding, METRICS[index.metric])
+
+    def check(self, model: str) -> None:
+        """Raises Problem 409 where a request names another model; one that names none is taken at its word."""
+        if model and model != self.embedding.name:
+            raise Problem(409, f"this slot serves model {self.embedding.name}, the request names {model}")
+
+
 class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One document to write or delete; without a request_id the router makes one."""
 
@@ -35,6 +61,9 @@ class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Annotated[str, msgspec.Meta(max_length=MAX_TITLE)] = ""
     text: str = ""
     delete: bool = False
+    metadata: dict[str, Value] = {}
+    vector: list[float] | str | None = None
+    if_position: Position | None = None
     request_id: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
     @classmethod
@@ -45,11 +74,14 @@ class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except msgspec.ValidationError as error:
             raise Problem(422, f"{source_id[:MAX_SOURCE_ID]!r} is no source_id: {error}") from error
 
-    def document(self) -> Document:
-        """The document as the log keeps it; raises Problem where it can never be indexed."""
-        if self.delete and (self.title or self.text):
-            raise Problem(422, f"document {self.source_id!r}: a deletion has no title or text")
-        if not self.delete and not (self.title.strip() or self.text.strip()):
+    def document(self, space: Space) -> Document:
+        """The document as the log keeps it; raises Problem where no index of this space can ever hold it."""
+        if self.delete and (self.title or self.text or self.metadata or self.vector is not None):
+            raise Problem(422, f"document {self.source_id!r}: a deletion has no title, text, metadata or vector")
+        if problem := problem_with(self.metadata):
+            raise Problem(422, f"document {self.source_id!r}: {problem}")
+        vector = b"" if self.delete else self._vector(space)
+        if not (self.delete or vector or self.title.strip() or self.text.strip()):
             raise Problem(
                 422, f"document {self.source_id!r}: title and text are empty; to remove it, send delete: true"
             )
@@ -58,13 +90,33 @@ class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 413,
                 f"document {self.source_id!r}: {len(self.text.encode())} bytes of text, allowed {MAX_TEXT_BYTES}",
             )
-        return Document(self.request_id or uuid4().hex, self.source_id, self.delete, self.title, self.text)
+        name, metadata = self.request_id or uuid4().hex, to_text(self.metadata)
+        condition = ANY_POSITION if self.if_position is None else self.if_position
+        return Document(name, self.source_id, self.delete, self.title, self.text, metadata, vector, condition)
+
+    def _vector(self, space: Space) -> bytes:
+        """As little-endian float32; raises Problem where it is missing, not wanted, or can't be."""
+        if space.embedding.given and self.vector is None:
+            raise Problem(422, f"document {self.source_id!r} needs a vector, of model {space.embedding.name}")
+        if self.vector is None:
+            return b""
+        if not space.embedding.given:
+            raise Problem(
+                422,
+                f"document {self.source_id!r} may not have a vector: this fleet embeds texts, with "
+                f"{space.embedding.name}; to give vectors, set embedding.provider to given",
+            )
+        try:
+            return float32_of(self.vector, space).astype("<f4").tobytes()
+        except Problem as problem:
+            raise Problem(422, f"document {self.source_id!r}: {problem.detail}") from problem
 
 
 class WriteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A batch of documents: one commit, all or nothing."""
 
     documents: Annotated[list[DocumentWrite], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+    model: str = ""
 
     def check(self) -> None:
         """Every request_id names one document: the fold drops a second one as a repetition of the first."""
@@ -86,14 +138,27 @@ class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A search by text or by vector. `model` ("name/version") is refused unless it is the slot's."""
+    """
+    A search by text or by vector, which is a list of numbers or base64 of little-endian float32.
+
+    `model` ("name/version") is refused unless it is the slot's; `filter` is about metadata, as service.index.filters
+    has it.
+    """
 
     text: Annotated[str, msgspec.Meta(max_length=MAX_QUERY)] = ""
-    vector: list[float] | None = None
+    vector: list[float] | str | None = None
     k: Annotated[int, msgspec.Meta(ge=1, le=MAX_K)] = 10
     exact: bool = False
     min_position: Position = 0
     model: str = ""
+    filter: dict[str, Any] | None = None
+
+    def conditions(self) -> dict[str, dict[str, Any]] | None:
+        """The filter with every condition spelt out; raises Problem 422 for one that can't be meant so."""
+        try:
+            return None if self.filter is None else {name: dict(one) for name, one in parse(self.filter).items()}
+        except BadFilter as error:
+            raise Problem(422, str(error)) from error
 
     def check(self) -> None:
         """Exactly one of text and vector."""
@@ -101,27 +166,65 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise Problem(422, "give either text or vector, and exactly one of them")
 
 
-async def decoded(request: Request, shape: type[T]) -> T:
-    """The request's JSON body as `shape`; raises Problem 413 or 422 saying what is wrong."""
+class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Several searches, answered side by side."""
+
+    searches: Annotated[list[SearchRequest], msgspec.Meta(min_length=1, max_length=MAX_SEARCHES)]
+
+    def check(self) -> None:
+        """All texts together are no longer than one may be: they are embedded one after the other, between requests."""
+        characters = sum(len(search.text) for search in self.searches)
+        if characters > MAX_QUERY:
+            raise Problem(422, f"the texts have {characters} characters in all, allowed are {MAX_QUERY}; send fewer")
+
+
+async def body_of(request: Request) -> bytearray:
+    """The request's whole body; raises Problem 413 as soon as it is too large."""
     body = bytearray()
     async for block in request.stream():
         body += block
         if len(body) > MAX_BODY_BYTES:
             raise Problem(413, f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer documents at a time")
+    return body
+
+
+async def decoded(request: Request, shape: type[T]) -> T:
+    """The request's JSON body as `shape`; raises Problem 413 or 422 saying what is wrong."""
+    body = await body_of(request)
     try:
         return msgspec.json.decode(body, type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(422, f"the body is not a {shape.__name__}: {error}") from error
 
 
-def unit_vector(vector: list[float], dims: int) -> np.ndarray:
-    """The vector, shape (dims,), scaled to length one; raises Problem where that can't be."""
-    # In double precision, since the squares of a float32 vector may not fit into float32.
-    array = np.asarray(vector, np.float64)
+async def decoded_search(request: Request) -> SearchRequest:
+    """A search as JSON, or as the raw float32 of its vector with the rest in the query string; raises Problem."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != RAW_MEDIA_TYPE:
+        return await decoded(request, SearchRequest)
+    vector = base64.b64encode(await body_of(request)).decode()
+    try:
+        return msgspec.convert({**request.query_params, "vector": vector}, SearchRequest, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"the query string is not a SearchRequest: {error}") from error
+
+
+def float32_of(vector: list[float] | str, space: Space) -> np.ndarray:
+    """What was given as a vector, shape (dims,); raises Problem 422 where it does not lie in the space."""
+    dims = space.embedding.dims
+    array = _from_base64(vector) if isinstance(vector, str) else np.asarray(vector, np.float64)
     if array.shape != (dims,):
         raise Problem(422, f"the vector has {array.size} components, this slot's model has {dims}")
-    largest = float(np.max(np.abs(array)))
-    if not np.isfinite(largest) or largest == 0:
-        raise Problem(422, "the vector must be finite and not all zeros")
-    scaled = array / largest
-    return np.asarray(scaled / np.linalg.norm(scaled), np.float32)
+    # So small that sums of squares still fit into float32; a NaN fails the comparison.
+    if not np.abs(array).max() <= MAX_COMPONENT:
+        raise Problem(422, f"the vector's components must be finite, from -{MAX_COMPONENT:g} to {MAX_COMPONENT:g}")
+    given = array.astype(np.float32)
+    if space.metric.normal and not given.any():
+        raise Problem(422, "the vector must not be all zeros: nothing is near it by its direction")
+    return given
+
+
+def _from_base64(text: str) -> np.ndarray:
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+    except (binascii.Error, ValueError) as error:
+        raise Problem(422, f"the vector is no base64 of little-endian float32: {error}") from error

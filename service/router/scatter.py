@@ -111,21 +111,28 @@ class Scatter:
     async def _ask(self, replica: Replica, body: bytes, path: str, shape: type[A]) -> A:
         replica.in_flight += 1
         try:
-            async with self._session.post(
-                replica.url + path, data=body, headers={"Content-Type": MEDIA_TYPE}
-            ) as answer:
-                content = await answer.read()
+            try:
+                status, content = await self._post(replica.url + path, body)
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
+                # The node closed a connection that lay idle, just as this was sent on it.
+                status, content = await self._post(replica.url + path, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # The next probe takes it back when it was only a hiccup.
             replica.eject()
             raise Failed(str(error)) from error
         finally:
             replica.in_flight -= 1
-        if answer.status == 200:
+        if status == 200:
             return msgspec.msgpack.decode(content, type=shape)
-        if answer.status == 503 and b'"position"' in content:
+        if status == 503 and b'"position"' in content:
             raise Behind
-        raise Failed(f"{replica.url}{path}: {answer.status}")
+        raise Failed(f"{replica.url}{path}: {status}")
+
+    async def _post(self, url: str, body: bytes) -> tuple[int, bytes]:
+        async with self._session.post(url, data=body, headers={"Content-Type": MEDIA_TYPE}) as answer:
+            return answer.status, await answer.read()
 
 
 def _retrieve(task: asyncio.Task[A]) -> None:

@@ -14,11 +14,22 @@ POINTER_ATTEMPTS = 5
 
 
 class Embedding(msgspec.Struct, frozen=True):
-    """The embedding space: vectors of different models or versions never meet."""
+    """The embedding space: vectors of different models or versions never meet. `provider` is where the model runs."""
 
     model: str
     version: str
     dims: int
+    provider: str = "wordllama"
+
+    @property
+    def given(self) -> bool:
+        """Whether vectors come with documents and searches, and no model is asked."""
+        return self.provider == "given"
+
+    @property
+    def name(self) -> str:
+        """What requests name it by."""
+        return f"{self.model}/{self.version}"
 
 
 class Chunking(msgspec.Struct, frozen=True):
@@ -29,13 +40,21 @@ class Chunking(msgspec.Struct, frozen=True):
 
 
 class IndexParameters(msgspec.Struct, frozen=True):
-    """HNSW's parameters: links per node, list sizes while building and searching."""
+    """
+    What stands over the rows. HNSW: links per node, list sizes while building and searching. IVF and PQ: how many
+    lists, and how many of them a search probes, 0 for what fits the rows. PQ: dimensions in a byte, and how many times
+    as many candidates as asked for are scored again by their vectors, 0 for none. Each type reads its own alone.
+    """
 
-    type: Literal["hnsw"]
-    metric: Literal["cosine"]
+    type: Literal["flat", "hnsw", "ivf", "pq"]
+    metric: Literal["cosine", "ip", "l2"]
     m: int
     ef_construction: int
     ef_search: int
+    lists: int = 0
+    probes: int = 0
+    code_dims: int = 4
+    rescored: int = 8
 
 
 class Recipe(msgspec.Struct, frozen=True):

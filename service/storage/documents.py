@@ -12,6 +12,7 @@ from service.storage.entry import Entry
 from service.storage.log import Log
 from service.storage.objects import ObjectStore
 
+ANY_POSITION = -1
 SCHEMA = pa.schema(
     [
         ("request_id", pa.string()),
@@ -19,18 +20,29 @@ SCHEMA = pa.schema(
         ("delete", pa.bool_()),
         ("title", pa.string()),
         ("text", pa.string()),
+        ("metadata", pa.string()),
+        ("vector", pa.binary()),
+        ("if_position", pa.int64()),
     ]
 )
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One write: this source_id's text from now on, or its deletion."""
+    """
+    One write: this source_id's text from now on, with its metadata as canonical JSON, or its deletion.
+
+    `vector` is the one that was given for it, as little-endian float32; empty where the text is to be embedded. With an
+    `if_position` it counts only where the document was last written there; 0 means that there must be none.
+    """
 
     request_id: str
     source_id: str
     delete: bool = False
     title: str = ""
     text: str = ""
+    metadata: str = ""
+    vector: bytes = b""
+    if_position: int = ANY_POSITION
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -41,9 +53,17 @@ class Written(msgspec.Struct, frozen=True):
     document: Document
 
 
-def content_hash(title: str, text: str) -> bytes:
-    """sha256 of a document's title and text: equal contents have equal hashes in every process."""
-    return hashlib.sha256(title.encode() + b"\0" + text.encode()).digest()
+def content_hash(title: str, text: str, metadata: str = "", vector: bytes = b"") -> bytes:
+    """
+    sha256 of a document's title and text; with metadata of that and the metadata; with a vector of that, a zero byte
+    and the vector.
+
+    Equal contents have equal hashes in every process.
+    """
+    said = hashlib.sha256(title.encode() + b"\0" + text.encode()).digest()
+    for more in (metadata.encode(), b"\0" + vector if vector else b""):
+        said = hashlib.sha256(said + more).digest() if more else said
+    return said
 
 
 def documents_log(store: ObjectStore) -> Log:

@@ -11,8 +11,10 @@ import hashlib
 import msgspec
 import pyarrow as pa
 
-FORMAT = 1
-READABLE_FORMATS = (1,)
+FORMAT = 3
+READABLE_FORMATS = (1, 2, 3)
+# Columns that came later: the format that brought each, and what stands in it for the formats before.
+ADDED: dict[str, tuple[int, str | bytes | int]] = {"metadata": (2, ""), "vector": (3, b""), "if_position": (3, -1)}
 _METADATA_KEY = b"vectorfleet"
 _TRAILER_MARK = b"VFSHA256"
 _TRAILER_BYTES = len(_TRAILER_MARK) + hashlib.sha256().digest_size
@@ -71,9 +73,24 @@ def decode(body: bytes, *, log: str, number: int, schema: pa.Schema) -> Entry:
         raise Damaged(f"{name}: format {header.format}, this version reads {READABLE_FORMATS}")
     if (header.log, header.number) != (log, number):
         raise Damaged(f"{name}: holds entry {header.number} of {header.log}")
+    if header.format < FORMAT:
+        rows = as_of_now(rows, header.format, schema)
     if not rows.schema.remove_metadata().equals(schema):
         raise Damaged(f"{name}: columns {rows.schema.names}, expected {schema.names}")
     return Entry(header, rows)
+
+
+def as_of_now(rows: pa.RecordBatch, format_: int, schema: pa.Schema) -> pa.RecordBatch:
+    """Rows of an older format with the columns that it lacks; rows that differ otherwise are left as they are."""
+    blank = {name: value for name, (since, value) in ADDED.items() if format_ < since}
+    if rows.schema.names != [name for name in schema.names if name not in blank]:
+        return rows
+    columns = [
+        pa.array([blank[field.name]] * len(rows), field.type) if field.name in blank else rows.column(field.name)
+        for field in schema
+    ]
+    types = [pa.field(field.name, column.type) for field, column in zip(schema, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(types))
 
 
 def _verified(body: bytes, name: str) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from service.storage.documents import ANY_POSITION
 from service.storage.entry import Entry
 from service.storage.log import Log
 from service.storage.objects import ObjectStore
@@ -26,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     Replace `source_id` by these chunks; none deletes it.
 
     `vectors` has shape (chunks, dims). `rejected` says why a document could never be embedded; such a record
-    changes nothing.
+    changes nothing, and neither does one whose `if_position` is not where the document was last written.
     """
 
     position: int
@@ -37,6 +38,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     chunks: list[str]
     vectors: Vectors
     rejected: str = ""
+    metadata: str = ""
+    if_position: int = ANY_POSITION
+
+    def counts(self, held_position: int) -> bool:
+        """Whether it changes anything where its document was last written at a position; 0 where there is none."""
+        return not self.rejected and self.if_position in (ANY_POSITION, held_position)
 
 
 def schema(dims: int) -> pa.Schema:
@@ -49,6 +56,8 @@ def schema(dims: int) -> pa.Schema:
             ("title", pa.string()),
             ("content_hash", pa.binary()),
             ("rejected", pa.string()),
+            ("metadata", pa.string()),
+            ("if_position", pa.int64()),
             ("chunks", pa.list_(pa.string())),
             ("vectors", pa.list_(pa.list_(pa.float32(), dims))),
         ]
@@ -99,7 +108,8 @@ def from_entry(entry: Entry) -> Iterator[Record]:
     dims = nested.type.value_type.list_size
     flat = nested.values.values.to_numpy(zero_copy_only=False).reshape(-1, dims)
     plain = [rows.column(name).to_pylist() for name in rows.schema.names[:-1]]
-    for i, (position, item, source_id, title, content, rejected, chunks) in enumerate(zip(*plain, strict=True)):
+    for i, values in enumerate(zip(*plain, strict=True)):
+        position, item, source_id, title, content, rejected, metadata, if_position, chunks = values
         yield Record(
             position=position,
             item=item,
@@ -107,6 +117,8 @@ def from_entry(entry: Entry) -> Iterator[Record]:
             title=title,
             content_hash=content,
             rejected=rejected,
+            metadata=metadata,
+            if_position=if_position,
             chunks=chunks,
             vectors=flat[offsets[i] : offsets[i + 1]],
         )

@@ -19,10 +19,9 @@ from service.storage.entry import Damaged
 from service.storage.log import Log
 from service.storage.objects import Missing, ObjectStore
 
-FORMAT = 1
-READABLE_FORMATS = (1,)
+FORMAT = 2  # rows have metadata
+READABLE_FORMATS = (1, 2)
 ROWS_FILE = "rows.arrow"
-GRAPH_FILE = "graph.hnsw"
 _READ_BYTES = 1 << 20
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rehearsal.emulator.launch import PROJECT, free_port
 from rehearsal.leftovers import leftovers
+from service.client import find_key
 
 STEP_SECONDS = 120.0
 END_SECONDS = 60.0
@@ -44,6 +45,8 @@ class Rehearsal:
         return self.child
 
     def outputs(self) -> dict[str, Any]:
+        """Outputs of the stack, whose key the test uses from then on."""
+        find_key(self.root / "outputs.json")
         return dict(json.loads((self.root / "outputs.json").read_text()))
 
     def booted(self) -> bool:

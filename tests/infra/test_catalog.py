@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.catalog import BY_NAME, CATALOG, GIB, INDEXER_TYPE, MIB, ROUTER_TYPES, InstanceType, candidates
+from infra.catalog import BY_NAME, CATALOG, GIB, INDEXER_TYPE, MIB, ROUTER_TYPES, InstanceType, candidates, same_size
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,13 @@ def test_usable_memory_leaves_room_for_the_system(machine: InstanceType) -> None
 def test_only_memory_families_are_candidates_unless_named() -> None:
     assert {machine.name[0] for machine in candidates()} == {"r"}
     assert [machine.name for machine in candidates(["m7i.large"])] == ["m7i.large"]
+
+
+def test_of_the_same_size_are_types_with_just_its_cpus_and_memory() -> None:
+    assert same_size("r7i.large") == ("r7i.large", "r6i.large")
+    assert same_size("r7i.48xlarge") == ("r7i.48xlarge",)
+    assert same_size("r7i.large", ["r7i.large", "r6i.xlarge"]) == ("r7i.large",)
+    assert same_size("r7i.large", ["r6i.large", "r6i.large"]) == ("r7i.large", "r6i.large")
 
 
 def test_every_type_the_program_names_is_in_the_catalog() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from infra.cli import main
 from tests.infra.operations.test_outputs import VALUES
@@ -176,3 +179,42 @@ def test_an_aws_that_does_not_answer_is_a_failure_in_a_sentence(
     code, output = rolled(run, tmp_path, "--warm-up", "0")
     assert (code, "Traceback" in output) == (1, False)
     assert "the same call goes on from there" in output
+
+
+def test_the_key_for_a_models_server_goes_from_standard_input_to_a_secure_string(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    name = "/vectorfleet-secrets/large/embedding"
+    with mock_aws():
+        ssm = boto3.client("ssm", "us-east-1")
+        # Before the stack stands: its first cells wait for an indexer that has the key.
+        monkeypatch.setattr(sys, "stdin", io.StringIO("s3cret\n"))
+        code, output = run("secret", "embedding", "--stack", "large")
+        assert (code, "s3cret" in output) == (0, False)
+        found = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
+        assert (found["Type"], found["Value"]) == ("SecureString", "s3cret")
+        assert run("secret", "embedding", "--stack", "large", "--delete") == (0, f"{name} is forgotten.\n")
+        assert run("secret", "embedding", "--stack", "large", "--delete")[0] == 0
+        with pytest.raises(ssm.exceptions.ParameterNotFound):
+            ssm.get_parameter(Name=name)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+        code, output = run("secret", "embedding", "--stack", "large")
+        assert (code, "Standard input held nothing" in output) == (64, True)
+
+
+def test_a_stack_whose_model_wants_no_key_takes_none(run: Run) -> None:
+    code, output = run("secret", "embedding", "--stack", "small")
+    assert (code, "embedding.provider is bedrock, which takes no key" in output) == (64, True)
+
+
+def test_a_key_that_is_kept_already_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "outputs.json"
+    path.write_text(json.dumps(VALUES))
+    (tmp_path / "key").write_text("vf_old_1")
+    code, output = run("keys", "create", "new", "--outputs", str(path), "--save")
+    assert (code, "is there already" in output) == (64, True)
+    assert (tmp_path / "key").read_text() == "vf_old_1"
+    assert run("keys", "revoke", "--outputs", str(path))[0] == 64
+    assert run("keys", "revoke", "a", "--all", "--outputs", str(path))[0] == 64

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from infra.config import ConfigError, Settings, settings_from
+from infra.workload import workload
 
 GOOD = {
     "fleet": "main",
@@ -84,9 +85,27 @@ def test_an_impossible_value_is_refused_with_a_sentence(key: str, value: object,
     ("section", "value", "path", "allowed"),
     [
         ("embedding", {"dims": 384}, "embedding.dims", "the same as dims, 256"),
+        ("embedding", {"provider": "voyage"}, "embedding.provider", "wordllama, openai, bedrock or given"),
+        (
+            "embedding",
+            {"provider": "given"},
+            "embedding.model",
+            "the name of the model that the given vectors come from",
+        ),
+        ("index", {"metric": "l2"}, "index.metric", "cosine, which says all of the unit vectors that texts become"),
+        ("index", {"metric": "dot"}, "index.metric", "cosine, ip or l2"),
+        ("embedding", {"provider": "openai"}, "embedding.url", "a base URL with provider openai"),
+        ("embedding", {"url": "http://models/v1"}, "embedding.url", "and none with another"),
+        ("embedding", {"provider": "openai", "url": "models:80"}, "embedding.url", "the base URL of a server"),
+        ("embedding", {"provider": "openai", "url": "http://m:80800/v1"}, "embedding.url", "a port from 1 to 65535"),
+        ("embedding", {"provider": "openai", "url": "http://u:p@m/v1"}, "embedding.url", "the base URL of a server"),
+        ("embedding", {"provider": "bedrock", "model": "us.cohere.embed-v4:0"}, "embedding.model", "a model itself"),
+        ("embedding", {"cidrs": ["10.0.0.0/8", "10.0.0.0/8"]}, "embedding.cidrs", "different IPv4 networks"),
+        ("loadGenerators", {"masterCidrs": ["10.0.0.1/8"]}, "loadGenerators.masterCidrs", "different IPv4 networks"),
         ("chunking", {"size": 100, "overlap": 100}, "chunking.overlap", "less than chunking.size, 100"),
-        ("index", {"type": "ivf"}, "index.type", "hnsw"),
-        ("index", {"m": 2}, "index.m", "a whole number from 4 to 64"),
+        ("index", {"type": "lsh"}, "index.type", "flat, hnsw, ivf or pq"),
+        ("index", {"m": 2}, "index.m", "a whole number from 8 to 64"),
+        ("index", {"codeDims": 65}, "index.codeDims", "a whole number from 1 to 64"),
         ("healthCheck", {"intervalSeconds": 5, "timeoutSeconds": 5}, "healthCheck.timeoutSeconds", "less than"),
         ("objectives", {"recoveryTimeSeconds": 0}, "objectives.recoveryTimeSeconds", "from 10 to 86400"),
         ("capacityPerReplica", {"vcpus": 2}, "capacityPerReplica.queriesPerSecond", "above 0"),
@@ -103,6 +122,16 @@ def test_a_slot_that_gets_no_requests_is_refused() -> None:
     assert "weights is not given; allowed: a weight above 0 for green" in refusal(slot="green")
     assert "above 0 for blue, this stack's slot" in refusal(weights={"blue": 0, "green": 100})
     assert settings_from(given(slot="green", weights={"blue": 0, "green": 1})).slot == "green"
+
+
+def test_wordllama_has_the_sizes_it_has() -> None:
+    assert "64, 128, 256 with wordllama, or another embedding.provider" in refusal(dims="384", embedding={"dims": 384})
+
+
+def test_the_port_of_a_models_server_is_its_urls() -> None:
+    for url, port in (("http://m/v1", 80), ("https://m", 443), ("https://m:8443/v1", 8443)):
+        embedding = {"provider": "openai", "model": "m", "url": url}
+        assert settings_from(given(embedding=embedding)).embedding.port == port
 
 
 def test_an_item_of_a_list_is_refused_by_its_place() -> None:
@@ -159,3 +188,9 @@ def test_broken_json_is_shown_as_given() -> None:
 def test_private_and_public_subnets_do_not_overlap(cidr: str) -> None:
     private, public = settings_from(given(vpcCidr=cidr)).subnet_cidrs
     assert len({*private, *public}) == 6
+
+
+@pytest.mark.parametrize(("vcpus", "carried"), [(2, 500.0), (1, 500.0), (4, 500.0), (16, 250.0)])
+def test_a_larger_router_carries_what_was_measured_and_a_smaller_one_less(vcpus: int, carried: float) -> None:
+    settings = settings_from(given(capacityPerRouter={"queriesPerSecond": 500, "vcpus": vcpus}))
+    assert workload(settings).router_queries_per_second == carried

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,8 +55,17 @@ GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("CleanUpConformance", ["s3:DeleteObject"], ["arn:aws:s3:::docs/conformance/*"]),
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
         ("ReadSlotsAndDrills", ["s3:GetObject"], ["arn:aws:s3:::index/slots/*", "arn:aws:s3:::index/drills/*"]),
+        (
+            "ReadAccessKeys",
+            ["ssm:GetParametersByPath"],
+            [
+                "arn:aws:ssm:us-east-1:123456789012:parameter/vectorfleet-keys/main",
+                "arn:aws:ssm:us-east-1:123456789012:parameter/vectorfleet-keys/main/*",
+            ],
+        ),
         ("FindReplicas", ["ec2:DescribeInstances"], ["*"]),
     ],
+    "generator": BOOT,
     "indexer": [
         *BOOT,
         ("ListDocuments", ["s3:ListBucket"], ["arn:aws:s3:::docs"]),
@@ -187,3 +197,26 @@ def test_only_alarms_and_budgets_of_the_same_account_may_publish() -> None:
 def test_only_ec2_takes_a_role() -> None:
     (row,) = statements(policies.assume_by_ec2())
     assert row["Principal"] == {"Service": "ec2.amazonaws.com"}
+
+
+@pytest.mark.parametrize("role", policies.ROLES)
+def test_who_embeds_may_use_the_model_elsewhere_and_nobody_else(role: str) -> None:
+    model = replace(GROUNDS, bedrock_model="amazon.titan-embed-text-v1")
+    secret = replace(GROUNDS, embedding_secret="/vectorfleet-secrets/main/embedding")
+    for grounds, wanted in (
+        (
+            model,
+            ("bedrock:InvokeModel", "arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v1"),
+        ),
+        (
+            secret,
+            (
+                "ssm:GetParameter",
+                "arn:aws:ssm:us-east-1:123456789012:parameter/vectorfleet-secrets/main/embedding",
+            ),
+        ),
+    ):
+        plain = statements(policies.for_role(role, GROUNDS))
+        more = [row for row in statements(policies.for_role(role, grounds)) if row not in plain]
+        found = [(action, arn) for row in more for action in row["Action"] for arn in row["Resource"]]
+        assert found == ([wanted] if role in ("router", "indexer") else [])

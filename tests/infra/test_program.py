@@ -17,6 +17,7 @@ from infra import graph as graph_module
 from infra import wheelhouse
 from infra.alarm_table import OBJECTIVES, OPERATIONS
 from infra.artifact import PROJECT_ROOT
+from infra.catalog import BY_NAME
 from infra.config import ConfigError
 from infra.graph import graph, synthetic
 from infra.plan import PlanError
@@ -49,6 +50,7 @@ def test_outputs_are_the_contracts() -> None:
         "artifacts_bucket",
         "log_group",
         "parameters",
+        "access_keys",
         "listener_arn",
         "target_groups",
         "alerts_topic",
@@ -56,6 +58,9 @@ def test_outputs_are_the_contracts() -> None:
         "cells",
         "router_group",
         "indexer_group",
+        "generator_group",
+        "generator_master",
+        "instance_types",
         "plan",
     }
     assert outputs["endpoint"].startswith("http://")
@@ -117,12 +122,13 @@ def test_every_rule_says_what_it_is_for() -> None:
         assert not (by_reference and "description" in rule.inputs)
 
 
-def test_only_four_ports_are_open_and_to_nobody_in_the_world() -> None:
+def test_only_these_ports_are_open_and_to_nobody_in_the_world() -> None:
     opened = {
         (row.name, row.inputs["fromPort"], row.inputs.get("cidrIpv4")) for row, ingress in rules(rehearsal()) if ingress
     }
     assert opened == {
         ("rehearsal-balancer-from-127.0.0.0-8", 8080, "127.0.0.0/8"),
+        ("rehearsal-balancer-from-generator", 8080, None),
         ("rehearsal-endpoints-from-vpc", 443, "127.64.0.0/16"),
         ("rehearsal-node-from-router", 8080, None),
         ("rehearsal-router-from-balancer", 8080, None),
@@ -305,13 +311,36 @@ def test_replicas_of_a_shard_stand_in_different_subnets(replicas: str) -> None:
 
 
 def test_a_group_names_a_version_by_its_number() -> None:
-    assert {group.inputs["launchTemplate"]["version"] for group in rehearsal().of_type(GROUP)} == {"1"}
+    templates = [group.inputs["mixedInstancesPolicy"]["launchTemplate"] for group in rehearsal().of_type(GROUP)]
+    assert {template["launchTemplateSpecification"]["version"] for template in templates} == {"1"}
+
+
+def test_where_a_zone_has_none_of_a_type_another_one_of_its_size_is_launched() -> None:
+    recording = changed(instanceTypes=json.dumps(["r7i.xlarge", "r6i.xlarge", "r6i.large", "m7i.2xlarge"]))
+    in_templates = {one.inputs["instanceType"] for one in recording.of_type(TEMPLATE)}
+    for group in recording.of_type(GROUP):
+        policy = group.inputs["mixedInstancesPolicy"]
+        assert policy["instancesDistribution"] == {
+            "onDemandAllocationStrategy": "prioritized",
+            "onDemandPercentageAboveBaseCapacity": 100,
+        }
+        types = [override["instanceType"] for override in policy["launchTemplate"]["overrides"]]
+        assert types == recording.outputs["instance_types"][role_of(group)]
+        machines = [BY_NAME[name] for name in types]
+        assert len({(machine.vcpus, machine.memory_gib) for machine in machines}) == 1
+        assert types[0] in in_templates
+    assert recording.outputs["instance_types"] == {
+        "node": ["r6i.large"],
+        "router": ["m7i.large", "m6i.large"],
+        "indexer": ["m7i.xlarge", "m6i.xlarge"],
+        "generator": ["m7i.large", "m6i.large"],
+    }
 
 
 def test_only_a_roll_out_moves_a_group_to_another_version() -> None:
     for group in rehearsal().of_type(GROUP):
         sizes_alone = () if role_of(group) == "node" else ("desiredCapacity",)
-        assert group.ignore_changes == ("launchTemplate.version", "initialLifecycleHooks", *sizes_alone)
+        assert group.ignore_changes == ("mixedInstancesPolicy", "initialLifecycleHooks", *sizes_alone)
         # The provider does not wait for a refresh of its own, so all cells would be refreshed at once.
         assert "instanceRefresh" not in group.inputs
 
@@ -405,7 +434,7 @@ def test_an_indexer_in_batch_mode_begins_and_ends_by_the_clock() -> None:
 def test_every_role_has_the_boundary_that_is_asked_for() -> None:
     arn = "arn:aws:iam::123456789012:policy/limits"
     roles = changed(permissionsBoundaryArn=arn, vault='{"region": "us-west-2"}').of_type("aws:iam/role:Role")
-    assert len(roles) == 4
+    assert len(roles) == 5
     assert {role.inputs["permissionsBoundary"] for role in roles} == {arn}
 
 
@@ -422,8 +451,8 @@ def test_a_node_is_told_which_replica_it_is() -> None:
 
 def test_every_process_kind_has_a_role_of_its_own() -> None:
     by_role = {row.inputs["tags"]["vectorfleet:role"]: row.name for row in rehearsal().of_type("aws:iam/role:Role")}
-    assert by_role.keys() == {"node", "router", "indexer"}
-    assert len(rehearsal().of_type("aws:iam/instanceProfile:InstanceProfile")) == 3
+    assert by_role.keys() == {"node", "router", "indexer", "generator"}
+    assert len(rehearsal().of_type("aws:iam/instanceProfile:InstanceProfile")) == 4
 
 
 # --- configuration of the fleet
@@ -439,7 +468,14 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
         "/vectorfleet/rehearsal/storage": {
             role: outputs[f"{role}_bucket"] for role in ("documents", "index", "artifacts")
         },
-        "/vectorfleet/rehearsal/embedding": {"model": "wordllama", "version": "0.4.0.post1", "dims": 256},
+        "/vectorfleet/rehearsal/embedding": {
+            "provider": "wordllama",
+            "model": "wordllama",
+            "version": "0.4.0.post1",
+            "dims": 256,
+            "url": "",
+            "secret": "",
+        },
         "/vectorfleet/rehearsal/chunking": {"size": 300, "overlap": 0},
         "/vectorfleet/rehearsal/index": {
             "type": "hnsw",
@@ -447,8 +483,17 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
             "m": 16,
             "ef_construction": 200,
             "ef_search": 100,
+            "lists": 0,
+            "probes": 0,
+            "code_dims": 4,
+            "rescored": 8,
         },
-        "/vectorfleet/rehearsal/fleet": {"shards": 2, "replicas": 2, "metrics_period_seconds": 10},
+        "/vectorfleet/rehearsal/fleet": {
+            "shards": 2,
+            "replicas": 2,
+            "metrics_period_seconds": 10,
+            "access_keys": "/vectorfleet-keys/rehearsal",
+        },
     }
 
 
@@ -481,7 +526,7 @@ def test_the_load_balancer_is_internal_unless_told_otherwise() -> None:
 
 
 def test_an_internet_facing_load_balancer_stands_in_public_subnets_alone() -> None:
-    public = changed(internal="false", certificateArn=CERTIFICATE)
+    public = changed(internal="false", certificateArn=CERTIFICATE, loadGenerators="{}")
     balancer = one(public, "aws:lb/loadBalancer:LoadBalancer")
     instances = {subnet for group in public.of_type(GROUP) for subnet in group.inputs["vpcZoneIdentifiers"]}
     assert balancer.inputs["internal"] is False
@@ -580,3 +625,68 @@ def test_pulumi_shows_a_refusal_as_a_sentence_not_a_traceback(
     with pytest.raises(pulumi.RunError, match=sentence) as refused:
         record(program, config, project="vectorfleet", stack="rehearsal", model=synthetic)
     assert refused.value.__cause__ is None
+
+
+def test_generators_ask_the_front_and_go_to_their_master_and_nowhere_else() -> None:
+    reached = {
+        (row.name.removeprefix("rehearsal-generator-to-"), row.inputs["fromPort"])
+        for row, ingress in rules(rehearsal())
+        if not ingress and row.name.startswith("rehearsal-generator-to-")
+    }
+    assert reached == {("balancer", 8080), ("127.0.0.0-8", 5557), ("s3", 443), ("endpoints", 443)}
+    group = one(rehearsal(), GROUP, "generator")
+    assert (group.inputs["minSize"], group.inputs["desiredCapacity"], group.inputs["maxSize"]) == (0, 0, 1)
+
+
+def test_a_stack_without_load_generators_has_nothing_of_them() -> None:
+    recording = changed(loadGenerators="{}")
+    assert not [row.name for row in recording.resources if "generator" in row.name]
+    assert "generator_group" not in recording.outputs
+
+
+def test_a_generator_works_for_a_master_and_installs_locust() -> None:
+    template = one(rehearsal(), TEMPLATE, "generator")
+    config = json.loads(base64.b64decode(template.inputs["userData"]).decode().split("\n", 1)[1])
+    assert json.loads(config["write_files"][0]["content"])["argv"] == ["python", "-m", "loadtests", "worker"]
+
+
+ELSEWHERE = {"model": "m", "version": "1", "dims": 256}
+
+
+def test_a_model_at_bedrock_is_called_inside_the_network() -> None:
+    recording = changed(embedding=json.dumps({**ELSEWHERE, "provider": "bedrock"}))
+    services = {row.inputs["serviceName"] for row in recording.of_type("aws:ec2/vpcEndpoint:VpcEndpoint")}
+    assert "com.amazonaws.us-east-1.bedrock-runtime" in services
+
+
+def test_who_embeds_reaches_a_models_server_at_its_port_and_nobody_else_does() -> None:
+    given = {**ELSEWHERE, "provider": "openai", "url": "http://models.example.com:9000/v1", "cidrs": ["10.9.0.0/16"]}
+    recording = changed(embedding=json.dumps(given))
+    opened = {
+        (row.name, row.inputs["fromPort"], row.inputs["cidrIpv4"])
+        for row, ingress in rules(recording)
+        if not ingress and "to-embedding" in row.name
+    }
+    assert opened == {
+        (f"rehearsal-{role}-to-embedding-10.9.0.0-16", 9000, "10.9.0.0/16") for role in ("router", "indexer")
+    }
+    (parameter,) = [
+        json.loads(row.inputs["value"])
+        for row in recording.of_type("aws:ssm/parameter:Parameter")
+        if row.inputs["name"].endswith("/embedding")
+    ]
+    assert (parameter["url"], parameter["secret"]) == (given["url"], "/vectorfleet-secrets/rehearsal/embedding")
+    assert "cidrs" not in parameter
+
+
+def test_an_https_server_inside_the_network_is_reached_by_the_rule_that_is_there() -> None:
+    """EC2 refuses the same rule twice, whatever its description says."""
+    recording = changed(
+        embedding=json.dumps({**ELSEWHERE, "provider": "openai", "url": "https://models.example.com/v1"})
+    )
+    seen = [
+        (row.inputs["securityGroupId"], row.inputs["fromPort"], row.inputs.get("cidrIpv4"))
+        for row, ingress in rules(recording)
+        if not ingress and row.inputs.get("cidrIpv4")
+    ]
+    assert len(seen) == len(set(seen))

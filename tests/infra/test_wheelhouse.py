@@ -19,6 +19,7 @@ PROJECT = """[project]
 dependencies = ["alpha>=1"]
 [project.optional-dependencies]
 service = ["Beta_Two[fast]==2.0"]
+loadtests = ["gamma"]
 """
 HASH = f"--hash=sha256:{'a' * 64}"
 
@@ -27,7 +28,9 @@ HASH = f"--hash=sha256:{'a' * 64}"
 def project(tmp_path: Path) -> Path:
     """A little project with both locks and a wheelhouse in dist/."""
     (tmp_path / "pyproject.toml").write_text(PROJECT)
-    (tmp_path / "requirements.lock").write_text(f"alpha==1.0 \\\n    {HASH}\nbeta-two==2.0 \\\n    {HASH}\n")
+    (tmp_path / "requirements.lock").write_text(
+        f"alpha==1.0 \\\n    {HASH}\nbeta-two==2.0 \\\n    {HASH}\ngamma==3.0 \\\n    {HASH}\n"
+    )
     (tmp_path / "requirements-build.lock").write_text(f"pip==1.0 \\\n    {HASH}\n")
     (tmp_path / "dist").mkdir()
     content = b"wheels"

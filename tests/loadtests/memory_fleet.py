@@ -33,7 +33,7 @@ class MemoryFleet(Client):
         if self.failures:
             raise self.failures.pop(0)
 
-    def write(self, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def write(self, documents: Sequence[Mapping[str, Any]], *, model: str = "") -> dict[str, Any]:
         self.requests.extend(document["request_id"] for document in documents)
         self._fail()
         for document in documents:
@@ -58,6 +58,7 @@ class MemoryFleet(Client):
         k: int = 10,
         exact: bool = False,
         min_position: int | None = None,
+        filter: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         self._fail()
         words = set((text or "").split())

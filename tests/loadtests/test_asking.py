@@ -74,7 +74,7 @@ QUERIES = QuerySet((Query("q", ("aws/a", "aws/c")),), 2, "aws/")
 
 def asked(session: Session, due_seconds_ago: float, timeout_seconds: float = 5.0) -> Arrival:
     kept: list[Arrival] = []
-    asker = Asker(session, time.perf_counter() - due_seconds_ago, QUERIES, timeout_seconds)
+    asker = Asker(session, time.perf_counter() - due_seconds_ago, QUERIES, timeout_seconds, {})
     with suppress(KeyboardInterrupt):
         asker.search(Due(7, 0.0, 0.5), kept.append)
     (record,) = kept

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rehearsal.emulator.mixed_instances import Source
 from rehearsal.emulator.refresh import PATIENCE_SECONDS, Member, Preferences, Refresh, moves, step
 
 
@@ -52,7 +53,7 @@ def test_who_serves_nobody_is_ended_first_and_costs_nothing() -> None:
 def stuck(auto_rollback: bool) -> tuple[SimpleNamespace, Refresh]:
     """A group without instances that should have one, and its refresh that has not moved for more than an hour."""
     begun = Refresh(
-        "cell", Preferences(auto_rollback=auto_rollback), previous="1", target="2", desired={"Version": "2"}
+        "cell", Preferences(auto_rollback=auto_rollback), previous=Source("1"), target=Source("2"), wanted=Source("2")
     )
     begun.moved -= PATIENCE_SECONDS + 1
     backend = SimpleNamespace(account_id="123456789012", region_name="us-east-1")
@@ -79,7 +80,7 @@ def test_a_refresh_that_does_not_move_for_an_hour_fails_and_lets_the_group_be() 
 def test_with_auto_rollback_it_heads_back_and_gives_up_when_that_takes_an_hour_too() -> None:
     group, begun = stuck(auto_rollback=True)
     step(group)
-    assert (begun.status, begun.target, group.launch_template_version) == ("RollbackInProgress", "1", "1")
+    assert (begun.status, begun.target, group.launch_template_version) == ("RollbackInProgress", Source("1"), "1")
     step(group)
     assert begun.status == "RollbackInProgress"
     begun.moved -= PATIENCE_SECONDS + 1

@@ -43,12 +43,12 @@ def test_all_unhealthy_fails_open_but_initial_ones_wait() -> None:
 
 
 def test_a_new_view_counts_from_the_next_request() -> None:
-    listener = Listener("l", "127.64.0.9", 8080, (("blue", 1), ("green", 0)))
+    listener = Listener("l", "app/front/1", "127.64.0.9", 8080, (("blue", 1), ("green", 0)))
     router = Router(listener)
     assert router.next() is None
     router.update(listener, {"blue": TARGETS[:2], "green": TARGETS[2:]})
     assert [router.next() for _ in range(4)] == [TARGETS[0], TARGETS[1]] * 2
-    router.update(Listener("l", "127.64.0.9", 8080, (("green", 1),)), {"green": TARGETS[2:]})
+    router.update(Listener("l", "app/front/1", "127.64.0.9", 8080, (("green", 1),)), {"green": TARGETS[2:]})
     assert router.next() in TARGETS[2:]
 
 

@@ -32,6 +32,19 @@ def test_a_complete_fleet_misses_none() -> None:
     assert (found.field("state"), found.field("shards_missing"), found.field("head")) == ("complete", "none", "5")
 
 
+def test_a_shard_whose_replicas_differ_at_one_position_is_named() -> None:
+    answer = status((0, True), (0, True), (1, True), (1, True))
+    for shard in answer["shards"]:
+        for replica in shard["replicas"]:
+            replica["digest"] = "a"
+    assert view(answer, 2).field("diverged") == "none"
+    other = answer["shards"][1]["replicas"][1]
+    other["digest"] = "b"
+    assert view(answer, 2).field("diverged") == "1"
+    other["position"] = 4
+    assert view(answer, 2).field("diverged") == "none"
+
+
 def test_replicas_that_stand_still_are_named() -> None:
     answer = status((0, True), (1, True))
     assert view(answer, 2).field("stale") == "none"

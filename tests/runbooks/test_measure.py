@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbooks.drills.measure import Canary, CanaryResult, Marks, Yardstick, look, measure
+from runbooks.drills.measure import Canary, CanaryResult, Marks, Yardstick, last_window, look, measure
 
 INTERVAL = 0.5
 YARDSTICK = Yardstick(window_seconds=5.0, interval_seconds=INTERVAL, slow_seconds=0.2)
@@ -108,6 +108,16 @@ def test_slow_writes_have_no_target() -> None:
 @pytest.mark.parametrize("kind", ["search", "write"])
 def test_what_was_not_observed_is_not_good(kind: str) -> None:
     assert "planned" in look([c for c in beats(20) if c.kind != kind], 0.0, YARDSTICK).reason
+
+
+@given(st.floats(0, 1e6), st.integers(10, 40))
+def test_the_last_window_holds_all_its_canaries_at_any_instant(due: float, count: int) -> None:
+    canaries = []
+    for _ in range(count):
+        canaries += [Canary(due, "search", "good", 1.0), Canary(due, "write", "good", 1.0)]
+        due += 0.05
+    window = last_window(canaries, Yardstick(0.5, 0.05, slow_seconds=0.5))
+    assert window.reason == "10 of 10 searches slower than 500 ms"
 
 
 def test_a_window_that_is_nearly_over_is_not_over() -> None:

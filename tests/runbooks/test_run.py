@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from runbooks.jsonlines import read_records
 from runbooks.runner.journal import unfinished
-from runbooks.runner.run import Answer
+from runbooks.runner.run import Answer, Runner
+from runbooks.runner.shell import Shell
 from runbooks.verdict import Verdict
 from tests.runbooks.small_pages import PERSON, page, run, step, trail
 
@@ -28,6 +30,13 @@ def test_a_failed_step_takes_its_branch_and_a_person_at_the_end_is_a_failure(tmp
     )
     assert (done.verdict, trail(done), done.not_run) == (Verdict.FAIL, [(1, "FAIL")], (2, 3))
     assert "step 3 asks for a person" in done.sentence
+
+
+def test_what_a_failed_step_printed_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    found = page(step(1, "echo fine; echo why; false", "If not: go to 2", "Then: done"), step(2, "", PERSON))
+    Runner(found, Shell(tmp_path), tmp_path / "journal.jsonl", say=said.append).run()
+    assert "     why" in said
 
 
 def test_a_failing_line_ends_the_step(tmp_path: Path) -> None:
@@ -74,8 +83,20 @@ def test_a_step_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 def _gone(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    """Whether a killed process ends: the kernel does it, and on a busy machine not at once."""
+    until = time.monotonic() + 5
+    while _lives(Path(f"/proc/{pid}/stat")):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _lives(stat: Path) -> bool:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 EXPECTATIONS = [

@@ -35,4 +35,5 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[Datum]:
     drills._passed = Passed("RB-02", 0)
     with TemporaryDirectory() as folder:
         replica = Replica(shard_store(MemoryStore(), build(shards=1), 0, Path(folder)))
+        replica.recall.add(1.0)
         return [*router._drain(), *drills._collect(), *NodeMetrics(sender(monkeypatch), replica).collect()]

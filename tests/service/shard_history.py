@@ -6,12 +6,14 @@ import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from service.embedding.splitter import split
 from service.indexer.indexer import Indexer
 from service.node.build import publish_generation
 from service.node.restore import ShardStore
 from service.storage.builds import Build
-from service.storage.documents import Document, content_hash, documents_log, to_rows
+from service.storage.documents import ANY_POSITION, Document, content_hash, documents_log, to_rows
 from service.storage.log import Append, Tail, tail_of
 from service.storage.objects import ObjectStore
 from service.storage.shards import from_entry, shard_log, shard_of
@@ -44,11 +46,14 @@ def histories(seed: int, *, batches: int, sources: int = 6, hopeless: float = 0.
 
 def _write(rng: random.Random, request_id: str, source_id: str, hopeless: float) -> Document:
     kind = rng.random()
+    text = " ".join(rng.choices(WORDS, k=rng.randint(1, 12)))
     if kind < 0.2:
-        return document(request_id, source_id)
-    if kind < 0.2 + hopeless:
-        return document(request_id, source_id, "12 34")
-    return document(request_id, source_id, " ".join(rng.choices(WORDS, k=rng.randint(1, 12))))
+        text = ""
+    elif kind < 0.2 + hopeless:
+        text = "12 34"
+    # Of a dozen entries some condition holds now and then.
+    condition = rng.randrange(12) if rng.random() < 0.3 else ANY_POSITION
+    return msgspec.structs.replace(document(request_id, source_id, text), if_position=condition)
 
 
 def write(store: ObjectStore, batches: Iterable[Batch]) -> None:
@@ -63,29 +68,36 @@ def fold(batches: Sequence[Batch], build: Build, shard: int, until: int) -> Live
     """What the shard must hold after documents position `until`, worked out in the plainest way."""
     live: dict[str, list[tuple[str, int, bytes]]] = {}
     seen: set[str] = set()
-    for one in (one for batch in batches[:until] for one in batch):
+    written: dict[str, int] = {}
+    for position, one in ((number, one) for number, batch in enumerate(batches[:until], 1) for one in batch):
         if one.request_id in seen or shard_of(one.source_id, build.recipe.shards) != shard:
             seen.add(one.request_id)
             continue
         seen.add(one.request_id)
+        if one.if_position not in (ANY_POSITION, written.get(one.source_id, 0)):
+            continue
         if one.delete:
             live.pop(one.source_id, None)
+            written.pop(one.source_id, None)
         elif any(character.isalpha() for character in one.text):
             content = content_hash(one.title, one.text)
             chunks = split(one.title, one.text, build.recipe.chunking)
             live[one.source_id] = [(one.source_id, ordinal, content) for ordinal in range(len(chunks))]
+            written[one.source_id] = position
     return {chunk for chunks in live.values() for chunk in chunks}
 
 
 def folded(store: ObjectStore, build: Build, shard: int) -> tuple[Live, int]:
     """What a shard's log holds, read to its end, and the documents position there; checks every link on the way."""
     live: dict[str, list[tuple[str, int, bytes]]] = {}
+    written: dict[str, int] = {}
     tail = Tail()
     for entry in shard_log(store, build.id, shard, build.recipe.embedding.dims).follow(tail):
         for record in from_entry(entry):
             assert entry.header.start <= record.position < entry.header.end
-            if record.rejected:
+            if not record.counts(written.get(record.source_id, 0)):
                 continue
+            written[record.source_id] = record.position if record.chunks else 0
             live.pop(record.source_id, None)
             live[record.source_id] = [
                 (record.source_id, ordinal, record.content_hash) for ordinal in range(len(record.chunks))

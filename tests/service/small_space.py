@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from service.index.metric import METRICS, Name
+from service.router.requests import Space
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe
 from service.storage.documents import Document
 from service.storage.shards import Record
@@ -20,8 +22,9 @@ class WordEmbedder:
     """Each word points somewhere, a text where its words point together; a text without letters has no direction."""
 
     fingerprint = "words-1"
+    remote = False
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         vectors = np.zeros((len(texts), DIMS), np.float32)
         for row, text in enumerate(texts):
             for word in text.lower().split():
@@ -46,6 +49,11 @@ def recipe(*, shards: int = 2, size: int = 20, ef_search: int = 50) -> Recipe:
         shards=shards,
         fingerprint="sentences-1 words-1",
     )
+
+
+def space(*, metric: Name = "cosine", given: bool = False, dims: int = DIMS) -> Space:
+    """The space of that recipe, or another."""
+    return Space(Embedding("words", "1", dims, "given" if given else "wordllama"), METRICS[metric])
 
 
 def build(*, shards: int = 2, name: str = "b-test") -> Build:

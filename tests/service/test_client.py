@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -71,10 +72,11 @@ def test_documents_get_a_request_id_each_and_keep_their_own(server: Any) -> None
 
 
 @pytest.mark.parametrize("vector", [[0.5, 0.25], (0.5, 0.25), np.array([0.5, 0.25], np.float32)])
-def test_a_vector_of_any_kind_is_sent_as_numbers(server: Any, vector: Any) -> None:
+def test_a_vector_of_any_kind_is_sent_as_base64_of_float32(server: Any, vector: Any) -> None:
     _client(server).search(vector=vector, k=3, exact=True, min_position=9)
     ((path, body),) = server.seen
-    assert (path, body) == ("/v1/search", {"vector": [0.5, 0.25], "k": 3, "exact": True, "min_position": 9})
+    sent = base64.b64encode(np.asarray([0.5, 0.25], "<f4").tobytes()).decode()
+    assert (path, body) == ("/v1/search", {"vector": sent, "k": 3, "exact": True, "min_position": 9})
 
 
 def test_a_refusal_carries_the_service_s_words(server: Any) -> None:

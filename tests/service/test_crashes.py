@@ -9,7 +9,7 @@ import pytest
 
 from service.index.shard import ShardIndex
 from service.node import replica as replica_module
-from service.node.crashes import CRASH_LIMIT, NOTE_FILE, Crashes, Poisonous
+from service.node.crashes import CRASH_LIMIT, NOTES, Crashes, Poisonous
 from service.node.replica import Replica
 from service.storage.objects import Stored, Unanswered
 from service.storage.shards import Record
@@ -66,6 +66,24 @@ def test_after_three_crashes_the_entry_before_is_served_and_the_replica_says_so(
     assert f"entry {POISON}: {CRASH_LIMIT} processes ended" in replica.stale
 
 
+def test_the_end_of_a_process_that_was_to_take_over_is_no_crash_of_its_entry(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    deadly = ShardIndex.apply
+
+    def apply(self: ShardIndex, record: Record) -> None:
+        if record.position == POISON:
+            raise Crashed
+        deadly(self, record)
+
+    for _ in range(CRASH_LIMIT):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ShardIndex, "apply", apply)
+            with pytest.raises(Crashed):
+                Replica(shard_store(store, BUILD, 0, tmp_path)).succeed(None)
+    assert _boot(store, tmp_path).position == 6
+
+
 def test_the_count_outlives_the_disk_and_is_shared_by_replicas(store: MemoryStore, tmp_path: Path) -> None:
     for folder in ("a", "b", "a"):
         _crash(store, tmp_path / folder, 1)
@@ -97,9 +115,9 @@ def test_one_crash_counts_once_although_the_reply_of_the_count_was_lost(store: M
 
 
 def test_a_note_that_was_cut_short_counts_nothing(store: MemoryStore, tmp_path: Path) -> None:
-    (tmp_path / NOTE_FILE).write_bytes(b'{"entry": 4, "pro')
+    (tmp_path / NOTES).write_bytes(b'{"entry": 4, "pro')
     assert _boot(store, tmp_path).position == 6
-    assert not (tmp_path / NOTE_FILE).exists()
+    assert not (tmp_path / NOTES).exists()
 
 
 def test_a_full_disk_does_not_stop_the_replay(

@@ -15,16 +15,16 @@ def test_rows_beyond_the_first_capacity_are_kept_and_found() -> None:
         assert delta.add(record(f"s{first}", vectors[first : first + 3])) == range(first, first + 3)
     assert len(delta) == len(vectors)
     for row in (0, FIRST_CAPACITY - 1, FIRST_CAPACITY, len(vectors) - 1):
-        assert delta.search(vectors[row], 1)[0].tolist() == [row]
+        assert delta.search(vectors[row], 1, delta.matching(None))[0].tolist() == [row]
         passage = delta.passage(row)
-        assert (passage.source_id, passage.text) == (f"s{row - row % 3}", f"s{row - row % 3} 1.0 chunk {row % 3}")
+        assert (delta.source_of(row), passage.text) == (f"s{row - row % 3}", f"s{row - row % 3} 1.0 chunk {row % 3}")
 
 
 def test_one_record_may_be_larger_than_twice_the_capacity() -> None:
     vectors = unit(np.random.default_rng(2).normal(size=(FIRST_CAPACITY * 5, DIMS)))
     delta = Delta(DIMS)
     delta.add(record("big", vectors))
-    assert delta.search(vectors[-1], 1)[0].tolist() == [len(vectors) - 1]
+    assert delta.search(vectors[-1], 1, delta.matching(None))[0].tolist() == [len(vectors) - 1]
 
 
 def test_killed_rows_are_not_found_also_after_growth() -> None:
@@ -33,8 +33,8 @@ def test_killed_rows_are_not_found_also_after_growth() -> None:
     killed = delta.add(record("a", vectors[:4]))
     delta.kill(killed)
     delta.add(record("b", vectors[4:]))
-    assert not set(delta.search(vectors[0], len(vectors))[0].tolist()) & set(killed)
-    assert len(delta.search(vectors[0], len(vectors))[0]) == len(vectors) - 4
+    assert not set(delta.search(vectors[0], len(vectors), delta.matching(None))[0].tolist()) & set(killed)
+    assert len(delta.search(vectors[0], len(vectors), delta.matching(None))[0]) == len(vectors) - 4
 
 
 def test_records_are_the_live_ones_in_the_order_they_were_written() -> None:

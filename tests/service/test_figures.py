@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from infra.sizing import PROCESS_BYTES
-from service.node.figures import NodeMetrics, modelled_bytes
+from service.node.figures import NodeMetrics
 from service.node.replica import Replica
+from service.node.room import modelled_bytes
 from service.router.drills import PASSED_KEY, DrillAge, Passed
 from tests.service.emitted import sender
 from tests.service.memory_store import MemoryStore
@@ -50,11 +51,9 @@ def test_memory_is_that_of_machine_and_model(monkeypatch: pytest.MonkeyPatch, tm
     assert found["FormulaDrift"] == pytest.approx(2.0, rel=0.01)
 
 
-def test_the_model_grows_with_the_rows(tmp_path: Path) -> None:
-    store = MemoryStore()
-    empty = modelled_bytes(_replica(store, tmp_path / "a"))
-    _grow(store, 3)
-    assert modelled_bytes(_replica(store, tmp_path / "b")) > empty
+def test_the_model_grows_with_the_rows() -> None:
+    recipe = build().recipe
+    assert modelled_bytes(recipe, 0) < modelled_bytes(recipe, 1_000) < modelled_bytes(recipe, 100_000)
 
 
 def test_a_backup_ages_only_while_it_lacks_something(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

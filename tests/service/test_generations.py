@@ -14,11 +14,13 @@ import pytest
 from service.node import generations as generations_module
 from service.node import restore as restore_module
 from service.node.build import NotVerified
-from service.node.generations import CLAIM_SECONDS, Claim, Generations, is_due
+from service.node.generations import CLAIM_SECONDS, SUCCESSORS, Claim, Generations, is_due
 from service.node.replica import Replica
-from service.node.restore import Opened
+from service.node.restore import open_snapshot
+from service.node.room import PROC, modelled_bytes
 from service.storage import snapshot
-from service.storage.objects import Unanswered
+from service.storage.entry import Damaged
+from service.storage.objects import Stored, Unanswered
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
 from tests.service.small_space import DIMS, build
@@ -63,8 +65,28 @@ def _replica(store: MemoryStore, folder: Path) -> Replica:
     return replica
 
 
+def _generations(
+    replica: Replica, asked: list[str] | None = None, *, instance: str = "a", proc: Path = PROC
+) -> Generations:
+    """
+    The snapshots that it asks a successor for go to `asked`. None of them comes to serve; as in their own processes,
+    those whose snapshot is damaged find that out.
+    """
+
+    async def succeed(name: str) -> bool:
+        assert asked is not None
+        asked.append(name)
+        try:
+            open_snapshot(replica.shard, name)
+        except Damaged:
+            return True
+        return False
+
+    return Generations(replica, instance, succeed, proc)
+
+
 def test_of_two_replicas_one_claims_a_generation(store: MemoryStore, tmp_path: Path) -> None:
-    first, second = (Generations(_replica(store, tmp_path / name), name) for name in "ab")
+    first, second = (_generations(_replica(store, tmp_path / name), instance=name) for name in "ab")
     assert first._claimed()
     assert not second._claimed()
     assert msgspec.json.decode(store.objects[CLAIM_KEY], type=Claim).instance == "a"
@@ -76,14 +98,14 @@ def test_only_a_claim_that_has_outlived_its_builder_is_taken_over(
 ) -> None:
     at_ms = store.clock.now_ms() - int(age_seconds * 1000)
     store.objects[CLAIM_KEY] = msgspec.json.encode(Claim("the dead", at_ms))
-    assert Generations(_replica(store, tmp_path), "b")._claimed() is taken
+    assert _generations(_replica(store, tmp_path), instance="b")._claimed() is taken
     holder = msgspec.json.decode(store.objects[CLAIM_KEY], type=Claim).instance
     assert holder == ("b" if taken else "the dead")
 
 
 def test_of_two_that_take_over_one_wins(store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.objects[CLAIM_KEY] = msgspec.json.encode(Claim("the dead", 0))
-    one, other = (Generations(_replica(store, tmp_path / name), name) for name in "ab")
+    one, other = (_generations(_replica(store, tmp_path / name), instance=name) for name in "ab")
     replace = store.replace
 
     def other_first(key: str, body: bytes, etag: str) -> str:
@@ -98,45 +120,116 @@ def test_of_two_that_take_over_one_wins(store: MemoryStore, tmp_path: Path, monk
 @pytest.mark.parametrize("body", [b"", b"{", b'{"instance": 3}', b"\xff"])
 def test_a_damaged_claim_holds_nobody_up(store: MemoryStore, tmp_path: Path, body: bytes) -> None:
     store.objects[CLAIM_KEY] = body
-    assert Generations(_replica(store, tmp_path), "b")._claimed()
+    assert _generations(_replica(store, tmp_path), instance="b")._claimed()
 
 
-def _adopt(generations: Generations) -> None:
-    asyncio.run(generations._adopt_newest())
+def _asked(generations: Generations, asked: list[str]) -> list[str]:
+    """Snapshots from which a successor was asked for at one look."""
+    asked.clear()
+    asyncio.run(generations._give_way())
+    return list(asked)
 
 
-def test_the_newest_snapshot_is_adopted_with_the_state_kept(store: MemoryStore, tmp_path: Path) -> None:
-    replica = _replica(store, tmp_path / "serving")
-    digest = replica.index.digest
-    for generation, entry in ((1, 3), (2, 6)):
+def test_a_successor_from_the_newest_snapshot_is_asked_for_and_holds_the_same(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    replica, asked = _replica(store, tmp_path / "serving"), list[str]()
+    names = [
         snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), entry, generation)
-    _adopt(Generations(replica, "a"))
-    assert (replica.generation, replica.base_position, replica.index.digest) == (2, 6, digest)
+        for generation, entry in ((1, 3), (2, 6))
+    ]
+    assert _asked(_generations(replica, asked), asked) == [names[1]]
+    successor = Replica(replica.shard)
+    successor.succeed(names[1])
+    assert (successor.generation, successor.base_position, successor.position) == (2, 6, 8)
+    assert successor.index.digest == replica.index.digest
+    assert _asked(_generations(successor, asked), asked) == []
 
 
 def test_a_spoiled_snapshot_is_refused_once_and_older_and_newer_ones_still_taken(
-    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: MemoryStore, tmp_path: Path
 ) -> None:
     replica, builder = _replica(store, tmp_path / "serving"), shard_store(store, BUILD, 0, tmp_path / "builder")
-    generations = Generations(replica, "a")
+    asked: list[str] = []
+    generations = _generations(replica, asked)
     spoiled = snapshot_at(builder, 6, 2)
     store.objects[f"{snapshot.prefix_of(BUILD.id, 0)}{spoiled}/graph.hnsw"] = b"spoiled"
-    _adopt(generations)
-    assert replica.generation == 0
+    assert _asked(generations, asked) == [spoiled]
+    assert _asked(generations, asked) == []
     # A slower builder publishes an older position after it.
-    snapshot_at(builder, 4, 1)
-    _adopt(generations)
-    assert (replica.generation, replica.base_position) == (1, 4)
-    snapshot_at(builder, 8, 3)
-    _adopt(generations)
-    assert (replica.generation, replica.base_position) == (3, 8)
+    older = snapshot_at(builder, 4, 1)
+    assert _asked(generations, asked) == [older]
+    newer = snapshot_at(builder, 8, 3)
+    assert _asked(generations, asked) == [newer]
+
+
+def test_a_snapshot_from_which_nobody_comes_to_serve_is_refused_after_three_tries(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    generations = _generations(_replica(store, tmp_path / "serving"), asked)
+    name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
+    assert [_asked(generations, asked) for _ in range(SUCCESSORS + 1)] == [[name]] * SUCCESSORS + [[]]
+
+
+def test_without_memory_for_two_generations_the_old_one_serves_on_and_says_so(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    replica, asked = _replica(store, tmp_path / "serving"), list[str]()
+    name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
+    proc = tmp_path / "proc"
+    proc.mkdir()
+    wanted_kb = modelled_bytes(BUILD.recipe, 6) // 1024
+
+    def free(available_kb: int) -> None:
+        (proc / "meminfo").write_text(f"MemTotal: 1000000 kB\nMemAvailable: {available_kb} kB\n")
+
+    generations = _generations(replica, asked, proc=proc)
+    free(80_000 + wanted_kb // 2)
+    assert _asked(generations, asked) == []
+    assert f"needs {wanted_kb >> 10} MiB" in str(replica.describe()["held_back"])
+    free(81_000 + wanted_kb)
+    assert _asked(generations, asked) == [name]
+    assert replica.describe()["held_back"] == ""
+
+
+def test_while_a_generation_is_held_back_no_further_one_is_built(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica, asked = _replica(store, tmp_path / "serving"), list[str]()
+    generations = _generations(replica, asked)
+    looked, built = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def give_way() -> None:
+        looked.release()
+
+    async def build() -> None:
+        built.release()
+
+    monkeypatch.setattr(generations, "_give_way", give_way)
+    monkeypatch.setattr(generations, "_is_due", lambda: True)
+    monkeypatch.setattr(generations, "_claimed", lambda: True)
+    monkeypatch.setattr(generations, "_build", build)
+    monkeypatch.setattr(generations_module, "POLL_SECONDS", 0.001)
+
+    async def run() -> None:
+        running = asyncio.create_task(generations.run())
+        replica.held_back = "no room"
+        for _ in range(3):
+            await asyncio.wait_for(looked.acquire(), 10)
+        assert built.locked()
+        replica.held_back = ""
+        await asyncio.wait_for(built.acquire(), 10)
+        running.cancel()
+
+    asyncio.run(run())
 
 
 def _folders(replica: Replica) -> set[str]:
     return {path.name for path in replica.shard.folder.iterdir()}
 
 
-def test_snapshots_on_disk_that_are_not_served_are_removed_after_boot_and_after_adopting(
+def test_snapshots_on_disk_that_are_not_served_are_removed_after_boot_and_by_a_successor(
     store: MemoryStore, tmp_path: Path
 ) -> None:
     shard, builder = (shard_store(store, BUILD, 0, tmp_path / name) for name in ("serving", "builder"))
@@ -149,7 +242,7 @@ def test_snapshots_on_disk_that_are_not_served_are_removed_after_boot_and_after_
     held, query = replica.index, np.ones(DIMS, np.float32)
     before = held.search(query, 3, exact=True)
     second = snapshot_at(builder, 6, 2)
-    _adopt(Generations(replica, "a"))
+    Replica(shard).succeed(second)
     assert _folders(replica) == {"building", second}
     # A search that still runs on the old base has its rows mapped.
     assert held.search(query, 3, exact=True) == before
@@ -165,58 +258,55 @@ def test_a_full_disk_or_an_unwell_store_is_passed_over_and_tried_again(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     replica = _replica(store, tmp_path / "serving")
-    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
+    name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
     monkeypatch.setattr(generations_module, "POLL_SECONDS", 0.001)
-    download, failures = store.download, iter([error, error])
+    get, failures = store.get, iter([error, error])
 
-    def full(key: str, path: Path) -> None:
+    def unwell(key: str) -> Stored:
         if (failure := next(failures, None)) is not None:
             raise failure
-        download(key, path)
+        return get(key)
 
-    monkeypatch.setattr(store, "download", full)
+    monkeypatch.setattr(store, "get", unwell)
 
     async def run() -> None:
-        adopted, adopt = asyncio.Event(), replica.adopt
+        asked: asyncio.Queue[str] = asyncio.Queue()
 
-        def adopt_and_tell(opened: Opened) -> None:
-            adopt(opened)
-            adopted.set()
+        async def succeed(name: str) -> bool:
+            await asked.put(name)
+            return False
 
-        monkeypatch.setattr(replica, "adopt", adopt_and_tell)
-        running = asyncio.create_task(Generations(replica, "a").run())
-        waiting = asyncio.create_task(adopted.wait())
+        generations = Generations(replica, "a", succeed)
+        running = asyncio.create_task(generations.run())
+        waiting = asyncio.create_task(asked.get())
         await asyncio.wait((running, waiting), timeout=10, return_when=asyncio.FIRST_COMPLETED)
-        assert adopted.is_set()
+        assert waiting.result() == name
         running.cancel()
 
     asyncio.run(run())
-    assert (replica.generation, replica.ready) == (1, True)
+    assert replica.ready
 
 
 def test_a_foreign_folder_among_the_snapshots_is_passed_over(store: MemoryStore, tmp_path: Path) -> None:
-    replica = _replica(store, tmp_path / "serving")
+    replica, asked = _replica(store, tmp_path / "serving"), list[str]()
     store.objects[f"{snapshot.prefix_of(BUILD.id, 0)}zebra/manifest.json"] = b"{}"
-    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
-    _adopt(Generations(replica, "a"))
-    assert replica.generation == 1
+    name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
+    assert _asked(_generations(replica, asked), asked) == [name]
 
 
 def test_a_snapshot_ahead_of_the_replica_waits_until_it_is_reached(store: MemoryStore, tmp_path: Path) -> None:
-    replica = Replica(shard_store(store, BUILD, 0, tmp_path / "serving"))
+    replica, asked = Replica(shard_store(store, BUILD, 0, tmp_path / "serving")), list[str]()
     snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
-    _adopt(Generations(replica, "a"))
-    assert replica.generation == 0
+    assert _asked(_generations(replica, asked), asked) == []
 
 
-def test_a_graph_that_answers_wrongly_is_not_adopted(
+def test_a_successor_does_not_serve_a_graph_that_answers_wrongly(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replica = _replica(store, tmp_path / "serving")
-    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
+    name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
     monkeypatch.setattr(restore_module, "canary_recall", lambda index: 0.5)
-    _adopt(Generations(replica, "a"))
-    assert replica.generation == 0
+    with pytest.raises(Damaged, match="canaries find"):
+        Replica(shard_store(store, BUILD, 0, tmp_path / "serving")).succeed(name)
 
 
 def test_a_built_graph_that_answers_wrongly_is_not_published(
@@ -233,7 +323,7 @@ def test_a_builder_that_fails_changes_nothing(
 ) -> None:
     replica = _replica(store, tmp_path / "serving")
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    asyncio.run(Generations(replica, "a")._build())
+    asyncio.run(_generations(replica)._build())
     assert (replica.generation, replica.ready, list(snapshot.names(store, BUILD.id, 0))) == (0, True, [])
 
 
@@ -241,6 +331,4 @@ def test_two_builders_of_one_generation_do_no_harm(store: MemoryStore, tmp_path:
     replica = _replica(store, tmp_path / "serving")
     for disk in ("one", "two"):
         snapshot_at(shard_store(store, BUILD, 0, tmp_path / disk), 6, 1)
-    _adopt(Generations(replica, "a"))
-    assert replica.generation == 1
     assert _replica(store, tmp_path / "fresh").index.digest == replica.index.digest

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from service.node import lifecycle
 from service.node.lifecycle import LaunchHook
-from service.node.process import Node
+from service.node.process import Handed, Node
 from service.settings import Process
 
 
@@ -142,4 +142,4 @@ def test_a_hook_that_is_over_settles_it() -> None:
 @pytest.mark.parametrize(("hook", "tasks"), [("", 1), ("ready", 2)])
 def test_only_a_node_that_is_told_of_a_hook_serves_one(hook: str, tasks: int) -> None:
     process = Process(fleet="f", role="node", slot="blue", parameters="/f", lifecycle_hook=hook)
-    assert len(Node(process)._tasks()) == tasks
+    assert len(Node(process, Handed(-1, -1))._tasks()) == tasks

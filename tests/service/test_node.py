@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from service import cloudwatch
 from service.node import process as process_module
-from service.node.process import Node
+from service.node.process import Handed, Node
 from service.node.replica import Replica
 from service.settings import Process
-from service.storage.objects import Stored, Unanswered
+from service.storage.objects import Stored, StoreError, Unanswered
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import histories, index_all, write
 from tests.service.small_space import build
@@ -46,14 +46,20 @@ def _parameters(prefix: str) -> SimpleNamespace:
 
 
 def _node(folder: Path, shard: int = 0) -> Node:
-    return Node(Process(fleet="f", role="node", slot="blue", parameters="/f", shard=shard, data=str(folder)))
+    process = Process(fleet="f", role="node", slot="blue", parameters="/f", shard=shard, data=str(folder))
+    return Node(process, Handed(-1, -1))
+
+
+async def _nobody(snapshot: str) -> bool:
+    """No successor comes to serve."""
+    return False
 
 
 def _until(node: Node, reached: Callable[[bool, str], bool]) -> None:
     """Let the node work until its readiness is as wanted; fails when its work ends or ten seconds pass."""
 
     async def run() -> None:
-        working = asyncio.create_task(node._work())
+        working = asyncio.create_task(node._follow(_nobody))
         for _ in range(1_000):
             ready, body = node._api.readiness()
             if reached(ready, str(body)) or working.done():
@@ -103,6 +109,19 @@ def test_parameters_that_can_not_be_read_are_asked_for_again(
     _until(node, lambda ready, body: not ready and str(error)[:20] in body)
     monkeypatch.setattr(process_module, "load_parameters", _parameters)
     _until(node, lambda ready, body: ready)
+
+
+@pytest.mark.parametrize(("position", "comes"), [(4, True), (5, False)])
+def test_a_successor_that_comes_less_far_than_who_serves_does_not_take_over(
+    store: MemoryStore, tmp_path: Path, position: int, comes: bool
+) -> None:
+    process = Process(fleet="f", role="node", slot="blue", parameters="/f", data=str(tmp_path))
+    node = Node(process, Handed(-1, -1), "newest", position)
+    if comes:
+        assert node._successor().position == 4
+    else:
+        with pytest.raises(StoreError, match="only position 4 is reached of 5"):
+            node._successor()
 
 
 def test_a_node_of_a_shard_that_the_build_does_not_have_stays_unready(store: MemoryStore, tmp_path: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from contextlib import suppress
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,32 +10,7 @@ from starlette.routing import Route
 
 from service.problems import Problem, problem_response
 from service.serving import Service
-
-
-def _asked(service: Service, path: str, method: str = "GET") -> tuple[int, dict[str, str], Any]:
-    """Status, headers and body of one request to an application."""
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope: dict[str, object] = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [],
-        "app": None,
-    }
-    # Starlette answers a fault, then raises it again for the server's log.
-    with suppress(ZeroDivisionError):
-        asyncio.run(service.application(scope, receive, send))
-    body = b"".join(message.get("body", b"") for message in sent[1:])
-    return sent[0]["status"], {key.decode(): value.decode() for key, value in sent[0]["headers"]}, body
+from tests.service.asking import asked
 
 
 async def _refuse(_: Request) -> Response:
@@ -65,26 +37,26 @@ def test_a_problem_has_its_title_status_detail_and_members() -> None:
 
 
 def test_a_raised_problem_is_the_answer_with_retry_after() -> None:
-    status, headers, body = _asked(SERVICE, "/refuse")
+    status, headers, body = asked(SERVICE, "/refuse")
     assert (status, headers["content-type"], headers["retry-after"]) == (429, "application/problem+json", "3")
     assert json.loads(body)["outcome"] == "not_written"
 
 
 def test_an_unknown_path_is_a_problem_that_names_it() -> None:
-    status, headers, body = _asked(SERVICE, "/nowhere")
+    status, headers, body = asked(SERVICE, "/nowhere")
     assert (status, headers["content-type"]) == (404, "application/problem+json")
     assert json.loads(body)["detail"] == "GET /nowhere: Not Found"
 
 
 def test_a_wrong_method_is_a_problem_that_names_the_right_ones() -> None:
-    status, headers, body = _asked(SERVICE, "/healthz", "POST")
+    status, headers, body = asked(SERVICE, "/healthz", "POST")
     assert (status, headers["content-type"]) == (405, "application/problem+json")
     assert json.loads(body)["title"] == "Method Not Allowed"
     assert set(headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def test_a_fault_of_ours_is_a_problem_without_any_inside() -> None:
-    status, headers, body = _asked(SERVICE, "/crash")
+    status, headers, body = asked(SERVICE, "/crash")
     assert (status, headers["content-type"]) == (500, "application/problem+json")
     assert json.loads(body)["title"] == "Internal Server Error"
     assert b"secret" not in body
@@ -92,9 +64,9 @@ def test_a_fault_of_ours_is_a_problem_without_any_inside() -> None:
 
 
 def test_health_readiness_and_metrics_are_served_by_every_process() -> None:
-    assert _asked(SERVICE, "/healthz")[0] == 200
-    status, _, body = _asked(SERVICE, "/readyz")
+    assert asked(SERVICE, "/healthz")[0] == 200
+    status, _, body = asked(SERVICE, "/readyz")
     assert (status, json.loads(body)) == (503, {"ready": False})
-    status, headers, body = _asked(SERVICE, "/metrics")
+    status, headers, body = asked(SERVICE, "/metrics")
     assert (status, headers["content-type"].split(";")[0]) == (200, "text/plain")
     assert b"# TYPE" in body

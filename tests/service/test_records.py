@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import msgspec
+import numpy as np
+import pytest
+
+from service.embedding.given import Given
+from service.index.metric import Name
 from service.indexer.records import records_of
 from service.storage.documents import Document, Written, content_hash
 from service.storage.shards import Record
-from tests.service.small_space import DIMS, WordEmbedder, document, recipe
+from tests.service.small_space import DIMS, Vectors, WordEmbedder, document, recipe
 
 
 def _records(*documents: Document) -> list[Record]:
@@ -52,3 +58,51 @@ def test_only_the_chunks_without_direction_are_left_out() -> None:
 
 def test_nothing_becomes_nothing() -> None:
     assert _records() == []
+
+
+def _given(metric: Name, *documents: Document) -> list[Record]:
+    plain = recipe()
+    embedding = msgspec.structs.replace(plain.embedding, provider="given")
+    of_vectors = msgspec.structs.replace(
+        plain, embedding=embedding, index=msgspec.structs.replace(plain.index, metric=metric)
+    )
+    written = [Written(3, item, one) for item, one in enumerate(documents)]
+    return records_of(written, of_vectors, Given(embedding))
+
+
+def _with_vector(values: Sequence[float] | Vectors, text: str = "") -> Document:
+    return Document("r", "s", False, "", text, vector=np.asarray(values, "<f4").tobytes())
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
+def test_a_given_vector_stands_for_the_whole_text(metric: Name) -> None:
+    values = np.arange(DIMS, dtype=np.float32)
+    text = "One thing is here. Another is there."
+    (record,) = _given(metric, _with_vector(values, text))
+    assert (record.chunks, record.rejected) == ([text], "")
+    wanted = values / np.linalg.norm(values) if metric == "cosine" else values
+    assert np.allclose(record.vectors, wanted.reshape(1, DIMS))
+    assert record.content_hash == content_hash("", text, "", values.astype("<f4").tobytes())
+    assert record.content_hash != content_hash("", text)
+
+
+def test_what_no_index_of_given_vectors_can_hold_is_rejected_with_the_reason() -> None:
+    missing, short, zero, zero_at_distance = (
+        *_given("cosine", document("r", "s", "words"), _with_vector([1.0, 2.0]), _with_vector([0.0] * DIMS)),
+        *_given("l2", _with_vector([0.0] * DIMS)),
+    )
+    assert missing.rejected == "it has 0 components of a vector, the index 8"
+    assert short.rejected == "it has 2 components of a vector, the index 8"
+    assert zero.rejected == "its vector is all zeros and has no direction"
+    assert (zero_at_distance.rejected, len(zero_at_distance.chunks)) == ("", 1)
+    assert all(len(one.vectors) == 0 for one in (missing, short, zero))
+
+
+def test_a_deletion_among_given_vectors_deletes() -> None:
+    (record,) = _given("cosine", document("r", "s"))
+    assert (record.chunks, record.rejected) == ([], "")
+
+
+def test_an_index_of_texts_embeds_a_text_that_came_with_a_vector() -> None:
+    (record,) = _records(_with_vector([1.0, 2.0], "some words"))
+    assert np.array_equal(record.vectors, WordEmbedder().embed(["some words"]))

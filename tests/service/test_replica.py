@@ -10,7 +10,6 @@ import pytest
 
 from service.node import replica as replica_module
 from service.node.replica import Replica
-from service.node.restore import open_snapshot
 from service.storage.objects import Stored, Unanswered
 from service.storage.shards import shard_log
 from tests.service.memory_store import MemoryStore
@@ -109,38 +108,24 @@ def test_a_damaged_entry_makes_a_serving_replica_stale_until_it_is_repaired(tmp_
     _following(store, tmp_path, test)
 
 
-def test_a_new_base_under_arriving_records_loses_none(tmp_path: Path) -> None:
+def test_successors_among_arriving_records_hold_what_the_log_says(tmp_path: Path) -> None:
     store, batches = MemoryStore(), histories(5, batches=12)
     _grow(store, batches[:5])
     shard = shard_store(store, BUILD, 0, tmp_path / "disk")
 
     async def test(replica: Replica) -> None:
-        for entry in (3, 5, 8):
+        for generation, entry in enumerate((3, 5, 8), start=1):
             _grow(store, batches[replica.position : entry + 2])
-            opened = open_snapshot(shard, snapshot_at(shard, entry, replica.generation + 1))
+            name = snapshot_at(shard, entry, generation)
             assert await replica.reaches(min(entry + 2, 12), 10)
-            before = (replica.index.digest, replica.index.rows, replica.position)
-            replica.adopt(opened)
-            assert (replica.index.digest, replica.index.rows, replica.position) == before
-            assert replica.base_position == entry
+            successor = Replica(shard)
+            successor.succeed(name)
+            assert (successor.base_position, successor.generation) == (entry, generation)
+            for one in ("digest", "rows", "documents", "position"):
+                assert successor.describe()[one] == replica.describe()[one]
         _grow(store, batches[replica.position :])
         assert await replica.reaches(12, 10)
         live = fold(batches, BUILD, 0, 12)
         assert (replica.index.rows, replica.index.documents) == (len(live), len({source for source, *_ in live}))
 
     _following(store, tmp_path / "disk", test)
-
-
-def test_a_restored_replica_can_adopt_at_once(tmp_path: Path) -> None:
-    store, batches = MemoryStore(), histories(6, batches=8)
-    _grow(store, batches)
-    shard = shard_store(store, BUILD, 0, tmp_path)
-    snapshot_at(shard, 3, 1)
-
-    async def test(replica: Replica) -> None:
-        assert (replica.generation, replica.base_position, replica.position) == (1, 3, 8)
-        digest = replica.index.digest
-        replica.adopt(open_snapshot(shard, snapshot_at(shard, 6, 2)))
-        assert (replica.generation, replica.index.digest) == (2, digest)
-
-    _following(store, tmp_path, test)

@@ -10,10 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.router import replicas as replicas_module
 from service.router.discovery import NodeAddress, find_nodes
-from service.router.replicas import Replica, Replicas, Report
+from service.router.replicas import Replica, Replicas, Report, diverged
 
 
 class Ec2:
@@ -94,7 +96,22 @@ def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
         ("i-b", True, "entry 8 is damaged"),
     ]
     assert lost == {"shard": 1, "replicas": []}
-    assert known.missing(2) == {"ShardsDown": 1, "ReplicasMissing": 3, "StaleReplicas": 1}
+    assert known.missing(2) == {"ShardsDown": 1, "ReplicasMissing": 3, "StaleReplicas": 1, "DivergedShards": 0}
+
+
+@given(
+    reports=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 2), st.sampled_from("xy"), st.booleans()), max_size=6)
+)
+def test_replicas_diverge_at_one_position_alone(reports: list[tuple[int, int, str, bool]]) -> None:
+    known = Known()
+    known._take([_node(f"i-{number}", shard) for number, (shard, *_) in enumerate(reports)])
+    for replica, (_, position, digest, ready) in zip(known.all(), reports, strict=True):
+        replica.report = Report(ready, build="b", position=position, digest=digest)
+    places = {(shard, position) for shard, position, _, ready in reports if ready}
+    expected = {place for place in places if {d for s, p, d, r in reports if r and (s, p) == place} == {"x", "y"}}
+    found = diverged(known.all())
+    assert {(group[0].node.shard, group[0].report.position) for group in found} == expected
+    assert known.missing(1)["DivergedShards"] == len({shard for shard, _ in expected})
 
 
 def _names(replicas: list[Replica]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
@@ -10,16 +11,21 @@ import numpy as np
 import pytest
 from starlette.requests import Request
 
+from service.index.metric import COSINE, Name
 from service.problems import Problem
 from service.router.requests import (
     MAX_BODY_BYTES,
     DocumentWrite,
     LookupRequest,
     SearchRequest,
+    Space,
     WriteRequest,
     decoded,
-    unit_vector,
+    float32_of,
 )
+from tests.service.small_space import space
+
+SPACE = space(dims=3)
 
 
 def _decode(shape: type[Any], body: bytes | dict[str, object]) -> Any:
@@ -35,7 +41,7 @@ def _decode(shape: type[Any], body: bytes | dict[str, object]) -> Any:
 
 def _write(document: dict[str, object]) -> Any:
     (one,) = _decode(WriteRequest, {"documents": [document]}).documents
-    return one.document()
+    return one.document(SPACE)
 
 
 GOOD: dict[str, object] = {"source_id": "a", "title": "t", "text": "x"}
@@ -92,7 +98,7 @@ def test_a_body_that_is_too_large_is_413_with_the_limit() -> None:
 @pytest.mark.parametrize(
     ("document", "status", "sentence"),
     [
-        (GOOD | {"delete": True}, 422, "document 'a': a deletion has no title or text"),
+        (GOOD | {"delete": True}, 422, "document 'a': a deletion has no title, text, metadata or vector"),
         ({"source_id": "a"}, 422, "document 'a': title and text are empty; to remove it, send delete: true"),
         ({"source_id": "a", "text": " \n"}, 422, "document 'a': title and text are empty"),
         ({"source_id": "a", "text": "ä" * (1 << 19) + "x"}, 413, "1048577 bytes of text, allowed 1048576"),
@@ -134,9 +140,9 @@ def test_a_search_needs_exactly_one_of_text_and_vector(body: dict[str, object]) 
         _decode(SearchRequest, body).check()
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 1e30, 1e300])
-def test_a_vector_of_any_finite_length_is_scaled_to_one(scale: float) -> None:
-    vector = unit_vector([3 * scale, 0, 4 * scale], 3)
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 1e14])
+def test_for_cosine_a_vector_of_any_length_is_scaled_to_one(scale: float) -> None:
+    vector = COSINE.prepared(float32_of([3 * scale, 0, 4 * scale], SPACE))
     assert vector.dtype == np.float32
     assert vector.tolist() == pytest.approx([0.6, 0, 0.8])
 
@@ -146,20 +152,69 @@ def test_a_vector_of_any_finite_length_is_scaled_to_one(scale: float) -> None:
     [
         ([], "the vector has 0 components, this slot's model has 3"),
         ([1.0, 2.0], "the vector has 2 components, this slot's model has 3"),
-        ([0.0, 0.0, 0.0], "the vector must be finite and not all zeros"),
-        ([float("inf"), 0.0, 0.0], "the vector must be finite and not all zeros"),
-        ([float("nan"), 0.0, 0.0], "the vector must be finite and not all zeros"),
+        ([0.0, 0.0, 0.0], "the vector must not be all zeros: nothing is near it by its direction"),
+        ([1e-50, 0.0, 0.0], "the vector must not be all zeros: nothing is near it by its direction"),
+        ([1e16, 0.0, 0.0], "the vector's components must be finite, from -1e+15 to 1e+15"),
+        ([float("inf"), 0.0, 0.0], "the vector's components must be finite, from -1e+15 to 1e+15"),
+        ([float("nan"), 0.0, 0.0], "the vector's components must be finite, from -1e+15 to 1e+15"),
     ],
 )
 def test_a_vector_without_direction_or_of_another_size_is_422(vector: list[float], sentence: str) -> None:
     with pytest.raises(Problem) as refused:
-        unit_vector(vector, 3)
+        float32_of(vector, SPACE)
     assert (refused.value.status, refused.value.detail) == (422, sentence)
 
 
 def test_a_deletion_named_in_a_path_obeys_the_same_limits() -> None:
-    assert DocumentWrite.deletion("a/b").document().delete
+    assert DocumentWrite.deletion("a/b").document(SPACE).delete
     for bad in ("", "s" * 513):
         with pytest.raises(Problem) as refused:
             DocumentWrite.deletion(bad)
         assert (refused.value.status, "source_id" in refused.value.detail) == (422, True)
+
+
+GIVEN = space(given=True, dims=3)
+
+
+@pytest.mark.parametrize("vector", [[1, 2, 3], base64.b64encode(np.asarray([1, 2, 3], "<f4").tobytes()).decode()])
+def test_a_given_vector_is_kept_as_it_was_given(vector: object) -> None:
+    document = _decode(DocumentWrite, {"source_id": "a", "vector": vector}).document(GIVEN)
+    assert document.vector == np.asarray([1, 2, 3], "<f4").tobytes()
+    assert (document.title, document.text) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("document", "where", "sentence"),
+    [
+        ({"text": "x"}, GIVEN, "document 'a' needs a vector, of model words/1"),
+        ({"vector": [1, 2]}, GIVEN, "document 'a': the vector has 2 components, this slot's model has 3"),
+        ({"vector": "AA=="}, GIVEN, "document 'a': the vector is no base64 of little-endian float32"),
+        ({"vector": [0, 0, 0]}, GIVEN, "document 'a': the vector must not be all zeros"),
+        ({"vector": [1, 2, 3], "delete": True}, GIVEN, "a deletion has no title, text, metadata or vector"),
+        ({"vector": [1, 2, 3], "text": "x"}, SPACE, "may not have a vector: this fleet embeds texts, with words/1"),
+    ],
+)
+def test_a_vector_that_is_missing_not_wanted_or_can_not_be_is_refused(
+    document: dict[str, object], where: Space, sentence: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        _decode(DocumentWrite, {"source_id": "a"} | document).document(where)
+    assert refused.value.status == 422
+    assert sentence in refused.value.detail
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_only_cosine_refuses_a_vector_without_direction(metric: Name) -> None:
+    document = _decode(DocumentWrite, {"source_id": "a", "vector": [0, 0, 0]})
+    assert document.document(space(given=True, dims=3, metric=metric)).vector == bytes(12)
+
+
+def test_another_model_than_the_slots_is_a_conflict() -> None:
+    GIVEN.check("")
+    GIVEN.check("words/1")
+    with pytest.raises(Problem) as refused:
+        GIVEN.check("words/2")
+    assert (refused.value.status, refused.value.detail) == (
+        409,
+        "this slot serves model words/1, the request names words/2",
+    )

@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 
 from service import cloudwatch
-from service.embedding import model
+from service.embedding import model, providers
 from service.embedding.splitter import SPLITTER
 from service.problems import Problem
 from service.router import process, replicas
@@ -30,12 +30,14 @@ CHUNKING, INDEX = Chunking(100, 10), IndexParameters("hnsw", "cosine", 8, 50, 50
 class Model:
     """A model that embeds everything alike."""
 
-    def __init__(self, embedding: Embedding) -> None:
+    remote = False
+
+    def __init__(self, embedding: Embedding, *_: object) -> None:
         if embedding.model == "gone":
             raise model.UnknownModel("embedding model 'gone' is not known")
         self.fingerprint = f"{embedding.model}-{embedding.version}"
 
-    def embed(self, texts: Sequence[str]) -> model.Vectors:
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> model.Vectors:
         return np.ones((len(texts), 4), np.float32)
 
 
@@ -53,7 +55,7 @@ def _connected(
     parameters = Parameters(Storage("d", "i", "a"), NOW, CHUNKING, INDEX, FleetShape(5, 2))
     monkeypatch.setattr(process, "load_parameters", lambda _: parameters)
     monkeypatch.setattr(process, "ObjectStore", lambda _: store)
-    monkeypatch.setattr(model, "load", Model)
+    monkeypatch.setattr(providers, "load", Model)
     for module in (replicas, cloudwatch):
         monkeypatch.setattr(module, "aws_client", lambda _: None)
 
@@ -62,7 +64,8 @@ def _connected(
         running = [asyncio.create_task(router._connect()), asyncio.create_task(router._commits.run())]
         try:
             for _ in range(500):
-                if router._commits.ready and (recipe is None or router._api.scatter is not None):
+                loaded = router._api.questions is not None or router._api.fault
+                if router._commits.ready and (recipe is None or (router._api.scatter is not None and loaded)):
                     break
                 assert not any(task.done() for task in running), [task for task in running if task.done()]
                 await asyncio.sleep(0.01)
@@ -89,8 +92,8 @@ async def _shards(api: RouterApi) -> int:
 
 def test_shards_and_model_are_those_of_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(api: RouterApi) -> None:
-        assert api.embedder is not None
-        assert api.embedder.fingerprint == "then-1"
+        assert api.questions is not None
+        assert (await api.questions.vector("keys")).tolist() == [1.0] * 4
         assert api.readiness()[1] == {"ready": False, "build": "b-1", "shards_missing": [0, 1, 2]}
         assert await _shards(api) == 3
 

@@ -135,9 +135,12 @@ def test_a_replica_whose_connection_breaks_is_asked_no_more_until_a_probe() -> N
     assert _ready(slot) == [False, True]
 
 
-def test_an_unreachable_last_replica_is_asked_and_answers() -> None:
+@pytest.mark.parametrize(("breaks", "answers"), [(1, [1, 1]), (2, [0, 1])])
+def test_a_connection_that_ends_is_opened_once_more_and_an_unreachable_last_replica_is_asked_again(
+    breaks: int, answers: list[int]
+) -> None:
     async def answer(request: web.Request) -> web.Response:
-        return await (_broken(request) if next(calls) == 0 else _answer(4)(request))
+        return await (_broken(request) if next(calls) < breaks else _answer(4)(request))
 
     calls = iter(range(9))
 
@@ -155,7 +158,7 @@ def test_an_unreachable_last_replica_is_asked_and_answers() -> None:
         await runner.cleanup()
         return answered
 
-    assert asyncio.run(run()) == [0, 1]
+    assert asyncio.run(run()) == answers
 
 
 def test_a_shard_whose_nodes_are_all_dead_is_missing_at_once_every_time() -> None:

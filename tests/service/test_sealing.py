@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-import hnswlib
 import numpy as np
 import pytest
 
-from service.index.base import Base, build_graph
+from service.index import structures
+from service.index.ann import Ann
+from service.index.base import Base
 from service.index.delta import Delta
 from service.index.shard import ShardIndex
 from service.node import sealing as sealing_module
@@ -106,22 +107,10 @@ def test_a_segment_is_checked_against_exact_search(monkeypatch: pytest.MonkeyPat
     records = [record(f"s{number}", _vectors(number)) for number in range(200)]
     assert build_segment(records, recipe().index, DIMS) is not None
 
-    def foreign(vectors: Vectors, parameters: IndexParameters, threads: int) -> hnswlib.Index:
-        return build_graph(np.ascontiguousarray(vectors[::-1]), parameters, threads)
+    build = structures.build
 
-    monkeypatch.setattr(sealing_module, "build_graph", foreign)
+    def foreign(vectors: Vectors, parameters: IndexParameters, threads: int) -> Ann:
+        return build(np.ascontiguousarray(vectors[::-1]), parameters, threads)
+
+    monkeypatch.setattr(structures, "build", foreign)
     assert build_segment(records, recipe().index, DIMS) is None
-
-
-def test_a_graph_for_an_index_that_nobody_searches_any_more_is_dropped(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    newer = ShardIndex(None, DIMS, LIMIT)
-
-    def adopting_meanwhile(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
-        replica.index = newer
-        return build_segment(records, parameters, dims)
-
-    monkeypatch.setattr(sealing_module, "build_segment", adopting_meanwhile)
-    assert _seal(Sealing(replica))
-    assert (newer.segments, newer.documents) == ([], 0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra import config
 from service import settings
 from service.settings import BadSettings, load_parameters, process_from_environment
 
@@ -61,7 +62,7 @@ def test_a_missing_parameter_is_named_with_those_there_are(monkeypatch: pytest.M
         ("fleet", "{", "Input data was truncated"),
         ("fleet", '{"shards": "two", "replicas": 2}', "Expected `int`, got `str` - at `$.shards`"),
         ("chunking", '{"size": 300}', "missing required field `overlap`"),
-        ("index", json.dumps(PARAMETERS["index"]).replace("hnsw", "ivf"), "Invalid enum value 'ivf'"),
+        ("index", json.dumps(PARAMETERS["index"]).replace("hnsw", "lsh"), "Invalid enum value 'lsh'"),
     ],
 )
 def test_a_parameter_that_can_t_be_used_is_named_with_its_value_and_the_reason(
@@ -109,3 +110,23 @@ def test_a_variable_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("VECTORFLEET_PORT", "http")
     with pytest.raises(BadSettings, match=r"Expected `int`, got `str` - at `\$\.port`"):
         process_from_environment()
+
+
+@pytest.mark.parametrize("name", settings.INDEX_RANGES)
+def test_an_index_parameter_outside_its_range_is_refused_with_the_range(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    least, most = settings.INDEX_RANGES[name]
+    for given in (least - 1, most + 1):
+        value = json.dumps({**dict(PARAMETERS["index"]), name: given})  # type: ignore[call-overload]
+        with pytest.raises(BadSettings, match=rf"has {name} {given}; allowed are {least} to {most}"):
+            _load(monkeypatch, index=value)
+    for given in (least, most):
+        value = json.dumps({**dict(PARAMETERS["index"]), name: given})  # type: ignore[call-overload]
+        assert getattr(_load(monkeypatch, index=value).index, name) == given
+
+
+def test_the_programs_configuration_has_the_same_ranges() -> None:
+    for name, (least, most) in settings.INDEX_RANGES.items():
+        limits = {type(limit).__name__: limit for limit in config.Index.model_fields[name].metadata}
+        assert (limits["Ge"].ge, limits["Le"].le) == (least, most)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from service.index import rows as rows_file
-from service.index.base import Base, build_graph
+from service.index import structures
+from service.index.base import Base
 from service.index.delta import Delta
-from service.index.shard import ShardIndex, canary_recall
+from service.index.metric import COSINE, EUCLIDEAN, INNER_PRODUCT, METRICS, Metric
+from service.index.part import Nearest
+from service.index.shard import ShardIndex, Steps, canary_recall
 from service.storage.shards import Record
 from tests.service.small_space import DIMS, Vectors, recipe, record, unit
 
@@ -21,30 +26,40 @@ PARAMETERS = recipe().index
 SOURCES = st.sampled_from([f"s{number}" for number in range(8)])
 
 
-def graph_over(records: Iterable[Record]) -> Base:
+def graph_over(records: Iterable[Record], metric: Metric = COSINE) -> Base:
     rows = rows_file.from_records(records, DIMS)
-    return Base(rows, build_graph(rows.vectors, PARAMETERS, 1), PARAMETERS)
+    parameters = msgspec.structs.replace(PARAMETERS, metric=metric.name)
+    return Base(rows, structures.build(rows.vectors, parameters, 1), metric)
 
 
-def rebuilt(live: dict[str, Record], delta_rows: int = 10_000) -> ShardIndex:
+def rebuilt(live: dict[str, Record], delta_rows: int = 10_000, metric: Metric = COSINE) -> ShardIndex:
     """The index of a generation that holds exactly these records."""
-    return ShardIndex(graph_over(live.values()), DIMS, delta_rows)
+    return ShardIndex(graph_over(live.values(), metric), DIMS, delta_rows, metric)
 
 
-def brute_force(live: dict[str, Record], query: Vectors) -> list[tuple[float, str]]:
+def plainly(vectors: Vectors, query: Vectors, metric: Metric) -> npt.NDArray[np.float64]:
+    """Scores by the metric's definition."""
+    rows, asked = vectors.astype(np.float64), query.astype(np.float64)
+    return -((rows - asked) ** 2).sum(axis=1) if metric is EUCLIDEAN else rows @ asked
+
+
+def brute_force(live: dict[str, Record], query: Vectors, metric: Metric = COSINE) -> list[tuple[float, str]]:
     """Every live document's best score, best first."""
-    return sorted(((float((r.vectors @ query).max()), name) for name, r in live.items()), reverse=True)
+    return sorted(((float(plainly(r.vectors, query, metric).max()), name) for name, r in live.items()), reverse=True)
 
 
 class AnyHistory(RuleBasedStateMachine):
     """Upserts, updates with more or fewer chunks, deletions, rejections, generations; searches at any time."""
 
+    metric = COSINE
+
     def __init__(self) -> None:
         super().__init__()
         self.live: dict[str, Record] = {}
-        self.index = ShardIndex(None, DIMS, delta_rows=12)
+        self.index = ShardIndex(None, DIMS, 12, self.metric)
         self.sealing: tuple[Delta, list[Record], Base] | None = None
-        self.log_only = ShardIndex(None, DIMS)
+        self.asked: tuple[Steps, list[Nearest], Vectors, int, bool] | None = None
+        self.log_only = ShardIndex(None, DIMS, metric=self.metric)
         self.position = 0
 
     def _apply(self, written: Record) -> None:
@@ -52,7 +67,8 @@ class AnyHistory(RuleBasedStateMachine):
         self.log_only.apply(written)
 
     def _vectors(self, count: int, seed: int) -> Vectors:
-        return unit(np.random.default_rng(seed).normal(size=(count, DIMS)))
+        made = np.random.default_rng(seed).normal(0, 3, size=(count, DIMS)).astype(np.float32)
+        return unit(made) if self.metric.normal else made
 
     @rule(source_id=SOURCES, chunks=st.integers(1, 12), seed=st.integers(0, 50))
     def upsert(self, source_id: str, chunks: int, seed: int) -> None:
@@ -76,15 +92,15 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def new_generation(self) -> None:
-        self.index = rebuilt(self.live, delta_rows=12)
-        self.sealing = None
+        self.index = rebuilt(self.live, 12, self.metric)
+        self.sealing = self.asked = None
 
     @precondition(lambda self: self.sealing is None and self.index.frozen)
     @rule()
     def begin_to_seal(self) -> None:
         frozen = self.index.frozen[0]
         records = frozen.records()
-        self.sealing = (frozen, records, graph_over(records))
+        self.sealing = (frozen, records, graph_over(records, self.metric))
 
     @precondition(lambda self: self.sealing is not None)
     @rule()
@@ -98,8 +114,8 @@ class AnyHistory(RuleBasedStateMachine):
     def search_exactly(self, seed: int, k: int) -> None:
         query = self._vectors(1, seed)[0]
         hits = self.index.search(query, k, exact=True)
-        wanted = brute_force(self.live, query)[:k]
-        assert [hit.score for hit in hits] == pytest.approx([score for score, _ in wanted], abs=2e-6)
+        wanted = brute_force(self.live, query, self.metric)[:k]
+        assert [hit.score for hit in hits] == pytest.approx([score for score, _ in wanted], abs=2e-6, rel=2e-6)
         self._check_hits(query, [(hit.source_id, hit.text, hit.score) for hit in hits])
 
     @rule(seed=st.integers(0, 60), k=st.integers(1, 12))
@@ -109,12 +125,37 @@ class AnyHistory(RuleBasedStateMachine):
         assert len(hits) == min(k, len(self.live))
         self._check_hits(query, [(hit.source_id, hit.text, hit.score) for hit in hits])
 
+    @precondition(lambda self: self.asked is None and self.live)
+    @rule(seed=st.integers(0, 60), k=st.integers(1, 12), exact=st.booleans())
+    def begin_to_search(self, seed: int, k: int, exact: bool) -> None:
+        query = self._vectors(1, seed)[0]
+        steps = self.index.searching(query, k, exact=exact)
+        self.asked = (steps, next(steps).run(), query, k, exact)
+
+    @precondition(lambda self: self.asked is not None)
+    @rule()
+    def end_to_search(self) -> None:
+        """Whatever was applied since the job ran, the answer is of now."""
+        assert self.asked is not None
+        (steps, near, query, k, exact), self.asked = self.asked, None
+        try:
+            while True:
+                near = steps.send(near).run()
+        except StopIteration as done:
+            hits = done.value
+        assert len(hits) == min(k, len(self.live))
+        if exact:
+            wanted = brute_force(self.live, query, self.metric)[:k]
+            assert [hit.score for hit in hits] == pytest.approx([score for score, _ in wanted], abs=2e-6, rel=2e-6)
+        self._check_hits(query, [(hit.source_id, hit.text, hit.score) for hit in hits])
+
     def _check_hits(self, query: Vectors, hits: list[tuple[str, str, float]]) -> None:
         assert len({source_id for source_id, _, _ in hits}) == len(hits)
         assert [score for *_, score in hits] == sorted((score for *_, score in hits), reverse=True)
         for source_id, text, score in hits:
             held = self.live[source_id]
-            assert score == pytest.approx(float(held.vectors[held.chunks.index(text)] @ query), abs=2e-6)
+            (plain,) = plainly(held.vectors[held.chunks.index(text)].reshape(1, -1), query, self.metric)
+            assert score == pytest.approx(float(plain), abs=2e-6, rel=2e-6)
 
     @invariant()
     def holds_exactly_the_live_set(self) -> None:
@@ -130,6 +171,24 @@ class AnyHistory(RuleBasedStateMachine):
 
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+class AnyHistoryByProduct(AnyHistory):
+    """The same with vectors of any length and inner products."""
+
+    metric = INNER_PRODUCT
+
+
+class AnyHistoryByDistance(AnyHistory):
+    """The same with Euclidean distances."""
+
+    metric = EUCLIDEAN
+
+
+TestAnyHistoryByProduct = AnyHistoryByProduct.TestCase
+TestAnyHistoryByProduct.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestAnyHistoryByDistance = AnyHistoryByDistance.TestCase
+TestAnyHistoryByDistance.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 
 
 def _near(query: Vectors, count: int, closeness: float, seed: int) -> Vectors:
@@ -168,13 +227,16 @@ def test_more_hits_than_documents_gives_all_documents() -> None:
     assert ShardIndex(None, DIMS).search(QUERY, 10) == []
 
 
-def test_the_canaries_of_a_good_graph_pass_and_of_a_wrong_one_fail() -> None:
-    vectors = unit(np.random.default_rng(5).normal(size=(400, DIMS)))
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_the_canaries_of_a_good_graph_pass_and_of_a_wrong_one_fail(metric: Metric) -> None:
+    made = np.random.default_rng(5).normal(0, 3, size=(400, DIMS)).astype(np.float32)
+    vectors = unit(made) if metric.normal else made
     live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(400)}
-    assert canary_recall(rebuilt(live)) > 0.95
+    assert canary_recall(rebuilt(live, metric=metric)) > 0.95
     rows = rows_file.from_records(live.values(), DIMS)
-    other = build_graph(np.ascontiguousarray(vectors[::-1]), PARAMETERS, 1)
-    assert canary_recall(ShardIndex(Base(rows, other, PARAMETERS), DIMS)) < 0.5
+    parameters = msgspec.structs.replace(PARAMETERS, metric=metric.name)
+    other = structures.build(np.ascontiguousarray(vectors[::-1]), parameters, 1)
+    assert canary_recall(ShardIndex(Base(rows, other, metric), DIMS, metric=metric)) < 0.5
 
 
 def _with_duplicates() -> Vectors:
@@ -197,8 +259,8 @@ def test_a_wrong_graph_among_duplicates_is_caught_whatever_scores_it_claims() ->
     live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(len(vectors))}
     rows = rows_file.from_records(live.values(), DIMS)
     # The graph's distances are those of its own vectors: only the rows tell that they belong to other documents.
-    other = build_graph(np.roll(vectors, 1, axis=0), PARAMETERS, 1)
-    assert canary_recall(ShardIndex(Base(rows, other, PARAMETERS), DIMS)) < 0.5
+    other = structures.build(np.roll(vectors, 1, axis=0), PARAMETERS, 1)
+    assert canary_recall(ShardIndex(Base(rows, other), DIMS)) < 0.5
 
 
 def test_without_a_base_there_is_nothing_that_canaries_could_doubt() -> None:

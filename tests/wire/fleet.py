@@ -30,6 +30,22 @@ def eventually(condition: Callable[[], object], *, seconds: float = 15.0) -> Any
         time.sleep(0.05)
 
 
+def specification(template: str, version: str) -> dict[str, str]:
+    """A launch template as a group names it."""
+    return {"LaunchTemplateId": template, "Version": version}
+
+
+def mixed(template: str, version: str, *types: str) -> dict[str, Any]:
+    """A mixed instances policy that prefers the first type."""
+    return {
+        "InstancesDistribution": {"OnDemandAllocationStrategy": "prioritized"},
+        "LaunchTemplate": {
+            "LaunchTemplateSpecification": specification(template, version),
+            "Overrides": [{"InstanceType": name} for name in types],
+        },
+    }
+
+
 @dataclass
 class Fleet:
     """Clients, one VPC in the loopback net, and three subnets in three zones."""
@@ -54,14 +70,15 @@ class Fleet:
 
     @contextmanager
     def group(self, template: str, size: int, *, version: str = "$Latest", **more: Any) -> Iterator[str]:
-        """An Auto Scaling group that is deleted by force afterwards."""
+        """An Auto Scaling group that is deleted by force afterwards; of the template alone without a policy."""
         name = unique("group")
+        launched = {} if "MixedInstancesPolicy" in more else {"LaunchTemplate": specification(template, version)}
         settings = {"MinSize": 0, "MaxSize": 9, "VPCZoneIdentifier": ",".join(self.subnets), **more}
         autoscaling = self.connect("autoscaling")
         autoscaling.create_auto_scaling_group(
             AutoScalingGroupName=name,
             DesiredCapacity=size,
-            LaunchTemplate={"LaunchTemplateId": template, "Version": version},
+            **launched,
             **settings,
         )
         try:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 Answer = Callable[[dict[str, Any], list[str]], dict[str, Any]]
@@ -31,8 +31,13 @@ class SearchServer:
                 body = json.loads(await reader.readexactly(length))
                 reply = json.dumps(self._reply(head.split(b" ", 2)[1], body)).encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(reply) + reply)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            # Also when the test ends while a client still holds the connection; else the socket outlives the loop.
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     def _reply(self, path: bytes, body: dict[str, Any]) -> dict[str, Any]:
         if path == b"/v1/documents":

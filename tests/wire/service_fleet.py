@@ -131,18 +131,18 @@ class Member:
         child, self.child = self.child, None
         os.killpg(child.pid, sign)
         if sign is not signal.SIGKILL:
-            os.kill(child.pid, signal.SIGCONT)
+            os.killpg(child.pid, signal.SIGCONT)
         return child.wait(timeout=20)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Stopped, with its connections open, while the block runs."""
         assert self.child is not None
-        os.kill(self.child.pid, signal.SIGSTOP)
+        os.killpg(self.child.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self.child.pid, signal.SIGCONT)
+            os.killpg(self.child.pid, signal.SIGCONT)
 
     def reaches(self, position: int) -> bool:
         """Whether it is ready and says that it has reached a position."""
@@ -166,6 +166,9 @@ class ServiceFleet:
     shards: int
     documents: str = ""
     index: str = ""
+    access_keys: str = ""
+    embedding: Mapping[str, Any] = field(default_factory=lambda: EMBEDDING)
+    parameters: Mapping[str, Any] = field(default_factory=lambda: INDEX)
     routers: list[Member] = field(default_factory=list)
     indexers: list[Member] = field(default_factory=list)
     nodes: list[Member] = field(default_factory=list)
@@ -189,10 +192,15 @@ class ServiceFleet:
         self.index = new_bucket(self.connect, "index")
         values = {
             "storage": {"documents": self.documents, "index": self.index, "artifacts": "none"},
-            "embedding": EMBEDDING,
+            "embedding": self.embedding,
             "chunking": {"size": 300, "overlap": 0},
-            "index": INDEX,
-            "fleet": {"shards": self.shards, "replicas": replicas, "metrics_period_seconds": 10},
+            "index": self.parameters,
+            "fleet": {
+                "shards": self.shards,
+                "replicas": replicas,
+                "metrics_period_seconds": 10,
+                "access_keys": self.access_keys,
+            },
         }
         for key, value in values.items():
             self.connect("ssm").put_parameter(
@@ -274,6 +282,26 @@ class ServiceFleet:
         for member in self.members:
             if member.child is not None:
                 member.kill()
+
+
+@contextmanager
+def booted_fleet(
+    connect: Callable[[str], Any],
+    endpoint: str,
+    root: Path,
+    *,
+    shards: int,
+    replicas: int,
+    routers: int = 1,
+    indexers: int = 1,
+) -> Iterator[ServiceFleet]:
+    """A fleet that is ready, while the block runs."""
+    one = new_fleet(connect, endpoint, root, shards=shards)
+    try:
+        one.boot(replicas=replicas, routers=routers, indexers=indexers)
+        yield one
+    finally:
+        one.stop()
 
 
 def documents(names: Sequence[str], words: str) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
@@ -210,6 +211,26 @@ def test_a_terminated_target_gets_no_more_requests(stage: Stage, connect: Connec
     found = connect("ec2").describe_instances(Filters=filters)["Reservations"][0]["Instances"][0]
     connect("ec2").terminate_instances(InstanceIds=[found["InstanceId"]])
     eventually(lambda: victim.name not in stage.served(4))
+
+
+def test_requests_and_errors_are_published_as_the_load_balancers_metrics(stage: Stage, connect: Connect) -> None:
+    assert stage.ask()[0] == 200
+    assert stage.ask("/cut")[0] == 502
+
+    def counted(metric: str) -> float:
+        found = connect("cloudwatch").get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName=metric,
+            Dimensions=[{"Name": "LoadBalancer", "Value": stage.arn.partition(":loadbalancer/")[2]}],
+            StartTime=datetime.now(UTC) - timedelta(minutes=5),
+            EndTime=datetime.now(UTC) + timedelta(minutes=5),
+            Period=3600,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return float(sum(point["Sum"] for point in found))
+
+    eventually(lambda: counted("HTTPCode_ELB_5XX_Count") == 1, seconds=20)
+    assert counted("RequestCount") == counted("HTTPCode_Target_2XX_Count") + 1 >= 2
 
 
 def test_own_answers_503_without_targets_502_for_a_broken_one(stage: Stage) -> None:

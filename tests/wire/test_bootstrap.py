@@ -149,7 +149,7 @@ def test_its_unit_bounds_it_and_its_silence(booted: tuple[Machine, str]) -> None
     machine, _ = booted
     lines = machine.unit.splitlines()
     value = dict(line.split("=", 1) for line in lines if "=" in line)
-    assert {"Type=notify", "NotifyAccess=main", "Restart=always", "StartLimitAction=poweroff"} <= set(lines)
+    assert {"Type=notify", "NotifyAccess=all", "Restart=always", "StartLimitAction=poweroff"} <= set(lines)
     assert {"LimitNOFILE=65536", "MemoryMax=92%", "User=vectorfleet"} <= set(lines)
     # Hanging again and again must reach the limit, too.
     assert int(value["StartLimitBurst"]) * int(value["WatchdogSec"]) < int(value["StartLimitIntervalSec"])

@@ -62,7 +62,7 @@ def test_up_again_changed_and_down(root: Path, tmp_path: Path, endpoint: str) ->
     rolled = deploy.up("rehearsal", root, endpoint, project=image)
     assert (rolled.created, rolled.replaced, rolled.deleted) == (0, 0, 0)
     # Templates alone: what a group launches from is changed by a roll-out.
-    assert rolled.updated == 6
+    assert rolled.updated == 7
     assert versions(endpoint, rolled.outputs) == {"1"}
 
     roll_by_hand(endpoint, rolled.outputs)
@@ -136,14 +136,20 @@ def roll_by_hand(endpoint: str, found: dict[str, Any]) -> None:
     api = client(endpoint)("autoscaling")
     described = api.describe_auto_scaling_groups(AutoScalingGroupNames=groups(found))["AutoScalingGroups"]
     for group in described:
-        template = {"LaunchTemplateId": group["LaunchTemplate"]["LaunchTemplateId"], "Version": "2"}
-        api.update_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"], LaunchTemplate=template)
+        policy = {"LaunchTemplate": {"LaunchTemplateSpecification": template_of(group) | {"Version": "2"}}}
+        api.update_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"], MixedInstancesPolicy=policy)
+
+
+def template_of(group: dict[str, Any]) -> dict[str, str]:
+    """Launch template and version that a group shows; AWS takes no name beside the id."""
+    shown = group["MixedInstancesPolicy"]["LaunchTemplate"]["LaunchTemplateSpecification"]
+    return {name: shown[name] for name in ("LaunchTemplateId", "Version")}
 
 
 def versions(endpoint: str, found: dict[str, Any]) -> set[str]:
     """The launch template versions of the fleet's groups."""
     answer = client(endpoint)("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=groups(found))
-    return {group["LaunchTemplate"]["Version"] for group in answer["AutoScalingGroups"]}
+    return {template_of(group)["Version"] for group in answer["AutoScalingGroups"]}
 
 
 def kill_after(steps: int, root: Path, endpoint: str, project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -146,10 +147,27 @@ def test_deletions_stay_where_they_are(connect: Connect, source: str, vault: str
 def test_a_copy_that_fails_is_told(connect: Connect, source: str) -> None:
     s3 = connect("s3")
     target = versioned(s3, unique("target"))
-    replicate(s3, source, rule(target))
+    measured = {"Bucket": f"arn:aws:s3:::{target}", "Metrics": {"Status": "Enabled"}}
+    replicate(s3, source, rule(target, Destination=measured))
     s3.delete_bucket(Bucket=target)
     s3.put_object(Bucket=source, Key="a", Body=b"x")
     assert finished(s3, source, "a") == "FAILED"
+
+    def counted(metric: str) -> list[float]:
+        place = {"SourceBucket": source, "DestinationBucket": target, "RuleId": f"to {target}"}
+        found = connect("cloudwatch").get_metric_statistics(
+            Namespace="AWS/S3",
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in place.items()],
+            StartTime=datetime.now(UTC) - timedelta(minutes=5),
+            EndTime=datetime.now(UTC) + timedelta(minutes=5),
+            Period=3600,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return [point["Sum"] for point in found if point["Sum"]]
+
+    eventually(lambda: counted("OperationsFailedReplication") == [1.0], seconds=20)
+    assert counted("ReplicationLatency") == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ from tests.wire.search_server import SearchServer, serving
 TRUTH = {f"question {q}": tuple(f"aws/{q}/{place}" for place in range(10)) for q in range(20)}
 # What the machine does meanwhile is not what these tests are about; the doubts have their own.
 ANY_MACHINE = Limits(spin_change=1e6, steal_share=1.0, cpu_share=100.0, floor_limit_ms=1e6, lag_limit_ms=1e5)
+ANY_MACHINE_OPTIONS = [
+    f"--{limit.name.replace('_', '-')}={getattr(ANY_MACHINE, limit.name)}"
+    for limit in fields(Limits)
+    if getattr(ANY_MACHINE, limit.name) != limit.default
+]
 LOAD = Load(rate=100.0, warmup_seconds=0.5, window_seconds=4.0, timeout_seconds=4.0, null_rate=10.0)
 
 
@@ -172,7 +177,7 @@ def test_exit_code_by_hand_is_the_verdict_and_questions_are_built_in(tmp_path: P
 
     with serving(SearchServer(answer)) as endpoint:
         options = ["--rate=100", "--window-seconds=4", "--warmup-seconds=0.2"]
-        process = locust_by_hand(endpoint, *options)
+        process = locust_by_hand(endpoint, *options, *ANY_MACHINE_OPTIONS)
         told, _ = process.communicate(timeout=30)
     assert process.returncode == int(Verdict.PASS), told
     assert "recall of timed answers" in told

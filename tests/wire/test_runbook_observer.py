@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from runbooks.drills.measure import Marks, Yardstick, measure
 from runbooks.exchange import Exchange
 from runbooks.ledger import Ledger, LedgerWriter, read_ledger
 from runbooks.observer import Observer, ObserverError, ObserverSettings, sweep
-from runbooks.probe import probe
+from runbooks.probe import Patience, probe
 from service.client import Client
 from tests.runbooks.observation import INTERVAL, FakeFleet, Observation, until
 
@@ -211,7 +212,7 @@ def read(path: Path) -> Ledger:
 
 
 def test_a_probe_passes_on_a_sound_service_and_tidies_up(fleet: FakeFleet) -> None:
-    window = probe(fleet.endpoint, Yardstick(1.0, INTERVAL, slow_seconds=1.0), 1.0, 5.0)
+    window = probe(fleet.endpoint, Yardstick(1.0, INTERVAL, slow_seconds=1.0), Patience(1.0, 5.0, 10.0))
     assert window.reason == ""
     live = {}
     for line in fleet.log.read_text().splitlines():
@@ -220,7 +221,26 @@ def test_a_probe_passes_on_a_sound_service_and_tidies_up(fleet: FakeFleet) -> No
     assert not any(live.values())
 
 
+def test_a_probe_waits_past_a_bad_beginning_for_a_good_window(fleet: FakeFleet) -> None:
+    yardstick = Yardstick(1.0, INTERVAL, slow_seconds=1.0)
+    with ThreadPoolExecutor(1) as apart:
+        probing = apart.submit(probe, fleet.endpoint, yardstick, Patience(0.5, 5.0, 20.0))
+        until(lambda: b"/note/" in fleet.log.read_bytes() if fleet.log.exists() else False)
+        fleet.hang(True)
+        hung = len(fleet.log.read_bytes())
+        wait([probing], 1.5)
+        fleet.hang(False)
+        window = probing.result(timeout=30)
+    assert window.reason == ""
+    assert len(fleet.log.read_bytes()) > hung
+
+
+def test_a_probe_that_sees_no_good_window_says_why(fleet: FakeFleet) -> None:
+    window = probe(fleet.endpoint, Yardstick(0.5, INTERVAL, slow_seconds=0.0), Patience(1.0, 5.0, 1.5))
+    assert "slower than 0 ms" in window.reason
+
+
 def test_a_probe_fails_on_a_service_that_is_down(fleet: FakeFleet) -> None:
     fleet.kill()
     with pytest.raises(ObserverError):
-        probe(fleet.endpoint, Yardstick(1.0, INTERVAL), 0.5, 0.5)
+        probe(fleet.endpoint, Yardstick(1.0, INTERVAL), Patience(0.5, 0.5))

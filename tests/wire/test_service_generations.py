@@ -23,9 +23,9 @@ from tests.wire.service_fleet import (
     Member,
     ServiceFleet,
     aws_environment,
+    booted_fleet,
     documents,
     eventually,
-    new_fleet,
 )
 
 Connect = Callable[[str], Any]
@@ -37,12 +37,8 @@ def fleet(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.M
     """One shard with two replicas."""
     for name, value in aws_environment(emulator).items():
         monkeypatch.setenv(name, value)
-    one = new_fleet(connect, emulator, tmp_path / "fleet", shards=1)
-    try:
-        one.boot(replicas=2)
+    with booted_fleet(connect, emulator, tmp_path / "fleet", shards=1, replicas=2) as one:
         yield one
-    finally:
-        one.stop()
 
 
 def _fill(fleet: ServiceFleet, prefix: str) -> int:
@@ -63,7 +59,7 @@ def _generation(fleet: ServiceFleet, number: int) -> bool:
 def _builders(node: Member) -> list[psutil.Process]:
     assert node.child is not None
     try:
-        return [one for one in psutil.Process(node.child.pid).children() if "build" in one.cmdline()]
+        return [one for one in psutil.Process(node.child.pid).children(recursive=True) if "build" in one.cmdline()]
     except psutil.NoSuchProcess:
         return []
 

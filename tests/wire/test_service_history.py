@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from service.client import Client, ServiceError, Unanswered
-from tests.wire.service_fleet import Member, ServiceFleet, eventually, new_fleet
+from tests.wire.service_fleet import Member, ServiceFleet, booted_fleet, eventually
 
 Connect = Callable[[str], Any]
 STEPS = 110
@@ -26,12 +26,8 @@ WORDS = ("river", "mountain", "engine", "violin", "harvest", "planet", "kitchen"
 @pytest.fixture(scope="module")
 def fleet(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceFleet]:
     """One shard with two replicas, one indexer, one router."""
-    one = new_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=1)
-    try:
-        one.boot(replicas=2)
+    with booted_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=1, replicas=2) as one:
         yield one
-    finally:
-        one.stop()
 
 
 def _answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:

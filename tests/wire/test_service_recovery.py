@@ -24,10 +24,10 @@ from tests.wire.service_fleet import (
     Member,
     ServiceFleet,
     aws_environment,
+    booted_fleet,
     documents,
     eventually,
     new_bucket,
-    new_fleet,
     s3_faults,
 )
 
@@ -153,12 +153,8 @@ def fleet(
     connect: Connect, emulator: str, environment: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceFleet]:
     """One node, one indexer, one router, and a second slot's indexer, not started."""
-    one = new_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=1)
-    try:
-        one.boot(replicas=1)
+    with booted_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=1, replicas=1) as one:
         yield one
-    finally:
-        one.stop()
 
 
 def _restarted(node: Member) -> dict[str, Any]:

@@ -11,11 +11,14 @@ from infra.operations.outputs import Cell, OutputsError, read_outputs
 
 VALUES = {
     "region": "us-east-1",
+    "access_keys": "/vectorfleet-keys/main",
     "endpoint": "http://127.64.0.4:8080",
     "alarms": {"retrieval_p95": "main-blue-retrieval-p95"},
     "cells": [{"shard": 0, "replica": "a", "zone": "us-east-1a", "group": "main-blue-node-0-a-1234567"}],
     "router_group": "main-blue-router-1234567",
     "indexer_group": "main-blue-indexer-1234567",
+    "instance_types": {"node": ["r6i.large", "r7i.large"], "router": ["m7i.large"], "indexer": ["m7i.xlarge"]},
+    "parameters": "/vectorfleet/main",
     "listener_arn": "arn:listener",
     "target_groups": {"blue": "arn:blue", "green": "arn:green"},
     "plan": {},
@@ -33,6 +36,7 @@ def test_cells_and_groups_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = read_outputs(written(tmp_path, VALUES))
     assert found.cells == (Cell(0, "a", "main-blue-node-0-a-1234567"),)
     assert (found.router_group, found.indexer_group) == (VALUES["router_group"], VALUES["indexer_group"])
+    assert found.instance_types["node"] == ("r6i.large", "r7i.large")
     assert found.aws_endpoint is None
 
 
@@ -50,7 +54,7 @@ def test_the_emulator_beside_the_file_is_found_unless_the_environment_names_anot
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"region": "us-east-1"}, "lacks the stack outputs endpoint, alarms, cells"),
+        ({"region": "us-east-1"}, "lacks the stack outputs access_keys, endpoint, alarms"),
         (["no", "object"], "lacks the stack outputs region"),
     ],
 )

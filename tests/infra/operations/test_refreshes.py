@@ -10,12 +10,23 @@ from botocore.exceptions import ClientError
 
 from infra.operations import refreshes
 from infra.operations.outputs import Outputs
-from infra.operations.refreshes import AwsGroups, RefreshError, alarm_seconds
-from infra.operations.roll import Progress, View
+from infra.operations.refreshes import AwsGroups, alarm_seconds
+from infra.operations.roll import Progress, RefreshError, View
 
 BEGUN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OUTPUTS = Outputs(
-    "us-east-1", "http://127.0.0.1:1", {"retrieval_p95": "p95"}, (), "routers", "indexer", "listener", {}, None
+    "us-east-1",
+    "http://127.0.0.1:1",
+    {"retrieval_p95": "p95"},
+    (),
+    "routers",
+    "indexer",
+    {},
+    "listener",
+    {},
+    "/vectorfleet-keys/main",
+    "",
+    None,
 )
 
 
@@ -24,7 +35,17 @@ class Aws:
 
     def __init__(self) -> None:
         self.group: dict[str, Any] = {
-            "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "1"},
+            "MixedInstancesPolicy": {
+                "InstancesDistribution": {"OnDemandAllocationStrategy": "prioritized"},
+                "LaunchTemplate": {
+                    "LaunchTemplateSpecification": {
+                        "LaunchTemplateId": "lt-1",
+                        "LaunchTemplateName": "cell",
+                        "Version": "1",
+                    },
+                    "Overrides": [{"InstanceType": "r6i.large"}],
+                },
+            },
             "Instances": [instance("i-1", "InService", "1")],
         }
         self.groups = [self.group]
@@ -39,6 +60,9 @@ class Aws:
 
     def describe_launch_templates(self, **asked: Any) -> dict[str, Any]:
         return {"LaunchTemplates": [{"LatestVersionNumber": 2}]}
+
+    def describe_launch_template_versions(self, **asked: Any) -> dict[str, Any]:
+        return {"LaunchTemplateVersions": [{"LaunchTemplateData": {"InstanceType": "r6i.large"}}]}
 
     def describe_instance_refreshes(self, **asked: Any) -> dict[str, Any]:
         return {"InstanceRefreshes": [self.refresh]}
@@ -85,7 +109,7 @@ def groups(aws: Aws) -> AwsGroups:
 
 def test_an_instance_that_is_on_its_way_out_does_not_count(aws: Aws, groups: AwsGroups) -> None:
     aws.group["Instances"].append(instance("i-2", "Pending:Wait", "2"))
-    assert groups.view("cell") == View("1", "2", {"i-1": "1", "i-2": "2"})
+    assert groups.view("cell") == View("1", "2", {"i-1": "1", "i-2": "2"}, ("r6i.large",))
     aws.group["Instances"][0]["LifecycleState"] = "Terminating:Wait"
     assert groups.view("cell").running == {"i-2": "2"}
 
@@ -103,8 +127,15 @@ def test_a_refresh_that_is_over_is_none(aws: Aws, groups: AwsGroups, status: str
 
 
 def test_a_refresh_launches_first_goes_back_by_itself_and_listens_to_the_alarm(aws: Aws, groups: AwsGroups) -> None:
-    assert groups.start("cell", "2") == "r-2"
-    assert aws.started["DesiredConfiguration"] == {"LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "2"}}
+    assert groups.start("cell", "2", ("r6i.large", "r7i.large")) == "r-2"
+    assert aws.started["DesiredConfiguration"]["MixedInstancesPolicy"] == {
+        "InstancesDistribution": {"OnDemandAllocationStrategy": "prioritized"},
+        "LaunchTemplate": {
+            # AWS refuses an id beside a name.
+            "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "2"},
+            "Overrides": [{"InstanceType": "r6i.large"}, {"InstanceType": "r7i.large"}],
+        },
+    }
     assert aws.started["Preferences"] == {
         "MinHealthyPercentage": 100,
         "MaxHealthyPercentage": 200,
@@ -113,6 +144,12 @@ def test_a_refresh_launches_first_goes_back_by_itself_and_listens_to_the_alarm(a
         "AutoRollback": True,
         "AlarmSpecification": {"Alarms": ["p95"]},
     }
+
+
+def test_outputs_of_an_older_deployment_do_not_bring_its_types_back(aws: Aws, groups: AwsGroups) -> None:
+    with pytest.raises(RefreshError, match=r"The outputs say r7i\.large, version 2 .* says r6i\.large"):
+        groups.start("cell", "2", ("r7i.large", "r6i.large"))
+    assert aws.started == {}
 
 
 def test_only_a_launch_that_failed_since_the_refresh_began_is_trouble(aws: Aws, groups: AwsGroups) -> None:
@@ -139,9 +176,9 @@ def test_a_refresh_that_ended_meanwhile_needs_no_rollback(aws: Aws, groups: AwsG
         groups.roll_back("cell")
 
 
-def test_a_group_that_is_gone_or_has_no_template_is_a_sentence(aws: Aws, groups: AwsGroups) -> None:
-    del aws.group["LaunchTemplate"]
-    with pytest.raises(RefreshError, match="no launch template of its own"):
+def test_a_group_that_is_gone_or_has_no_policy_is_a_sentence(aws: Aws, groups: AwsGroups) -> None:
+    del aws.group["MixedInstancesPolicy"]
+    with pytest.raises(RefreshError, match="no mixed instances policy"):
         groups.view("cell")
     aws.groups = []
     with pytest.raises(RefreshError, match="There is no Auto Scaling group cell"):

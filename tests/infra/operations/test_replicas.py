@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pytest
+
 from infra.operations.outputs import Cell
 from infra.operations.replicas import SeenReplicas
+from infra.operations.roll import RefreshError
 
+KEY = "vf_operator_1"
 CELLS = [Cell(0, "a", "g0a"), Cell(0, "b", "g0b"), Cell(1, "a", "g1a")]
 
 
@@ -21,7 +25,8 @@ def router(status: object) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(status).encode()
-            self.send_response(200 if self.path == "/v1/status" else 404)
+            known = self.path == "/v1/status" and self.headers["Authorization"] == f"Bearer {KEY}"
+            self.send_response(200 if known else 401 if self.path == "/v1/status" else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -49,12 +54,17 @@ def test_ready_instances_are_listed_by_replica_also_where_there_is_none() -> Non
         ]
     }
     with router(status) as endpoint:
-        seen = SeenReplicas(endpoint, CELLS)
+        seen = SeenReplicas(endpoint, CELLS, KEY)
         assert seen.ready(0) == {"a": {"i-1", "i-2"}, "b": set()}
         assert seen.ready(1) == {"a": {"i-4"}}
 
 
 def test_no_answer_and_no_sense_are_nobody_ready() -> None:
     with router({"odd": 1}) as endpoint:
-        assert SeenReplicas(endpoint, CELLS).ready(0) == {}
-    assert SeenReplicas(endpoint, CELLS).ready(0) == {}
+        assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {}
+    assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {}
+
+
+def test_without_a_key_nobody_is_blamed_but_the_caller() -> None:
+    with router({"shards": []}) as endpoint, pytest.raises(RefreshError, match="set VECTORFLEET_KEY"):
+        SeenReplicas(endpoint, CELLS, "vf_other_1").ready(0)

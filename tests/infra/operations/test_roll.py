@@ -13,14 +13,31 @@ from infra.operations.outputs import Cell, Outputs
 from infra.operations.roll import Progress, Result, RollOut, Target, View, targets
 
 OLD, NEW = "1", "2"
+TYPES = {"node": ("r6i.large", "r7i.large"), "indexer": ("m6i.xlarge",), "router": ("m7i.large", "m6i.large")}
 
 
 def outputs(shards: int = 2, replicas: str = "ab") -> Outputs:
     """A stack's outputs, cells listed by shard as the program lists them."""
     cells = tuple(Cell(shard, name, f"cell-{shard}{name}") for shard in range(shards) for name in replicas)
+    alarms = {"retrieval_p95": "p95"}
     return Outputs(
-        "us-east-1", "http://127.0.0.1:1", {"retrieval_p95": "p95"}, cells, "routers", "indexer", "listener", {}, None
+        "us-east-1",
+        "http://127.0.0.1:1",
+        alarms,
+        cells,
+        "routers",
+        "indexer",
+        TYPES,
+        "listener",
+        {},
+        "/vectorfleet-keys/main",
+        "",
+        None,
     )
+
+
+def wanted_types(group: str) -> tuple[str, ...]:
+    return TYPES[{"indexer": "indexer", "routers": "router"}.get(group, "node")]
 
 
 @dataclass
@@ -28,6 +45,7 @@ class Fleet:
     """Groups and their replicas; each refresh succeeds at its second look unless the test says otherwise."""
 
     own: dict[str, str]
+    types: dict[str, tuple[str, ...]] = field(default_factory=dict)
     progresses: dict[str, list[Progress]] = field(default_factory=dict)
     left_under_way: set[str] = field(default_factory=set)
     unready: set[tuple[int, str]] = field(default_factory=set)
@@ -37,13 +55,15 @@ class Fleet:
     now: float = 0.0
 
     def view(self, group: str) -> View:
-        return View(self.own[group], NEW, {f"i-{group}-{self.own[group]}": self.own[group]})
+        running = {f"i-{group}-{self.own[group]}": self.own[group]}
+        return View(self.own[group], NEW, running, self.types.get(group) or wanted_types(group))
 
     def running(self, group: str) -> str | None:
         return group if group in self.left_under_way else None
 
-    def start(self, group: str, version: str) -> str:
-        assert version == NEW
+    def start(self, group: str, version: str, types: tuple[str, ...]) -> str:
+        assert (version, types) == (NEW, wanted_types(group))
+        self.types.pop(group, None)
         self.started.append(group)
         return group
 
@@ -113,9 +133,19 @@ def test_a_group_that_is_new_already_is_left_alone() -> None:
 
 
 def test_an_old_instance_in_a_new_group_is_not_new() -> None:
-    assert not View(NEW, NEW, {"i-1": OLD}).is_new
-    assert not View(OLD, NEW, {"i-1": NEW}).is_new
-    assert View(NEW, NEW, {"i-1": NEW}).is_new
+    types = ("r6i.large",)
+    assert not View(NEW, NEW, {"i-1": OLD}, types).is_new(types)
+    assert not View(OLD, NEW, {"i-1": NEW}, types).is_new(types)
+    assert View(NEW, NEW, {"i-1": NEW}, types).is_new(types)
+
+
+def test_a_group_whose_types_are_not_the_wanted_ones_is_rolled_out() -> None:
+    given = outputs(shards=1)
+    subject = fleet(given)
+    subject.own = dict.fromkeys(subject.own, NEW)
+    subject.types["cell-0b"] = ("r7i.large",)
+    assert subject.roll(targets(given)).rolled == ("cell 0b",)
+    assert "cell-0b" not in subject.types
 
 
 def test_the_first_failure_stops_it_and_says_what_was_not_touched() -> None:

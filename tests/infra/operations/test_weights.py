@@ -16,7 +16,20 @@ from infra.operations.weights import Listener, WeightsError
 from tests.infra.operations.test_outputs import VALUES, written
 
 GROUPS = {"blue": "arn:blue", "green": "arn:green"}
-OUTPUTS = Outputs("us-east-1", "http://127.0.0.1:1", {}, (), "routers", "indexer", "arn:listener", GROUPS, None)
+OUTPUTS = Outputs(
+    "us-east-1",
+    "http://127.0.0.1:1",
+    {},
+    (),
+    "routers",
+    "indexer",
+    {},
+    "arn:listener",
+    GROUPS,
+    "/vectorfleet-keys/main",
+    "",
+    None,
+)
 
 
 class Balancers:

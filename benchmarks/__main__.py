@@ -1,0 +1,160 @@
+"""`python -m benchmarks`: how fast the service is on this machine, as ratios that another machine will show, too."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+# As for the service's own processes: one product at a time, no threads that wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from benchmarks import bulk as bulk_ingest
+from benchmarks import takeover
+from benchmarks.serving import Figures, Setting, measure
+from service.index.bench import clustered
+from service.index.part import Vectors
+from service.settings import INDEX_RANGES
+from service.storage.builds import IndexParameters
+
+HEAD = ("", "recall", "searches/s", "of bare", "spread", "P50 ms", "P95 ms", "CPU µs")
+NAME_WIDTH, WIDTH = 48, 12
+
+Command = Callable[..., Any]
+DATA: Callable[[Command], Command] = click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A .npy file of vectors, shape (rows, dims); `python -m loadtests vectors` writes one of real text.",
+)
+ROWS: Callable[[Command], Command] = click.option(
+    "--rows", type=click.IntRange(2_000), default=50_000, show_default=True, help="At most so many of them."
+)
+DIMS: Callable[[Command], Command] = click.option(
+    "--dims", type=click.IntRange(2, 4_096), default=384, show_default=True, help="Of rows made up without."
+)
+
+# click's own 2 reads as UNDECIDED where verdicts are exit codes.
+click.UsageError.exit_code = 64
+
+
+@click.group()
+def main() -> None:
+    """Measure the service on this machine. Every figure is one of a noisy machine; compare ratios."""
+
+
+@main.command()
+@DATA
+@ROWS
+@DIMS
+@click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), multiple=True, default=(50, 200))
+@click.option("--k", type=click.IntRange(1, 100), default=10, show_default=True, help="Rows asked for.")
+@click.option("--queries", type=click.IntRange(10, 5_000), default=500, show_default=True, help="Held out to ask with.")
+@click.option("--connections", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at once.")
+@click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Turns of each.")
+@click.option("--seconds", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def serving(
+    data: Path | None,
+    rows: int,
+    dims: int,
+    ef: tuple[int, ...],
+    k: int,
+    queries: int,
+    connections: int,
+    rounds: int,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Searches per second of a node and of a router with a node, beside bare hnswlib in one thread."""
+    held, asked = _vectors(data, rows, dims, queries)
+    setting = Setting(k, connections, rounds, seconds, len(os.sched_getaffinity(0)))
+    found = {one: measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, one), setting, _say) for one in ef}
+    if as_json:
+        shape = {"rows": len(held), "dims": held.shape[1], "queries": len(asked), "k": k, "connections": connections}
+        click.echo(json.dumps(shape | {"ef": {one: [each.to_json() for each in found[one]] for one in ef}}, indent=2))
+        return
+    click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, k = {k}, {connections} connections")
+    for one, figures in found.items():
+        click.echo(f"\nef {one}")
+        for first, *others in (HEAD, *map(_row, figures)):
+            click.echo(f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in others))
+
+
+@main.command("take-over")
+@DATA
+@ROWS
+@DIMS
+@click.option("--rate", type=click.FloatRange(1, 1_000), default=100.0, show_default=True, help="Searches a second.")
+@click.option("--quiet", type=click.FloatRange(5, 300), default=20.0, show_default=True, help="Seconds around it.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def take_over(data: Path | None, rows: int, dims: int, rate: float, quiet: float, as_json: bool) -> None:
+    """Latencies under open load while a fresh process takes over with a new generation, beside those outside."""
+    held, asked = _vectors(data, rows, dims, 500)
+    found = takeover.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, 100), rate, quiet, _say)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"{found['rows']:,} vectors of {found['dims']} dimensions, {rate:g} searches a second")
+    click.echo(f"{found['seconds']:g} s, in the end of which the process before may still answer")
+    for first, *others in (("", "searches", "failed", "P50 ms", "P99 ms", "slowest"), *_times(found)):
+        click.echo(f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in others))
+
+
+@main.command()
+@DATA
+@ROWS
+@DIMS
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def bulk(data: Path | None, rows: int, dims: int, as_json: bool) -> None:
+    """Writing all vectors at once, beside hnswlib's own build of a graph; then what a restore takes."""
+    held, asked = _vectors(data, rows, dims, 200)
+    found = bulk_ingest.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, 100), _say)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"{found['rows']:,} vectors of {found['dims']} dimensions, {found['threads']} processors")
+    click.echo(f"{'hnswlib alone':<{NAME_WIDTH}}{found['hnswlib_seconds']:>{WIDTH}} s")
+    for name, step in found["steps"].items():
+        click.echo(f"{name:<{NAME_WIDTH}}{step['seconds']:>{WIDTH}} s{step['of_bare']:>{WIDTH}} of that")
+    click.echo(f"recall {found['recall']:.3f}")
+    restore = found["restore"]
+    read, load = restore["read_and_hash_seconds"], restore["load_seconds"]
+    click.echo(f"restore: {restore['bytes'] / 1e6:,.0f} MB read and hashed in {read} s, then loaded in {load} s")
+    click.echo(f"which is {restore['of_reading']} of the speed of reading and hashing")
+
+
+def _times(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [(name, *map(str, found[name].values())) for name in ("outside", "during")]
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _vectors(data: Path | None, rows: int, dims: int, queries: int) -> tuple[Vectors, Vectors]:
+    """Rows to hold and rows to ask with, of length one."""
+    given = clustered(rows + queries, dims) if data is None else np.load(data, mmap_mode="r")
+    if given.ndim != 2 or len(given) < queries + 1_000:
+        raise click.UsageError(f"{data} has shape {given.shape}; it must be (rows, dims) with {queries + 1_000} rows")
+    order = np.random.default_rng(0).permutation(len(given))[: rows + queries]
+    chosen = np.asarray(given[np.sort(order)], np.float32)[np.random.default_rng(1).permutation(len(order))]
+    chosen /= np.linalg.norm(chosen, axis=1, keepdims=True)
+    return np.ascontiguousarray(chosen[queries:]), np.ascontiguousarray(chosen[:queries])
+
+
+def _row(one: Figures) -> tuple[str, ...]:
+    plain = one.to_json()
+    ratio = ("1", "")
+    if one.ratios:
+        ratio = (f"{plain['ratio']:.2f}", f"{plain['ratio_least']:.2f}–{plain['ratio_most']:.2f}")
+    latency = tuple(f"{plain[name]:.2f}" if name in plain else "" for name in ("p50_ms", "p95_ms"))
+    return (one.name, f"{one.recall:.3f}", f"{plain['per_second']:,.0f}", *ratio, *latency, f"{plain['cpu_us']:,.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""All of a fleet's vectors written at once, beside hnswlib that builds a graph of them; then a restore of the shard."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.bare import built
+from benchmarks.serving import exact, recall_of
+from benchmarks.stage import PORT, Member, Stage, await_ready, row_of, source_id, staged
+from service.client import Client
+from service.index.part import Vectors
+from service.node.restore import load_snapshot
+from service.storage import snapshot
+from service.storage.builds import IndexParameters, Slots
+from service.storage.objects import ObjectStore
+
+BATCH = 1_000
+WRITERS = 2
+TURNS = 3
+K = 10
+POLL_SECONDS = 0.05
+SETTLED_SECONDS = 1_800.0
+
+
+class NotSettled(Exception):
+    """The node had no graph over all rows in time."""
+
+
+def measure(vectors: Vectors, queries: Vectors, index: IndexParameters, say: Callable[[str], None]) -> dict[str, Any]:
+    """
+    Seconds, and as multiples of hnswlib's own build on the same processors: until all is acknowledged and so in S3,
+    until all of it is found, and until one graph stands over all of it. Then what a restore of that takes.
+    """
+    threads = len(os.sched_getaffinity(0))
+    say(f"hnswlib builds alone, {threads} threads")
+    started = time.monotonic()
+    built(vectors, index, threads)
+    bare = time.monotonic() - started
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        staged(Path(folder), vectors, index, shards=1) as stage,
+    ):
+        node, router = _fleet(stage)
+        client = Client(f"http://{router.address}:{PORT}", timeout_seconds=60)
+        say("writing")
+        started = time.monotonic()
+        position = _write(client, vectors)
+        acknowledged = time.monotonic() - started
+        found = _until(node, lambda report: report["position"] >= position) - started
+        say("waiting for a graph over all rows")
+        settled = _until(node, lambda report: report["rows"] == len(vectors) and not report["delta_rows"]) - started
+        truth = exact(vectors, queries, K)
+        recall = recall_of([_search(client, query) for query in queries], truth)
+        say("restoring")
+        restore = _restore(Path(folder) / "restored")
+    steps = {"acknowledged": acknowledged, "found": found, "one graph": settled}
+    return {
+        "rows": len(vectors),
+        "dims": int(vectors.shape[1]),
+        "threads": threads,
+        "hnswlib_seconds": round(bare, 2),
+        "steps": {name: {"seconds": round(s, 2), "of_bare": round(s / bare, 2)} for name, s in steps.items()},
+        "recall": round(recall, 4),
+        "restore": restore,
+    }
+
+
+def _fleet(stage: Stage) -> tuple[Member, Member]:
+    """An indexer, a node and a router on all processors; the indexer makes the build that the others wait for."""
+    processors = os.sched_getaffinity(0)
+    stage.add("indexer", processors)
+    return stage.add("node", processors), stage.add("router", processors)
+
+
+def _write(client: Client, vectors: Vectors) -> int:
+    """Every vector as a document; returns the last position."""
+
+    def batch(first: int) -> int:
+        rows = range(first, min(first + BATCH, len(vectors)))
+        written = client.write([{"source_id": source_id(row), "vector": vectors[row]} for row in rows])
+        return int(written["position"])
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        return max(pool.map(batch, range(0, len(vectors), BATCH)))
+
+
+def _search(client: Client, query: Vectors) -> list[int]:
+    hits = client.search(vector=query.tolist(), k=K)["hits"]
+    return [row_of(hit["source_id"]) for hit in hits]
+
+
+def _until(node: Member, holds: Callable[[dict[str, Any]], bool]) -> float:
+    """The instant from which on a node says so of itself."""
+    until = time.monotonic() + SETTLED_SECONDS
+    while time.monotonic() < until:
+        await_ready(node)
+        with urllib.request.urlopen(f"http://{node.address}:{PORT}/readyz", timeout=5) as answer:
+            if holds(json.load(answer)):
+                return time.monotonic()
+        time.sleep(POLL_SECONDS)
+    raise NotSettled(f"not within {SETTLED_SECONDS:g} s; see {node.log}")
+
+
+def _restore(folder: Path) -> dict[str, Any]:
+    """Reading and hashing a snapshot's files beside the whole way to a shard that serves, medians of some turns."""
+    store = ObjectStore("index")
+    build = Slots(store).find("blue")
+    assert build is not None
+    manifest = snapshot.manifest_of(store, build, 0, snapshot.names(store, build.id, 0)[0])
+    snapshot.download(store, manifest, folder)
+    hashed, loaded = [], []
+    for _ in range(TURNS):
+        started = time.monotonic()
+        for file in manifest.files:
+            snapshot.file_of(folder / file.name)
+        between = time.monotonic()
+        load_snapshot(manifest, folder)
+        hashed.append(between - started)
+        loaded.append(time.monotonic() - between)
+    read, load = median(hashed), median(loaded)
+    return {
+        "bytes": sum(file.size_bytes for file in manifest.files),
+        "read_and_hash_seconds": round(read, 3),
+        "load_seconds": round(load, 3),
+        "of_reading": round(read / (read + load), 2),
+    }

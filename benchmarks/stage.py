@@ -1,0 +1,231 @@
+"""A small fleet of real processes on an emulated AWS, with given vectors put straight into its shard logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import msgspec
+import numpy as np
+import psutil
+
+from rehearsal.emulator.launch import PROJECT, free_port, start
+from service.embedding.given import Given
+from service.embedding.splitter import SPLITTER
+from service.index.part import Vectors
+from service.node.build import publish_generation
+from service.node.restore import ShardStore
+from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe, Slots
+from service.storage.log import Append, Tail, tail_of
+from service.storage.objects import ObjectStore
+from service.storage.shards import Record, shard_log, shard_of, to_rows
+
+REGION = "us-east-1"
+FLEET = "bench"
+SUBNET = "127.201.0.0/24"
+PORT = 8080
+ENTRY_ROWS = 2_000
+READY_SECONDS = 120.0
+POLL_SECONDS = 0.05
+TEXT = "A chunk of text, about as long as those of a reference: it says what a call does and what it takes. " * 4
+
+
+class NotReady(Exception):
+    """A process of the stage did not get ready in time; the message says where its log is."""
+
+
+def source_id(row: int) -> str:
+    """The document of one vector."""
+    return f"row/{row}"
+
+
+def row_of(name: str) -> int:
+    """The vector of one document."""
+    return int(name.partition("/")[2])
+
+
+def aws_environment(endpoint: str) -> dict[str, str]:
+    """What leads every AWS client of a process to the emulator."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }
+
+
+@dataclass
+class Member:
+    """A process of the service on an address of its own."""
+
+    role: str
+    address: str
+    disk: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def host(self) -> tuple[str, int]:
+        """Where it listens."""
+        return self.address, PORT
+
+    def cpu_seconds(self) -> float:
+        """Processor time of it and its children so far."""
+        own = psutil.Process(self.process.pid)
+        times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+        return float(sum(each.user + each.system for each in times))
+
+
+@dataclass
+class Stage:
+    """The emulator and what runs on it."""
+
+    root: Path
+    vectors: Vectors
+    index: IndexParameters
+    shards: int
+    members: list[Member] = field(default_factory=list)
+    build: Build | None = None
+
+    def fill(self, threads: int) -> None:
+        """Each shard's log and snapshot, as if an indexer and a builder had been here."""
+        store = ObjectStore("index")
+        self.build = Slots(store).claim("blue", self._recipe)
+        for shard in range(self.shards):
+            self._fill(store, self.build, shard, threads)
+
+    @property
+    def _recipe(self) -> Recipe:
+        space = Embedding("bench", "1", int(self.vectors.shape[1]), "given")
+        return Recipe(space, Chunking(800, 100), self.index, self.shards, f"{SPLITTER} {Given(space).fingerprint}")
+
+    def prepare(self) -> None:
+        """Parameters, buckets and a network."""
+        for bucket in ("documents", "index"):
+            boto3.client("s3").create_bucket(Bucket=bucket)
+        self._configure(self._recipe)
+        ec2 = boto3.client("ec2")
+        vpc = ec2.create_vpc(CidrBlock="127.201.0.0/16")["Vpc"]["VpcId"]
+        self._subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=SUBNET)["Subnet"]["SubnetId"]
+
+    def _configure(self, recipe: Recipe) -> None:
+        values: Mapping[str, Any] = {
+            "storage": {"documents": "documents", "index": "index", "artifacts": "none"},
+            "embedding": msgspec.to_builtins(recipe.embedding),
+            "chunking": msgspec.to_builtins(recipe.chunking),
+            "index": msgspec.to_builtins(self.index),
+            "fleet": {"shards": self.shards, "replicas": 1, "metrics_period_seconds": 60},
+        }
+        for name, value in values.items():
+            boto3.client("ssm").put_parameter(Name=f"/{FLEET}/{name}", Type="String", Value=json.dumps(value))
+
+    def _fill(self, store: ObjectStore, build: Build, shard: int, threads: int) -> None:
+        dims = build.recipe.embedding.dims
+        log, tail = shard_log(store, build.id, shard, dims), Tail()
+        mine = [row for row in range(len(self.vectors)) if shard_of(source_id(row), self.shards) == shard]
+        for first in range(0, len(mine), ENTRY_ROWS):
+            records = [self._record(row) for row in mine[first : first + ENTRY_ROWS]]
+            end = records[-1].position + 1 if first + ENTRY_ROWS < len(mine) else len(self.vectors) + 1
+            append = Append(log, tail, to_rows(records, dims), f"bench {shard} {first}", (tail.end, end))
+            tail = tail_of(append.run())
+        folder = self.root / f"builder-{shard}"
+        folder.mkdir()
+        publish_generation(ShardStore(store, build, shard, folder), entry=tail.number, generation=1, threads=threads)
+
+    def _record(self, row: int) -> Record:
+        return Record(
+            position=row + 1,
+            item=0,
+            source_id=source_id(row),
+            title=f"Row {row}",
+            content_hash=row.to_bytes(32, "big"),
+            chunks=[f"{row} {TEXT}"],
+            vectors=self.vectors[row : row + 1],
+        )
+
+    def add(self, role: str, processors: set[int], *, shard: int = 0, fleet: str = FLEET) -> Member:
+        """
+        Start a process that may use these processors alone, and wait until it is ready.
+
+        Routers find the nodes of their own `fleet`.
+        """
+        tags = {"fleet": fleet, "role": role, "slot": "blue"}
+        tags |= {"shard": str(shard), "replica": "a"} if role == "node" else {}
+        address, name = self._launched(tags)
+        log, disk = self.root / f"{role}-{name}.log", self.root / name
+        place = tags | {"parameters": f"/{FLEET}", "host": address, "instance": name, "data": str(disk)}
+        variables = {f"VECTORFLEET_{key.upper()}": value for key, value in place.items()}
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "service", role],
+                env={**os.environ, **variables, "PYTHONPATH": str(PROJECT)},
+                cwd=PROJECT,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+                preexec_fn=lambda: os.sched_setaffinity(0, processors),
+            )
+        member = Member(role, address, disk, process, log)
+        self.members.append(member)
+        await_ready(member)
+        return member
+
+    def _launched(self, tags: Mapping[str, str]) -> tuple[str, str]:
+        """Address and id of a new instance, by which routers find what runs there."""
+        pairs = [{"Key": f"vectorfleet:{key}", "Value": value} for key, value in tags.items()]
+        instance = boto3.client("ec2").run_instances(
+            ImageId="ami-0123456789abcdef0",
+            InstanceType="t3.micro",
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=self._subnet,
+            TagSpecifications=[{"ResourceType": "instance", "Tags": pairs}],
+        )["Instances"][0]
+        return instance["PrivateIpAddress"], instance["InstanceId"]
+
+    def stop(self) -> None:
+        """End every process."""
+        for member in self.members:
+            os.killpg(member.process.pid, signal.SIGKILL)
+            member.process.wait()
+        self.members.clear()
+
+
+def await_ready(member: Member) -> None:
+    """Raises NotReady."""
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and member.process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://{member.address}:{PORT}/readyz", timeout=1):
+                return
+        except OSError:
+            time.sleep(POLL_SECONDS)
+    raise NotReady(f"{member.role} on {member.address} did not get ready in {READY_SECONDS:g} s; see {member.log}")
+
+
+@contextmanager
+def staged(root: Path, vectors: Vectors, index: IndexParameters, *, shards: int) -> Iterator[Stage]:
+    """A stage without processes and rows yet; everything ends with the block."""
+    port = free_port()
+    emulator = start(port, root)
+    os.environ.update(aws_environment(f"http://127.0.0.1:{port}"))
+    stage = Stage(root, np.ascontiguousarray(vectors), index, shards)
+    try:
+        stage.prepare()
+        yield stage
+    finally:
+        stage.stop()
+        emulator.kill()
+        emulator.wait()

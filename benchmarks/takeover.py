@@ -1,0 +1,190 @@
+"""Latencies under open load while a fresh process takes a node over, beside those before and after."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from benchmarks.serving import standing
+from benchmarks.stage import PORT, Member, Stage, source_id
+from service.index.part import Vectors
+from service.node.build import publish_generation
+from service.node.restore import ShardStore
+from service.storage.builds import IndexParameters
+from service.storage.log import Append, tail_of
+from service.storage.objects import ObjectStore
+from service.storage.shards import Record, shard_log, to_rows
+
+# The process before may answer on connections that stand for so long after the new one does.
+PARTING_SECONDS = 2.0
+TAKEOVER_SECONDS = 600.0  # to build the next generation, and again to take over with it
+POLL_SECONDS = 0.05
+TIMEOUT_SECONDS = 10.0
+
+
+class NoTakeover(Exception):
+    """No process took the node over in time."""
+
+
+class Held(ObjectStore):
+    """A store that holds a snapshot's manifest back until it is let go: without one there is no snapshot."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__(bucket)
+        self.ready, self.let_go = threading.Event(), threading.Event()
+
+    def upload(self, path: Path, key: str) -> None:
+        """Upload, a manifest when it may."""
+        if key.endswith("/manifest.json"):
+            self.ready.set()
+            self.let_go.wait()
+        super().upload(path, key)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search: when it was due, and its seconds from then to the whole answer; None where there was no good one."""
+
+    due: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Searches of one kind of time and their latencies in milliseconds."""
+
+    searches: int
+    failed: int
+    p50_ms: float
+    p99_ms: float
+    slowest_ms: float
+
+
+def measure(
+    vectors: Vectors,
+    queries: Vectors,
+    index: IndexParameters,
+    rate: float,
+    quiet_seconds: float,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """The figures of one take-over under `rate` searches a second, with quiet time before and after it."""
+    processors = set(os.sched_getaffinity(0))
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        standing(Path(folder), vectors, index, len(processors), processors) as stage,
+    ):
+        store = Held("index")
+        building = threading.Thread(target=_next_generation, args=(stage, store), daemon=True)
+        say("building the next generation")
+        building.start()
+        if not store.ready.wait(TAKEOVER_SECONDS):
+            raise NoTakeover(f"no snapshot was built within {TAKEOVER_SECONDS:g} s")
+        say(f"{rate:g} searches a second, {quiet_seconds:g} s before the take-over and after it")
+        asked, began, ended = asyncio.run(_load(stage, queries, rate, quiet_seconds, store))
+        building.join()
+    outside = [one for one in asked if not began <= one.due < ended]
+    return {
+        "rows": len(vectors),
+        "dims": int(vectors.shape[1]),
+        "rate": rate,
+        "seconds": round(ended - began, 2),
+        "outside": _found(outside).__dict__,
+        "during": _found([one for one in asked if began <= one.due < ended]).__dict__,
+    }
+
+
+def _next_generation(stage: Stage, store: Held) -> None:
+    """One more entry in the shard's log, and a snapshot after it."""
+    assert stage.build is not None
+    log = shard_log(store, stage.build.id, 0, int(stage.vectors.shape[1]))
+    tail, position = log.tail(), len(stage.vectors) + 1
+    record = Record(
+        position=position,
+        item=0,
+        source_id=source_id(position),
+        title="One more",
+        content_hash=bytes(32),
+        chunks=["one more"],
+        vectors=stage.vectors[:1],
+    )
+    tail = tail_of(
+        Append(log, tail, to_rows([record], int(stage.vectors.shape[1])), "one more", (tail.end, position + 1)).run()
+    )
+    # On the node's own disk, as its builder does it: whoever takes over finds the files there.
+    folder = stage.members[0].disk / stage.build.id / "shard-00"
+    publish_generation(ShardStore(store, stage.build, 0, folder), entry=tail.number, generation=2)
+
+
+async def _load(
+    stage: Stage, queries: Vectors, rate: float, quiet_seconds: float, store: Held
+) -> tuple[list[Asked], float, float]:
+    node, router = stage.members
+    bodies = [query.tobytes() for query in queries]
+    ended = asyncio.Event()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as session:
+        loading = asyncio.create_task(_ask_all(session, router, bodies, rate, ended))
+        await asyncio.sleep(quiet_seconds)
+        began = time.perf_counter()
+        store.let_go.set()
+        await _await_generation(node, 2)
+        await asyncio.sleep(PARTING_SECONDS)
+        over = time.perf_counter()
+        await asyncio.sleep(quiet_seconds)
+        ended.set()
+        return await loading, began, over
+
+
+async def _await_generation(node: Member, generation: int) -> None:
+    until = time.perf_counter() + TAKEOVER_SECONDS
+    while await asyncio.to_thread(_generation, node) != generation:
+        if time.perf_counter() > until:
+            raise NoTakeover(f"generation {generation} was not served within {TAKEOVER_SECONDS:g} s; see {node.log}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _generation(node: Member) -> int:
+    with urllib.request.urlopen(f"http://{node.address}:{PORT}/readyz", timeout=5) as answer:
+        return int(json.load(answer)["generation"])
+
+
+async def _ask_all(
+    session: aiohttp.ClientSession, router: Member, bodies: list[bytes], rate: float, ended: asyncio.Event
+) -> list[Asked]:
+    """One search at each due instant, whatever the ones before it do."""
+    running: list[asyncio.Task[Asked]] = []
+    due = time.perf_counter()
+    while not ended.is_set():
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        body = bodies[len(running) % len(bodies)]
+        running.append(asyncio.create_task(_ask(session, router, body, due)))
+        due += 1 / rate
+    return list(await asyncio.gather(*running))
+
+
+async def _ask(session: aiohttp.ClientSession, router: Member, body: bytes, due: float) -> Asked:
+    url = f"http://{router.address}:{PORT}/v1/search?k=10"
+    try:
+        async with session.post(url, data=body, headers={"Content-Type": "application/octet-stream"}) as answer:
+            good = answer.status == 200 and not json.loads(await answer.read())["partial"]
+    except (aiohttp.ClientError, TimeoutError):
+        good = False
+    return Asked(due, time.perf_counter() - due if good else None)
+
+
+def _found(asked: list[Asked]) -> Found:
+    latencies = [1000 * one.seconds for one in asked if one.seconds is not None]
+    middle, high = np.percentile(latencies, (50, 99))
+    return Found(len(asked), len(asked) - len(latencies), round(middle, 2), round(high, 2), round(max(latencies), 2))

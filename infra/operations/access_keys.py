@@ -1,0 +1,118 @@
+"""
+Keys of the API: one SecureString each, below a prefix that only routers may read.
+
+A parameter holds the digest of a key's secret and what the key may do; the key itself is shown once and kept nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from infra.operations.outputs import KEY_FILE, Outputs
+from infra.operations.refreshes import aws
+
+ROLES = ("read", "write", "admin")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+SECRET_BYTES = 32
+
+
+class AccessKeyError(Exception):
+    """A key can't be made or taken back; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """A key without its secret; `requests_per_second` is what each router lets it ask, None without a limit."""
+
+    name: str
+    role: str
+    requests_per_second: float | None
+    created: str
+
+
+class AccessKeys:
+    """The keys of a standing stack."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._ssm = aws(outputs, "ssm")
+        self._prefix = outputs.access_keys
+
+    def create(self, name: str, role: str, requests_per_second: float | None = None) -> str:
+        """Make a key and return it; AWS keeps a digest. Raises AccessKeyError when the name is taken or can't be."""
+        if not NAME.fullmatch(name):
+            raise AccessKeyError(
+                f"{name!r} names no key; allowed are 1 to 32 lower-case letters, digits and hyphens, no hyphen first."
+            )
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        record = {
+            "role": role,
+            "sha256": hashlib.sha256(secret.encode()).hexdigest(),
+            "requests_per_second": requests_per_second,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        try:
+            self._ssm.put_parameter(
+                Name=self._parameter(name),
+                Value=json.dumps(record),
+                # Under the account's own key for SSM: one of the stack's would go with it, and then nothing below the
+                # prefix could be read any more.
+                Type="SecureString",
+                Overwrite=False,
+            )
+        except self._ssm.exceptions.ParameterAlreadyExists:
+            raise AccessKeyError(
+                f"There is a key {name} already; take another name, or revoke it first with `keys revoke {name}`."
+            ) from None
+        return f"vf_{name}_{secret}"
+
+    def listed(self) -> list[AccessKey]:
+        """All keys, by name."""
+        pages = self._ssm.get_paginator("get_parameters_by_path").paginate(Path=self._prefix, WithDecryption=True)
+        items = [item for page in pages for item in page["Parameters"]]
+        return sorted((_read(item) for item in items), key=lambda key: key.name)
+
+    def revoke(self, name: str) -> None:
+        """Take a key back; routers know within seconds. Raises AccessKeyError when there is none of that name."""
+        try:
+            self._ssm.delete_parameter(Name=self._parameter(name))
+        except self._ssm.exceptions.ParameterNotFound:
+            known = ", ".join(key.name for key in self.listed()) or "none"
+            raise AccessKeyError(f"There is no key {name}; there are: {known}.") from None
+
+    def revoke_all(self) -> list[str]:
+        """Take every key back; their names."""
+        names = [key.name for key in self.listed()]
+        for name in names:
+            self.revoke(name)
+        return names
+
+    def _parameter(self, name: str) -> str:
+        return f"{self._prefix}/{name}"
+
+
+def _read(item: dict[str, Any]) -> AccessKey:
+    record = json.loads(item["Value"])
+    return AccessKey(
+        item["Name"].rsplit("/", 1)[1], record["role"], record.get("requests_per_second"), record.get("created", "")
+    )
+
+
+def save_key(outputs: Path, key: str) -> Path:
+    """Write a key to the file beside the stack's outputs where the project's tools look for it."""
+    path = outputs.with_name(KEY_FILE)
+    path.touch(0o600)
+    path.chmod(0o600)
+    path.write_text(f"{key}\n", encoding="utf-8")
+    return path
+
+
+def to_json(keys: list[AccessKey]) -> list[dict[str, Any]]:
+    """Plain data."""
+    return [asdict(key) for key in keys]

@@ -1,0 +1,54 @@
+"""The instances that offer load."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from infra.operations.generators import Generators, GeneratorsError, Master
+from infra.verbs.options import outputs_option
+from infra.verbs.refusal import FAILED_EXIT_CODE
+from infra.verbs.standing import standing
+
+POLL_SECONDS = 1.0
+
+
+@click.group()
+def generators() -> None:
+    """Start instances that run Locust workers inside the network, and end them."""
+
+
+@generators.command()
+@outputs_option
+@click.option("--count", type=click.IntRange(min=1), required=True, help="Instances.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Workers on each of them.")
+@click.option("--master", "host", required=True, help="Address of Locust's master, as the instances reach it.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Its port.  [default: loadGenerators.masterPort]")
+@click.option("--within", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds to wait for them.")
+def start(path: Path, count: int, processes: int, host: str, port: int | None, within: int) -> None:
+    """Start instances and wait until they are in service; they work for whatever listens there, run after run."""
+    with standing(path, GeneratorsError) as outputs:
+        group = Generators(outputs)
+        port = port or group.port
+        group.start(count, Master(host, port, processes))
+        with Console(stderr=True).status(f"{count} generators start"):
+            there = group.await_running(count, within, lambda: time.sleep(POLL_SECONDS), time.monotonic)
+        if not there:
+            click.echo(
+                f"Error: not all {count} are in service after {within} s; `generators stop` ends them.", err=True
+            )
+            sys.exit(FAILED_EXIT_CODE)
+    click.echo(f"{count} generators with {processes} workers each look for a master at {host}:{port}.")
+
+
+@generators.command()
+@outputs_option
+def stop(path: Path) -> None:
+    """End the instances and forget the master."""
+    with standing(path, GeneratorsError) as outputs:
+        Generators(outputs).stop()
+    click.echo("The generators end.")

@@ -1,0 +1,77 @@
+"""Keys of the API."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from infra.operations.access_keys import ROLES, AccessKeyError, AccessKeys, save_key, to_json
+from infra.operations.outputs import KEY_FILE
+from infra.verbs.options import outputs_option
+from infra.verbs.refusal import Refusal
+from infra.verbs.standing import standing
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and take back keys of the API; AWS keeps digests, so a key is shown once."""
+
+
+@keys.command()
+@click.argument("name")
+@outputs_option
+@click.option("--role", type=click.Choice(ROLES), default="read", show_default=True, help="What the key may do.")
+@click.option("--save", is_flag=True, help="Keep it as the file `key` beside the outputs, for this project's tools.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests a second, at each router.")
+def create(name: str, path: Path, role: str, save: bool, rate: float | None) -> None:
+    """Make the key NAME and print it, alone, on standard output, or save it."""
+    place = path.with_name(KEY_FILE)
+    if save and place.exists():
+        raise Refusal(f"{place} is there already, and what it holds is stored nowhere else; move it away first.")
+    if save and not os.access(path.parent, os.W_OK):
+        raise Refusal(f"{path.parent} can't be written to; leave --save out, and keep what is printed.")
+    with standing(path, AccessKeyError) as outputs:
+        key = AccessKeys(outputs).create(name, role, rate)
+    if save:
+        click.echo(f"The key is in {save_key(path, key)}, for nobody but you.")
+        return
+    click.echo("Keep it now: it is stored nowhere, and not shown again.", err=True)
+    click.echo(key)
+
+
+@keys.command("list")
+@outputs_option
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def list_(path: Path, as_json: bool) -> None:
+    """Show the keys there are, without their secrets."""
+    with standing(path, AccessKeyError) as outputs:
+        found = AccessKeys(outputs).listed()
+    if as_json:
+        click.echo(json.dumps(to_json(found), indent=2))
+        return
+    table = Table("key", "role", "requests/s at each router", "created")
+    for key in found:
+        rate = "no limit" if key.requests_per_second is None else f"{key.requests_per_second:g}"
+        table.add_row(key.name, key.role, rate, key.created)
+    Console().print(table)
+
+
+@keys.command()
+@click.argument("name", required=False)
+@outputs_option
+@click.option("--all", "all_", is_flag=True, help="Every key, as before a stack is destroyed: it leaves them behind.")
+def revoke(name: str | None, path: Path, all_: bool) -> None:
+    """Take the key NAME back, or all; routers refuse it within seconds."""
+    if (name is None) != all_:
+        raise Refusal("Name one key, or give --all and no name.")
+    with standing(path, AccessKeyError) as outputs:
+        known = AccessKeys(outputs)
+        if name is not None:
+            known.revoke(name)
+        names = [name] if name is not None else known.revoke_all()
+    click.echo(f"revoked: {', '.join(names) or 'none'}")

@@ -1,0 +1,62 @@
+"""HNSW: hnswlib's graph, walked from neighbour to neighbour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hnswlib
+import numpy as np
+
+from service.index.ann import Found
+from service.index.metric import METRICS, Metric
+from service.index.part import NOTHING, Vectors
+from service.storage.builds import IndexParameters
+from service.storage.entry import Damaged
+
+
+class Hnsw:
+    """A graph whose labels are row numbers."""
+
+    def __init__(self, graph: hnswlib.Index, ef_search: int, metric: Metric) -> None:
+        graph.set_num_threads(1)
+        # Where a search asks for more rows than this, hnswlib keeps as many candidates by itself.
+        graph.set_ef(ef_search)
+        self._graph, self._score_of = graph, metric.score_of
+
+    @classmethod
+    def build(cls, vectors: Vectors, parameters: IndexParameters, threads: int) -> Hnsw:
+        """See `structures.build`; hnswlib lets go of the GIL while it links rows."""
+        metric = METRICS[parameters.metric]
+        graph = hnswlib.Index(space=metric.space, dim=vectors.shape[1])
+        graph.init_index(max_elements=max(1, len(vectors)), M=parameters.m, ef_construction=parameters.ef_construction)
+        if len(vectors):
+            graph.add_items(vectors, np.arange(len(vectors)), num_threads=threads)
+        return cls(graph, parameters.ef_search, metric)
+
+    @classmethod
+    def load(cls, path: Path, rows: int, dims: int, parameters: IndexParameters) -> Hnsw:
+        """See `structures.load`; it has at most as many vectors as there are rows."""
+        metric = METRICS[parameters.metric]
+        graph = hnswlib.Index(space=metric.space, dim=dims)
+        try:
+            graph.load_index(str(path), max_elements=max(1, rows))
+        except RuntimeError as error:
+            raise Damaged(f"{path.name}: hnswlib refused it: {error}") from error
+        return cls(graph, parameters.ef_search, metric)
+
+    def __len__(self) -> int:
+        """The vectors that it holds."""
+        return int(self._graph.get_current_count())
+
+    def search(self, vector: Vectors, count: int) -> Found:
+        """See `Ann.search`."""
+        try:
+            labels, distances = self._graph.knn_query(vector, k=count)
+        except RuntimeError:
+            # hnswlib raises where its walk reaches fewer than k rows.
+            return Found(NOTHING.rows, NOTHING.scores)
+        return Found(labels[0].astype(np.int64), self._score_of(distances[0]))
+
+    def save(self, path: Path) -> None:
+        """See `Ann.save`; hnswlib holds the GIL meanwhile and reports no write error."""
+        self._graph.save_index(str(path))

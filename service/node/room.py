@@ -1,0 +1,59 @@
+"""How full a node's machine is, as it says at /readyz, and whether it has room for a second generation."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from infra.sizing import Rows, chunk_bytes, index_bytes, measured_terms, total_bytes
+from service.storage.builds import Recipe
+
+PROC = Path("/proc")
+# The node's unit may not have it (MemoryMax), and the kernel needs some.
+KEPT_SHARE = 0.08
+
+
+class Room(NamedTuple):
+    """What is used of the machine's memory and of the disk that caches snapshots, in percent."""
+
+    memory_percent: float
+    disk_percent: float
+
+
+def room(folder: Path, proc: Path = PROC) -> Room:
+    """The figures of this moment; `proc` is where the kernel shows them."""
+    disk = shutil.disk_usage(folder)
+    return Room(round(memory_percent(proc), 1), round(100 * disk.used / (disk.used + disk.free), 1))
+
+
+def memory_percent(proc: Path = PROC) -> float:
+    """What of the memory can't be had any more; caches that the kernel would give up don't count."""
+    fields = sizes(proc / "meminfo")
+    return 100 * (1 - fields["MemAvailable"] / fields["MemTotal"])
+
+
+def shortage(wanted_bytes: int, proc: Path = PROC) -> str:
+    """Why so much more memory can't be had now, in words; empty when it can."""
+    fields = sizes(proc / "meminfo")
+    free_bytes = fields["MemAvailable"] - int(fields["MemTotal"] * KEPT_SHARE)
+    if wanted_bytes <= free_bytes:
+        return ""
+    return (
+        f"a process with the next generation needs {wanted_bytes >> 20} MiB, {max(0, free_bytes) >> 20} MiB are free "
+        f"beside the {KEPT_SHARE:.0%} that are kept; choose machines with more memory, or more shards"
+    )
+
+
+def modelled_bytes(recipe: Recipe, rows: int) -> int:
+    """What the measured model says that a node with so many rows holds, while no new base is loaded."""
+    index = recipe.index
+    held = Rows(max(1, rows), recipe.embedding.dims, index.type, index.m)
+    terms = measured_terms(held, chunk_bytes=chunk_bytes(recipe.chunking.size))
+    return total_bytes(terms) - index_bytes(held)
+
+
+def sizes(path: Path) -> dict[str, int]:
+    """The lines of a file under /proc that give a size, in bytes."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if len(words) == 3 and words[2] == "kB"}

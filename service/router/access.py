@@ -1,0 +1,176 @@
+"""Who may ask what: keys of the API, their roles and rates, judged by a request's head before its body is read."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from prometheus_client import Counter
+
+from service.problems import Problem
+from service.storage.objects import aws_client
+
+REFRESH_SECONDS = 5.0
+# Of load balancers, which carry no key, and of who wants to know how to ask.
+OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/openapi.json"})
+NOBODY = bytes(hashlib.sha256().digest_size)
+REFUSED = Counter("vectorfleet_router_refused_total", "Requests refused by their head", ["reason"])
+log = logging.getLogger(__name__)
+
+
+class Role(IntEnum):
+    """What a key may do; each includes those before it."""
+
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
+
+
+class KeyRecord(msgspec.Struct, frozen=True):
+    """A key as its SecureString holds it: `sha256` is the hex digest of its secret, which is stored nowhere."""
+
+    role: str
+    sha256: str
+    requests_per_second: float | None = None
+
+
+class Allowance:
+    """A token bucket: so many requests a second, at most one second's worth (and at least one) at once."""
+
+    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_second = per_second
+        self._most = max(per_second, 1.0)
+        self._left, self._clock = self._most, clock
+        self._seen = clock()
+
+    def take(self) -> float:
+        """0.0 when the request may go on, else the seconds until one may."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._seen) * self.per_second)
+        self._seen = now
+        if self._left < 1:
+            return (1 - self._left) / self.per_second
+        self._left -= 1
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key that a router knows."""
+
+    role: Role
+    digest: bytes
+    allowance: Allowance | None
+
+
+def key_of(record: KeyRecord) -> Key:
+    """A key from its record; raises ValueError where the record makes no sense."""
+    digest = bytes.fromhex(record.sha256)
+    rate = record.requests_per_second
+    if len(digest) != len(NOBODY) or record.role.upper() not in Role.__members__ or (rate is not None and rate <= 0):
+        raise ValueError("its role, digest or rate can't be")
+    return Key(Role[record.role.upper()], digest, None if rate is None else Allowance(rate))
+
+
+def needed(method: str, path: str) -> Role:
+    """The least role for a request. Looking documents up only reads, for all that it is a POST."""
+    writes = path.rstrip("/") == "/v1/documents" or (path.startswith("/v1/documents/") and method == "DELETE")
+    return Role.WRITE if writes else Role.READ
+
+
+class Access:
+    """
+    The keys below a prefix of SSM's parameters, read again every few seconds: `vf_<name>_<secret>` as a bearer token.
+
+    A key's rate counts per router.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._records: dict[str, KeyRecord] = {}
+        self._keys: dict[str, Key] = {}
+        self.loaded = False
+
+    async def run(self) -> None:
+        """Keep the keys fresh; those that were known stay while SSM does not answer."""
+        while True:
+            try:
+                self.replace(await asyncio.to_thread(read_records, self._prefix))
+            except (BotoCoreError, ClientError) as error:
+                log.warning("the keys can't be read; those known before stay", extra={"reason": str(error)})
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    def replace(self, records: dict[str, KeyRecord]) -> None:
+        """Know these and no others. What a key has used up stays used up while its record is the same."""
+        keys = {}
+        for name, record in records.items():
+            try:
+                known = self._records.get(name) == record and name in self._keys
+                keys[name] = self._keys[name] if known else key_of(record)
+            except ValueError as error:
+                log.error("a key can't be used", extra={"key": name, "reason": str(error)})
+        self._records, self._keys, self.loaded = records, keys, True
+
+    def admit(self, method: str, path: str, authorization: str) -> None:
+        """Raise Problem 401, 403, 429 or 503 unless this request may go on."""
+        if path in OPEN_PATHS:
+            return
+        if not self.loaded:
+            raise Problem(503, "the keys of the API are not read yet", retry_after_seconds=1)
+        key = self._identified(authorization)
+        role = needed(method, path)
+        if key.role < role:
+            REFUSED.labels("role").inc()
+            raise Problem(
+                403, f"{method} {path} needs a key of role {role.name.lower()}, this one may {key.role.name.lower()}"
+            )
+        if key.allowance and (seconds := key.allowance.take()):
+            REFUSED.labels("rate").inc()
+            raise Problem(
+                429,
+                f"this key may ask {key.allowance.per_second:g} times a second",
+                limit=key.allowance.per_second,
+                retry_after_seconds=math.ceil(seconds),
+            )
+
+    def _identified(self, authorization: str) -> Key:
+        scheme, _, token = authorization.partition(" ")
+        mark, _, rest = token.strip().partition("_")
+        name, _, secret = rest.partition("_")
+        key = self._keys.get(name) if scheme.lower() == "bearer" and mark == "vf" else None
+        # Also for a name that nobody has: the time must not tell which names there are.
+        same = hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), key.digest if key else NOBODY)
+        if key is None or not same:
+            REFUSED.labels("key").inc()
+            raise Problem(401, self._advice(authorization))
+        return key
+
+    def _advice(self, authorization: str) -> str:
+        make = "make one with `python -m infra keys create`"
+        if not self._keys:
+            return f"the fleet has no keys yet; {make}"
+        if not authorization:
+            return f"this needs the header `Authorization: Bearer vf_…`; without a key, {make}"
+        return f"this key is not known; one that was just made is within {REFRESH_SECONDS:g} s, else {make}"
+
+
+def read_records(prefix: str) -> dict[str, KeyRecord]:
+    """Records by name; one that can't be read is left out and logged. Raises botocore's errors."""
+    pages = aws_client("ssm").get_paginator("get_parameters_by_path").paginate(Path=prefix, WithDecryption=True)
+    found = {}
+    for item in (item for page in pages for item in page["Parameters"]):
+        name = item["Name"].rsplit("/", 1)[1]
+        try:
+            found[name] = msgspec.json.decode(item["Value"], type=KeyRecord)
+        except msgspec.MsgspecError:
+            log.error("a key can't be read", extra={"key": name})
+    return found

@@ -1,0 +1,97 @@
+"""The OpenAPI 3.1 document of the public API, made from the types that decode requests and encode answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from service import VERSION
+from service.router.answers import BatchAnswer, LookupDocuments, ProblemDetails, SearchAnswer, WriteAnswer
+from service.router.requests import BatchRequest, LookupRequest, SearchRequest, WriteRequest
+
+REFERENCE = "#/components/schemas/{name}"
+JSON, PROBLEM, RAW = "application/json", "application/problem+json", "application/octet-stream"
+SAID = {
+    400: "The request can't be read as HTTP.",
+    401: "The key is missing or not known.",
+    403: "The key's role may not do this.",
+    409: "The slot serves another model.",
+    413: "A limit of size is passed.",
+    422: "The body is not what is described here, or can't be meant so.",
+    429: "Too much waits, or the key asks too often.",
+    507: "A node has too little memory or disk for more.",
+    503: "A part that is needed does not answer now.",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path; `refusals` are the statuses besides 200 that every operation has."""
+
+    method: str
+    path: str
+    summary: str
+    answer: type | None
+    body: type | None = None
+    refusals: tuple[int, ...] = ()
+
+
+OPERATIONS = (
+    Operation(
+        "POST", "/v1/documents", "Store, replace and delete documents", WriteAnswer, WriteRequest, (409, 413, 422, 507)
+    ),
+    Operation("DELETE", "/v1/documents/{source_id}", "Delete one document", WriteAnswer, None, (422,)),
+    Operation("POST", "/v1/documents/lookup", "What is held of documents", LookupDocuments, LookupRequest, (413, 422)),
+    Operation("POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, 413, 422)),
+    Operation("POST", "/v1/search/batch", "Several searches at once", BatchAnswer, BatchRequest, (413, 422)),
+    Operation("GET", "/v1/status", "The slot's build, head, shards and replicas", None),
+)
+EVERY = (401, 403, 429, 503)
+
+
+def document() -> dict[str, Any]:
+    """The whole document as plain data."""
+    shapes = [shape for one in OPERATIONS for shape in (one.answer, one.body) if shape is not None]
+    _, components = msgspec.json.schema_components([*dict.fromkeys(shapes), ProblemDetails], ref_template=REFERENCE)
+    paths: dict[str, dict[str, Any]] = {}
+    for one in OPERATIONS:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "vectorfleet", "version": VERSION, "summary": "Vector search over documents"},
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "vf_<name>_<secret>"}},
+        },
+    }
+
+
+def _operation(one: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": one.summary.lower().replace(" ", "_").replace("'", "").replace(",", ""),
+        "summary": one.summary,
+        "responses": {"200": _answer(one.answer)} | {str(s): _problem(s) for s in sorted({*EVERY, *one.refusals})},
+    }
+    if "{source_id}" in one.path:
+        limits = {"type": "string", "minLength": 1, "maxLength": 512}
+        described["parameters"] = [{"name": "source_id", "in": "path", "required": True, "schema": limits}]
+    if one.body is not None:
+        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(one.body)}}}
+    return described
+
+
+def _answer(shape: type | None) -> dict[str, Any]:
+    schema = {"type": "object"} if shape is None else _reference(shape)
+    return {"description": "What was asked for.", "content": {JSON: {"schema": schema}}}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    return {"description": SAID[status], "content": {PROBLEM: {"schema": _reference(ProblemDetails)}}}
+
+
+def _reference(shape: type) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(name=shape.__name__)}

@@ -1,0 +1,39 @@
+"""What a document says of itself beside its text: a few named values, kept as canonical JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import msgspec
+
+Value: TypeAlias = str | int | float | bool
+Metadata: TypeAlias = Mapping[str, Value]
+
+MOST_FIELDS = 64
+MOST_NAME = 64
+MOST_BYTES = 4_096
+LARGEST_NUMBER = 1 << 53  # beyond it two whole numbers may be one float, and a filter would take them for each other
+
+
+def problem_with(metadata: Metadata) -> str:
+    """Why a document can't have this metadata; empty where it can."""
+    if len(metadata) > MOST_FIELDS:
+        return f"{len(metadata)} fields of metadata, allowed {MOST_FIELDS}"
+    for name, value in metadata.items():
+        if not 1 <= len(name) <= MOST_NAME:
+            return f"the name of a field has {len(name)} characters, allowed are 1 to {MOST_NAME}"
+        if not isinstance(value, str | bool) and abs(value) > LARGEST_NUMBER:
+            return f"metadata {name!r} is {value}, allowed are numbers up to 2^53 either way"
+    size = len(to_text(metadata).encode())
+    return f"{size} bytes of metadata, allowed {MOST_BYTES}" if size > MOST_BYTES else ""
+
+
+def to_text(metadata: Metadata) -> str:
+    """Canonical JSON, the same for the same values; empty for none."""
+    return msgspec.json.encode(dict(metadata), order="deterministic").decode() if metadata else ""
+
+
+def from_text(text: str) -> dict[str, Value]:
+    """The inverse of `to_text`."""
+    return msgspec.json.decode(text, type=dict[str, Value]) if text else {}

@@ -1,0 +1,72 @@
+"""Texts of searches to vectors: a model elsewhere never holds the event loop, and only so many may wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from service.embedding.model import Unavailable, Vectors
+from service.problems import Problem
+from service.router.questions import MOST_WAITING, Questions
+
+
+class Model:
+    """Embeds when it may."""
+
+    fingerprint = "m"
+
+    def __init__(self, *, remote: bool, vector: float = 1.0) -> None:
+        self.remote = remote
+        self.may = threading.Event()
+        self.away = False
+        self._vector = vector
+        self.threads: set[int] = set()
+
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        assert query
+        self.threads.add(threading.get_ident())
+        if self.remote:
+            assert self.may.wait(10)
+        if self.away:
+            raise Unavailable("nobody is there")
+        return np.full((len(texts), 2), self._vector, np.float32)
+
+
+def test_a_model_here_answers_in_the_loops_own_thread() -> None:
+    model = Model(remote=False)
+    assert asyncio.run(Questions(model).vector("x")).tolist() == [1.0, 1.0]
+    assert model.threads == {threading.get_ident()}
+
+
+def test_the_loop_turns_while_a_model_elsewhere_works_and_too_many_are_refused() -> None:
+    model = Model(remote=True)
+
+    async def run() -> list[np.ndarray]:
+        questions = Questions(model)
+        waiting = [asyncio.create_task(questions.vector(str(number))) for number in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(Problem, match="wait for the embedding model") as refused:
+            await questions.vector("one more")
+        assert (refused.value.status, refused.value.extra["limit"]) == (429, MOST_WAITING)
+        model.may.set()
+        answered = await asyncio.gather(*waiting)
+        await questions.vector("one more")
+        return answered
+
+    assert len(asyncio.run(run())) == MOST_WAITING
+    assert threading.get_ident() not in model.threads
+
+
+def test_a_model_that_is_away_is_a_503_and_a_text_without_meaning_a_422() -> None:
+    model = Model(remote=True)
+    model.away = True
+    model.may.set()
+    with pytest.raises(Problem, match="nobody is there") as away:
+        asyncio.run(Questions(model).vector("x"))
+    assert (away.value.status, away.value.extra) == (503, {"retry_after_seconds": 2})
+    with pytest.raises(Problem, match="no token that the model knows"):
+        asyncio.run(Questions(Model(remote=False, vector=0.0)).vector("?"))

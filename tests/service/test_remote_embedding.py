@@ -1,0 +1,300 @@
+"""Models elsewhere: batches, memory, and whose fault a failure is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.embedding import openai, remote
+from service.embedding.model import Access, Patience, Unavailable, UnknownModel
+from service.embedding.providers import load
+from service.embedding.remote import PROBE, Memory
+from service.storage.builds import Embedding
+from tests.service.model_server import Failure, ModelServer, serving
+from tests.service.small_space import DIMS, WordEmbedder
+
+HASTY = Patience(timeout_seconds=5.0, attempts=3, waits=True)
+TITAN = Embedding("amazon.titan-embed-text-v2:0", "2", DIMS, "bedrock")
+COHERE = Embedding("cohere.embed-v4:0", "4", DIMS, "bedrock")
+OPEN = Embedding("words", "1", DIMS, "openai")
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with serving(ModelServer()) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+
+
+def embedder(server: ModelServer, embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> remote.RemoteEmbedder:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
+    made = load(embedding, Access(f"{server.url}/v1/") if embedding.provider == "openai" else Access(), HASTY)
+    assert isinstance(made, remote.RemoteEmbedder)
+    return made
+
+
+@pytest.mark.parametrize("embedding", [OPEN, TITAN, COHERE], ids=lambda one: one.model)
+def test_texts_become_unit_vectors_in_their_order(
+    server: ModelServer, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = embedder(server, embedding, monkeypatch)
+    texts = [f"word{number} in a text" for number in range(130)]
+    np.testing.assert_allclose(subject.embed(texts), WordEmbedder().embed(texts), atol=1e-6)
+    assert subject.embed([]).shape == (0, DIMS)
+    assert sorted(text for asked in server.asked() for text in asked) == sorted(texts)
+    assert subject.fingerprint == f"{embedding.provider}-{embedding.model}-{embedding.version}-{DIMS}"
+
+
+def test_each_kind_is_asked_in_its_own_form(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for embedding in (OPEN, TITAN, COHERE):
+        embedder(server, embedding, monkeypatch).embed(["a question"], query=True)
+    bodies = [body for body in server.requests if "a question" in str(body)]
+    assert bodies == [
+        {"model": "words", "input": ["a question"], "encoding_format": "float", "path": "/v1/embeddings"},
+        {
+            "inputText": "a question",
+            "dimensions": DIMS,
+            "normalize": True,
+            "path": "/model/amazon.titan-embed-text-v2%3A0/invoke",
+        },
+        {
+            "texts": ["a question"],
+            "input_type": "search_query",
+            "embedding_types": ["float"],
+            "output_dimension": DIMS,
+            "path": "/model/cohere.embed-v4%3A0/invoke",
+        },
+    ]
+
+
+def test_no_text_is_asked_twice_and_questions_are_told_from_documents(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = embedder(server, COHERE, monkeypatch)
+    first = subject.embed(["a", "b", "a"])
+    np.testing.assert_array_equal(subject.embed(["b", "a"]), first[[1, 0]])
+    assert server.asked() == [["a", "b"]]
+    subject.embed(["a"], query=True)
+    assert server.asked()[1:] == [["a"]]
+
+
+def once(failure: Failure) -> Any:
+    """Fails for the first request and then no more."""
+    numbers = count()
+    return lambda texts: failure if PROBE not in texts and next(numbers) == 0 else None
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_passes_is_asked_again(server: ModelServer, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    for embedding in (OPEN, TITAN):
+        subject = embedder(server, embedding, monkeypatch)
+        server.fails = once((status, {"Retry-After": "0"}, b'{"message": "busy"}'))
+        assert subject.embed(["a"]).any()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (429, {"Retry-After": "0"}, b"slow down"),
+        (401, {}, b"who are you"),
+        (404, {}, b"no such model"),
+        (200, {}, b"<html>"),
+        (200, {}, b'{"data": []}'),
+        (200, {}, b'{"data": [{"index": 0, "embedding": [null, 1]}]}'),
+    ],
+    ids=lambda failure: str(failure[2])[:20],
+)
+def test_what_stays_is_unavailable_and_no_texts_fault(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, failure: Failure
+) -> None:
+    subject = embedder(server, OPEN, monkeypatch)
+    server.fails = lambda texts: failure
+    with pytest.raises(Unavailable):
+        subject.embed(["a"])
+
+
+def test_nobody_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unavailable, match="does not answer"):
+        load(OPEN, Access("http://127.0.0.1:1/v1"), Patience(0.5, 1, False))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://127.0.0.1:1")
+    with pytest.raises(Unavailable, match="does not answer"):
+        load(TITAN, Access(), Patience(0.5, 1, False))
+
+
+REFUSALS = [
+    (OPEN, (400, {}, b"too many tokens")),
+    (COHERE, (400, {"x-amzn-ErrorType": "ValidationException"}, b'{"message": "too long"}')),
+]
+
+
+@pytest.mark.parametrize(("embedding", "failure"), REFUSALS, ids=["openai", "bedrock"])
+def test_one_text_that_is_refused_among_others_gets_no_direction_and_spoils_none(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, embedding: Embedding, failure: Failure
+) -> None:
+    subject = embedder(server, embedding, monkeypatch)
+    server.fails = lambda texts: failure if "endless" in texts else None
+    texts = ["one", "two", "endless", "four", "five"]
+    made = subject.embed(texts)
+    assert made.any(axis=1).tolist() == [True, True, False, True, True]
+    np.testing.assert_allclose(made[[0, 1, 3, 4]], WordEmbedder().embed(["one", "two", "four", "five"]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("embedding", "failure"), REFUSALS, ids=["openai", "bedrock"])
+def test_where_everything_is_refused_no_text_is_given_up(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, embedding: Embedding, failure: Failure
+) -> None:
+    subject = embedder(server, embedding, monkeypatch)
+    server.fails = lambda texts: failure
+    with pytest.raises(Unavailable, match="refuses everything"):
+        subject.embed(["one", "two"])
+
+
+@pytest.mark.parametrize(("embedding", "failure"), REFUSALS, ids=["openai", "bedrock"])
+def test_a_refusal_that_passes_costs_no_text(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, embedding: Embedding, failure: Failure
+) -> None:
+    subject = embedder(server, embedding, monkeypatch)
+    server.fails = once(failure)
+    assert subject.embed(["a fine text"]).any()
+
+
+def test_a_text_that_was_refused_is_asked_for_again(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = embedder(server, OPEN, monkeypatch)
+    server.fails = lambda texts: (400, {}, b"too long") if "a" in texts else None
+    assert not subject.embed(["a"]).any()
+    server.fails = lambda texts: None
+    assert subject.embed(["a"]).any()
+
+
+def test_what_came_before_a_failure_is_not_asked_for_again(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an indexer would never get through a step while a server throttles now and then."""
+    subject = embedder(server, TITAN, monkeypatch)
+    texts = [f"text{number}" for number in range(60)]
+    asked = count(1)
+    server.fails = lambda _: (401, {}, b"no") if next(asked) % 20 == 0 else None
+    for _ in range(10):
+        try:
+            assert subject.embed(texts).any(axis=1).all()
+            break
+        except Unavailable:
+            continue
+    else:
+        raise AssertionError("no progress")
+
+
+def test_a_vector_that_is_not_finite_is_that_texts_own_misfortune(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = embedder(server, OPEN, monkeypatch)
+    endless = json.dumps({"data": [{"index": 0, "embedding": [1e39] * DIMS}]}).encode()
+    server.fails = lambda texts: (200, {}, endless) if texts == ["a"] else None
+    assert not subject.embed(["a"]).any()
+    server.dims = DIMS - 1
+    with pytest.raises(Unavailable, match="shape"):
+        subject.embed(["b"])
+
+
+def test_bedrock_is_asked_in_the_region_that_the_instance_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(Unavailable, match="region"):
+        load(TITAN, Access(), Patience(0.5, 1, False))
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://127.0.0.1:1")
+    with pytest.raises(Unavailable, match="does not answer"):
+        load(TITAN, Access(), Patience(0.5, 1, False))
+
+
+def test_a_changed_key_is_read_when_the_old_one_is_refused(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = iter(["old", "new"])
+    monkeypatch.setattr(openai, "_secret", lambda name: next(keys))
+    subject = load(OPEN, Access(server.url, "/there"), HASTY)
+    server.fails = lambda texts: (
+        (401, {}, b"who are you") if server.headers[-1]["Authorization"] != "Bearer new" else None
+    )
+    with pytest.raises(Unavailable, match="401"):
+        subject.embed(["a"])
+    assert subject.embed(["a"]).any()
+
+
+def test_another_size_than_configured_is_no_model_of_ours(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.dims = DIMS - 1
+    with pytest.raises(UnknownModel, match=rf"shape \(1, {DIMS - 1}\); the configuration wants {DIMS} dimensions"):
+        embedder(server, OPEN, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("embedding", "access", "words"),
+    [
+        (OPEN, Access(), "needs the server's base URL"),
+        (OPEN, Access("ftp://x"), "needs the server's base URL"),
+        (Embedding("meta.llama", "1", 4, "bedrock"), Access(), "allowed: ids with titan-embed-text or cohere.embed"),
+        (Embedding("x", "1", 4, "cohere"), Access(), "allowed: wordllama, openai, bedrock"),
+        (Embedding("wordllama", "0.4.0.post1", 300), Access(), "wordllama has 64, 128, 256 dimensions"),
+        (Embedding("wordllama", "0.0", 256), Access(), "vectors of two versions must not meet"),
+    ],
+)
+def test_what_can_not_be_is_said_before_anything_is_asked(embedding: Embedding, access: Access, words: str) -> None:
+    with pytest.raises(UnknownModel, match=words):
+        load(embedding, access, HASTY)
+
+
+def test_a_servers_key_is_the_secret_parameters(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ssm:
+        class exceptions:  # noqa: N801  # as boto3 names it
+            ParameterNotFound = KeyError
+
+        def get_parameter(self, **asked: Any) -> dict[str, Any]:
+            return {"Parameter": {"Value": {"/there": "s3cret"}[asked["Name"]]}}
+
+    monkeypatch.setattr(openai, "aws_client", lambda _: Ssm())
+    load(OPEN, Access(server.url, "/there"), HASTY)
+    load(OPEN, Access(server.url, "/gone"), HASTY)
+    assert [headers.get("Authorization") for headers in server.headers] == ["Bearer s3cret", None]
+
+
+def test_openais_third_generation_is_asked_for_its_size(server: ModelServer) -> None:
+    load(Embedding("text-embedding-3-small", "1", DIMS, "openai"), Access(server.url), HASTY)
+    assert server.requests[0]["dimensions"] == DIMS
+
+
+@given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=30), room=st.integers(1, 12))
+def test_a_memory_keeps_what_was_used_last_within_its_room(sizes: list[int], room: int) -> None:
+    memory = Memory(4 * room)
+    for number, size in enumerate(sizes):
+        memory.put(str(number).encode(), np.zeros(size, np.float32))
+    kept = [number for number in range(len(sizes)) if memory.get(str(number).encode()) is not None]
+    assert kept == list(range(len(sizes) - len(kept), len(sizes)))
+    assert sum(sizes[number] for number in kept) <= room
+    assert kept or sizes[-1] > room
+
+
+@given(st.lists(st.text(max_size=30), max_size=40), st.integers(1, 5), st.integers(1, 60))
+def test_batches_are_all_texts_in_order_within_the_servers_limits(texts: list[str], most: int, characters: int) -> None:
+    class Limits:
+        most_texts, most_characters = most, characters
+
+    batches = list(remote._batches(texts, Limits()))  # type: ignore[arg-type]
+    assert [text for batch in batches for text in batch] == texts
+    assert all(0 < len(batch) <= most for batch in batches)
+    assert all(len(batch) == 1 or sum(map(len, batch)) <= characters for batch in batches)
+
+
+def test_answers_are_read_whatever_more_they_say() -> None:
+    body = json.dumps({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [1, 2.5]}]})
+    assert openai._vectors("u", body.encode(), 1) == [[1.0, 2.5]]

@@ -1,0 +1,101 @@
+"""A fleet whose documents come with their vectors, near by Euclidean distance: in the delta, the graph and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from service.client import ServiceError
+from service.node.generations import QUIET_DELTA_ROWS
+from tests.wire.service_fleet import INDEX, ServiceFleet, eventually, new_fleet
+
+Connect = Callable[[str], Any]
+Vectors = npt.NDArray[np.float32]
+DIMS = 24
+SHARDS = 2
+ROWS = SHARDS * (QUIET_DELTA_ROWS + 100)
+RANDOM = np.random.default_rng(11)
+HELD = RANDOM.normal(0, 5, (ROWS, DIMS)).astype(np.float32)
+
+
+@pytest.fixture
+def fleet(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceFleet]:
+    """Two shards with a replica each."""
+    one = new_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=SHARDS)
+    one.embedding = {"provider": "given", "model": "ours", "version": "2", "dims": DIMS}
+    one.parameters = INDEX | {"metric": "l2"}
+    try:
+        one.boot(replicas=1)
+        yield one
+    finally:
+        one.stop()
+
+
+def write(fleet: ServiceFleet, vectors: Vectors, first: int = 0) -> int:
+    """Documents named by their numbers; returns the position of the last."""
+    client, position = fleet.client(), 0
+    for at in range(0, len(vectors), 500):
+        documents = [
+            {"source_id": f"v{first + at + row}", "text": f"text {first + at + row}", "vector": vector}
+            for row, vector in enumerate(vectors[at : at + 500])
+        ]
+        position = client.write(documents)["position"]
+    return position
+
+
+def check(fleet: ServiceFleet, held: Vectors, position: int, *, least: float) -> None:
+    """Searches find what is nearest, with minus the squared distance as its score; exact ones find all of it."""
+    client = fleet.client()
+    for exact, wanted_recall in ((True, 1.0), (False, least)):
+        right = 0
+        for query in RANDOM.normal(0, 5, (20, DIMS)).astype(np.float32):
+            apart = ((held.astype(np.float64) - query) ** 2).sum(axis=1)
+            nearest = np.argsort(apart)[:5]
+            found = client.search(vector=query, k=5, exact=exact, min_position=position)["hits"]
+            right += len({f"v{row}" for row in nearest} & {hit["source_id"] for hit in found})
+            for hit in found:
+                row = int(hit["source_id"][1:])
+                assert hit["score"] == pytest.approx(-apart[row], rel=1e-5)
+                assert hit["text"] == f"text {row}"
+        assert right >= wanted_recall * 100
+
+
+def test_what_is_near_by_distance_is_found_wherever_its_vector_stands(fleet: ServiceFleet) -> None:
+    position = write(fleet, HELD)
+    check(fleet, HELD, position, least=1.0)
+    eventually(lambda: all((node.ready() or {"generation": 0})["generation"] for node in fleet.nodes), "bases")
+    check(fleet, HELD, position, least=0.95)
+    moved = HELD.copy()
+    moved[:50] += 1
+    position = write(fleet, moved[:50])
+    check(fleet, moved, position, least=0.95)
+    for node in fleet.nodes:
+        node.kill()
+        node.start()
+    fleet.await_ready()
+    check(fleet, moved, position, least=0.95)
+
+
+def refused(status: int, sentence: str, ask: Callable[[], object]) -> None:
+    with pytest.raises(ServiceError) as error:
+        ask()
+    assert error.value.status == status
+    assert sentence in error.value.detail
+
+
+def test_what_does_not_lie_in_the_space_is_refused_before_it_is_kept(fleet: ServiceFleet) -> None:
+    client = fleet.client()
+    numbers: Sequence[float] = [1.0] * DIMS
+    refused(422, "needs a vector, of model ours/2", lambda: client.write([{"source_id": "a", "text": "x"}]))
+    refused(422, "components", lambda: client.write([{"source_id": "a", "vector": [1.0]}]))
+    refused(409, "serves model ours/2", lambda: client.write([{"source_id": "a", "vector": numbers}], model="ours/1"))
+    refused(422, "ask with a vector of the same model", lambda: client.search(text="anything"))
+    assert client.status()["head"] == 0
+    written = client.write([{"source_id": "a", "vector": numbers}], model="ours/2")
+    (hit,) = client.search(vector=numbers, k=1, min_position=written["position"])["hits"]
+    assert (hit["source_id"], hit["score"]) == ("a", 0.0)
+    assert client.delete("a")["position"] == written["position"] + 1
