@@ -155,7 +155,7 @@ def indexer(grounds: Grounds) -> Policy:
 
 
 def router(grounds: Grounds) -> Policy:
-    """A router appends documents, reads the slot's pointer and the last drill, finds replicas by tag."""
+    """A router appends documents, reads the slots, what snapshots say and the last drill, finds replicas by tag."""
     return document(
         *_boot(grounds),
         _list("ListDocuments", grounds.documents_arn),
@@ -164,6 +164,7 @@ def router(grounds: Grounds) -> Policy:
         *_prove_conformance(grounds.documents_arn),
         _list("ListIndex", grounds.index_arn),
         _allow("ReadSlotsAndDrills", ["s3:GetObject"], f"{grounds.index_arn}/slots/*", f"{grounds.index_arn}/drills/*"),
+        _allow("ReadManifests", ["s3:GetObject"], f"{grounds.index_arn}/builds/*/snapshots/*/manifest.json"),
         _read_access_keys(grounds),
         *_embed(grounds),
         # ec2:Describe* takes no resource and no useful condition: AWS offers nothing narrower.

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import urllib3
@@ -81,6 +82,11 @@ class Client:
         """What the fleet holds of these documents: {"position", "documents": {source_id: place or None}}."""
         return self._call("POST", "/v1/documents/lookup", {"source_ids": list(source_ids)} | _position(min_position))
 
+    def document(self, source_id: str, min_position: int | None = None) -> dict[str, Any]:
+        """A document as it was last written; ServiceError with status 404 where there is none."""
+        query = urlencode(_position(min_position))
+        return self._call("GET", f"/v1/documents/{quote(source_id, safe='')}?{query}", None)
+
     def search(
         self,
         *,
@@ -99,6 +105,18 @@ class Client:
         query = {"text": text} if text is not None else {"vector": _base64(() if vector is None else vector)}
         more = {"k": k, "exact": exact} | ({} if filter is None else {"filter": filter})
         return self._call("POST", "/v1/search", query | more | _position(min_position))
+
+    def snapshots(self, limit: int = 5) -> dict[str, Any]:
+        """The newest snapshots of each shard: {"build", "shards": [{"shard", "total", "newest"}]}."""
+        return self._call("GET", f"/v1/snapshots?{urlencode({'limit': limit})}", None)
+
+    def take_snapshots(self, min_position: int | None = None) -> dict[str, Any]:
+        """Have snapshots made; {"build", "shards": [{"shard", "position"}]} says what they will have at least."""
+        return self._call("POST", "/v1/snapshots", _position(min_position))
+
+    def slots(self) -> dict[str, Any]:
+        """Both slots with their builds: {"slots": [{"slot", "build"}]}."""
+        return self._call("GET", "/v1/slots", None)
 
     def status(self) -> dict[str, Any]:
         """The slot's build, head, shards and replicas."""
@@ -138,7 +156,7 @@ def _result(status: int, content: bytes) -> dict[str, Any]:
         body = json.loads(content)
     except ValueError:
         body = {}
-    if status == 200 and isinstance(body, dict):
+    if status in (200, 202) and isinstance(body, dict):
         return body
     title = str(body.get("title", "")) if isinstance(body, dict) else ""
     detail = str(body.get("detail", "")) if isinstance(body, dict) else ""

@@ -154,6 +154,7 @@ def test_limits() -> None:
     assert dict(rows(section("docs/service.md", "Limits"))) == {
         "request body": f"{requests.MAX_BODY_BYTES >> 20} MiB",
         "documents in a write, source_ids in a look-up": f"{requests.MAX_BATCH}",
+        "snapshots in a list, of each shard": f"{requests.MAX_SNAPSHOTS}",
         "searches in a batch": f"{requests.MAX_SEARCHES}, with {requests.MAX_QUERY} characters of text in all",
         "what a write may take in the log": f"{commits.COMMIT_BYTES >> 20} MiB",
         "`source_id`, `title`, `request_id`": characters,

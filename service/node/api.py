@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.node.generations import Generations
 from service.node.lanes import Lanes
 from service.node.messages import (
     MEDIA_TYPE,
@@ -20,6 +21,8 @@ from service.node.messages import (
     ShardAnswer,
     ShardLookup,
     ShardQuery,
+    SnapshotAsk,
+    SnapshotAsked,
 )
 from service.node.replica import Replica
 from service.node.verification import Verification
@@ -52,6 +55,7 @@ class NodeApi:
         self.reason = NO_BUILD
         self._lanes = Lanes()
         self.verification: Verification | None = None
+        self.generations: Generations | None = None
         self._sampling: asyncio.Task[None] | None = None
 
     def serve(self, replica: Replica) -> None:
@@ -67,11 +71,12 @@ class NodeApi:
         STALE.set_function(lambda: bool(replica.stale))
 
     def routes(self) -> list[Route]:
-        """Search, lookup, and the request to compare the live set with S3."""
+        """Search, lookup, and the requests to compare the live set with S3 and to make a snapshot of it."""
         return [
             Route("/search", self.search, methods=["POST"]),
             Route("/lookup", self.lookup, methods=["POST"]),
             Route("/verify", self.verify, methods=["POST"]),
+            Route("/snapshot", self.snapshot, methods=["POST"]),
         ]
 
     def readiness(self) -> tuple[bool, object]:
@@ -125,6 +130,15 @@ class NodeApi:
             raise Problem(503, "this replica is still restoring, which proves what it holds", retry_after_seconds=1)
         self.verification.ask()
         return Response(status_code=202)
+
+    async def snapshot(self, request: Request) -> Response:
+        """Have a snapshot made of what is applied now; the answer does not wait for it."""
+        ask = _decode(await request.body(), SnapshotAsk)
+        await self._ready_for(ask.build, ask.min_position, ask.wait_seconds)
+        if self.generations is None or self._replica.held_back:
+            reason = self._replica.held_back or "this replica has only just restored"
+            raise Problem(503, f"no snapshot can be made here: {reason}", retry_after_seconds=1)
+        return _encoded(SnapshotAsked(self.generations.ask()))
 
     async def _ready_for(self, build: str, min_position: int, wait_seconds: float) -> None:
         replica = self._replica

@@ -71,8 +71,14 @@ class Generations:
         self._instance = instance
         self._succeed = succeed
         self._proc = proc
+        self._asked_position = 0
         self._refused: set[str] = set()
         self._failures: Counter[str] = Counter()
+
+    def ask(self) -> int:
+        """Have a snapshot made of what is applied now, however little is new; returns its least position."""
+        self._asked_position = self._replica.position
+        return self._asked_position
 
     async def run(self) -> None:
         """Give way to newer snapshots and build when it is due, for ever."""
@@ -126,6 +132,8 @@ class Generations:
         return not reason
 
     def _is_due(self) -> bool:
+        if self._replica.base_position < self._asked_position:
+            return True
         index = self._replica.index
         return is_due(
             changed_rows=index.changed_rows,

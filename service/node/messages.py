@@ -40,6 +40,20 @@ class ShardAnswer(msgspec.Struct, frozen=True):
     hits: list[Hit]
 
 
+class SnapshotAsk(msgspec.Struct, frozen=True):
+    """Have a snapshot of one shard of `build` made, at `min_position` or later."""
+
+    build: str
+    min_position: int = 0
+    wait_seconds: float = 0.0
+
+
+class SnapshotAsked(msgspec.Struct, frozen=True):
+    """A snapshot at `position` or later is there or will be, unless this replica goes away."""
+
+    position: int
+
+
 class ShardLookup(msgspec.Struct, frozen=True):
     """Which of these documents does one shard of `build` hold?"""
 

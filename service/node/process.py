@@ -129,10 +129,11 @@ class Node:
         """Wait for the slot's build, restore, then follow the log and the generations, and seal, for ever."""
         replica = self._replica = self._replica or await self._booted()
         verification = self._api.verification = Verification(replica, lambda: succeed(NEWEST))
+        generations = self._api.generations = Generations(replica, self._process.instance, succeed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.follow())
             tasks.create_task(verification.run())
-            tasks.create_task(Generations(replica, self._process.instance, succeed).run())
+            tasks.create_task(generations.run())
             tasks.create_task(Sealing(replica).run())
             tasks.create_task(NodeMetrics(self._cloudwatch(), replica).run())
 

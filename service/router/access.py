@@ -83,6 +83,8 @@ def key_of(record: KeyRecord) -> Key:
 
 def needed(method: str, path: str) -> Role:
     """The least role for a request. Looking documents up only reads, for all that it is a POST."""
+    if path.rstrip("/") == "/v1/snapshots" and method == "POST":
+        return Role.ADMIN
     writes = path.rstrip("/") == "/v1/documents" or (path.startswith("/v1/documents/") and method == "DELETE")
     return Role.WRITE if writes else Role.READ
 

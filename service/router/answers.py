@@ -6,6 +6,8 @@ import msgspec
 
 from service.index.shard import Hit
 from service.node.messages import Found
+from service.storage.builds import Build
+from service.storage.metadata import Value
 
 
 class WriteResult(msgspec.Struct, frozen=True):
@@ -28,6 +30,19 @@ class LookupDocuments(msgspec.Struct, frozen=True):
 
     position: int
     documents: dict[str, Found | None]
+
+
+class DocumentAnswer(msgspec.Struct, frozen=True):
+    """A document as it was last written; `vector` is null where texts are embedded."""
+
+    source_id: str
+    position: int
+    item: int
+    content_hash: str
+    title: str
+    text: str
+    metadata: dict[str, Value]
+    vector: list[float] | None
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
@@ -59,6 +74,63 @@ class BatchAnswer(msgspec.Struct, frozen=True):
     """A result for each search of a batch, in order."""
 
     results: list[BatchResult]
+
+
+class SlotBuild(msgspec.Struct, frozen=True):
+    """A slot and the build that it points at, null before there is one."""
+
+    slot: str
+    build: Build | None
+
+
+class SlotsAnswer(msgspec.Struct, frozen=True):
+    """Both slots of the fleet."""
+
+    slots: list[SlotBuild]
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What a snapshot's manifest says; where that can't be trusted, `refused` says why and the rest says nothing."""
+
+    name: str
+    refused: str = ""
+    position: int = 0
+    generation: int = 0
+    rows: int = 0
+    documents: int = 0
+    digest: str = ""
+    created_ms: int = 0
+    size_bytes: int = 0
+    writer: str = ""
+
+
+class ShardSnapshots(msgspec.Struct, frozen=True):
+    """How many snapshots a shard has, and the newest of them."""
+
+    shard: int
+    total: int
+    newest: list[Snapshot]
+
+
+class SnapshotsAnswer(msgspec.Struct, frozen=True):
+    """The snapshots of a build, shard by shard."""
+
+    build: str
+    shards: list[ShardSnapshots]
+
+
+class AskedShard(msgspec.Struct, frozen=True):
+    """A shard whose replicas were asked: its next snapshot has at least this position."""
+
+    shard: int
+    position: int
+
+
+class AskedSnapshots(msgspec.Struct, frozen=True):
+    """Snapshots are on their way, or there already."""
+
+    build: str
+    shards: list[AskedShard]
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):

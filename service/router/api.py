@@ -14,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.node.messages import ShardLookup, ShardQuery
+from service.node.messages import ShardLookup, ShardQuery, SnapshotAsk
 from service.problems import Problem
 from service.router.answers import (
+    AskedShard,
+    AskedSnapshots,
     BatchAnswer,
     BatchResult,
     LookupDocuments,
@@ -33,16 +35,22 @@ from service.router.questions import Questions
 from service.router.replicas import Replicas
 from service.router.requests import (
     BatchRequest,
+    DocumentQuery,
     DocumentWrite,
     LookupRequest,
     SearchRequest,
+    SnapshotRequest,
+    SnapshotsQuery,
     Space,
     WriteRequest,
     decoded,
     decoded_search,
     float32_of,
+    named,
+    queried,
 )
 from service.router.scatter import WAIT_FOR_POSITION_SECONDS, Scatter, merge
+from service.router.stored import Stored
 from service.serving import json_response
 from service.storage.builds import Build
 from service.storage.shards import shard_of
@@ -69,7 +77,15 @@ class RouterApi:
     """The routes of one router. `build` and `questions` are set when the slot has them, `fault` if one can't be."""
 
     def __init__(
-        self, *, fleet: str, slot: str, space: Space, replicas: Replicas, commits: GroupCommits, metrics: FleetMetrics
+        self,
+        *,
+        fleet: str,
+        slot: str,
+        space: Space,
+        replicas: Replicas,
+        commits: GroupCommits,
+        stored: Stored,
+        metrics: FleetMetrics,
     ) -> None:
         self._fleet, self._slot = fleet, slot
         self._configured = space
@@ -78,6 +94,7 @@ class RouterApi:
         self._metrics = metrics
         self._reads = Reads()
         self._fullness = Fullness(replicas)
+        self._stored = stored
         self.build: Build | None = None
         self.questions: Questions | None = None
         self.fault = ""
@@ -88,9 +105,13 @@ class RouterApi:
         return [
             Route("/v1/documents", self.write, methods=["POST"]),
             Route("/v1/documents/lookup", self.lookup, methods=["POST"]),
+            Route("/v1/documents/{source_id:any}", self.document),
             Route("/v1/documents/{source_id:any}", self.delete, methods=["DELETE"]),
             Route("/v1/search", self.search, methods=["POST"]),
             Route("/v1/search/batch", self.search_batch, methods=["POST"]),
+            Route("/v1/snapshots", self.snapshots),
+            Route("/v1/snapshots", self.take_snapshots, methods=["POST"]),
+            Route("/v1/slots", self.slots),
             Route("/v1/status", self.status),
             Route("/openapi.json", self.openapi),
         ]
@@ -141,7 +162,18 @@ class RouterApi:
 
     async def lookup(self, request: Request) -> Response:
         """What is held of documents, from every shard concerned; 503 unless all of them answer."""
-        body = await decoded(request, LookupRequest)
+        return json_response(await self._found(await decoded(request, LookupRequest)))
+
+    async def document(self, request: Request) -> Response:
+        """A document as it was last written: nodes know where, the documents log has it whole."""
+        source_id = named(request.path_params["source_id"])
+        found = await self._found(LookupRequest([source_id], queried(request, DocumentQuery).min_position))
+        place = found.documents[source_id]
+        if place is None:
+            raise Problem(404, f"there is no document {source_id!r} as of position {found.position}")
+        return json_response(await asyncio.to_thread(self._stored.document, place.position, place.item))
+
+    async def _found(self, body: LookupRequest) -> LookupDocuments:
         scatter, build = self._serving()
         by_shard: dict[int, list[str]] = defaultdict(list)
         for source_id in body.source_ids:
@@ -156,7 +188,7 @@ class RouterApi:
             source_id: found for answer in gathered.answers.values() for source_id, found in answer.documents.items()
         }
         position = min(answer.position for answer in gathered.answers.values())
-        return json_response(LookupDocuments(position, documents))
+        return LookupDocuments(position, documents)
 
     async def search(self, request: Request) -> Response:
         """The nearest documents; an answer that lacks a shard says so, one that lacks the position is a 503."""
@@ -243,6 +275,33 @@ class RouterApi:
             shards_behind=behind,
             retry_after_seconds=1,
         )
+
+    async def snapshots(self, request: Request) -> Response:
+        """The newest snapshots of the slot's build, as S3 has them."""
+        _, build = self._serving()
+        limit = queried(request, SnapshotsQuery).limit
+        return json_response(await asyncio.to_thread(self._stored.snapshots, build, limit))
+
+    async def take_snapshots(self, request: Request) -> Response:
+        """Have every shard's replicas make a snapshot; the answer does not wait for them."""
+        body = await decoded(request, SnapshotRequest)
+        scatter, build = self._serving()
+        wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
+        taken = await scatter.snapshots(SnapshotAsk(build.id, body.min_position, wait))
+        if missing := sorted(set(range(self._replicas.shards)) - taken.keys()):
+            raise Problem(
+                503,
+                f"no replica of shards {missing} can make a snapshot now; /v1/status shows how they are, the others "
+                "make theirs",
+                shards_answered=len(taken),
+                shards_total=self._replicas.shards,
+                retry_after_seconds=5,
+            )
+        return json_response(AskedSnapshots(build.id, [AskedShard(*one) for one in sorted(taken.items())]), 202)
+
+    async def slots(self, _: Request) -> Response:
+        """Both slots of the fleet with their builds, as S3 has them."""
+        return json_response(await asyncio.to_thread(self._stored.slots))
 
     async def openapi(self, _: Request) -> Response:
         """The description of this API."""

@@ -8,8 +8,27 @@ from typing import Any
 import msgspec
 
 from service import VERSION
-from service.router.answers import BatchAnswer, LookupDocuments, ProblemDetails, SearchAnswer, WriteAnswer
-from service.router.requests import BatchRequest, LookupRequest, SearchRequest, WriteRequest
+from service.router.answers import (
+    AskedSnapshots,
+    BatchAnswer,
+    DocumentAnswer,
+    LookupDocuments,
+    ProblemDetails,
+    SearchAnswer,
+    SlotsAnswer,
+    SnapshotsAnswer,
+    WriteAnswer,
+)
+from service.router.requests import (
+    MAX_SOURCE_ID,
+    BatchRequest,
+    DocumentQuery,
+    LookupRequest,
+    SearchRequest,
+    SnapshotRequest,
+    SnapshotsQuery,
+    WriteRequest,
+)
 
 REFERENCE = "#/components/schemas/{name}"
 JSON, PROBLEM, RAW = "application/json", "application/problem+json", "application/octet-stream"
@@ -17,6 +36,7 @@ SAID = {
     400: "The request can't be read as HTTP.",
     401: "The key is missing or not known.",
     403: "The key's role may not do this.",
+    404: "There is no such document.",
     409: "The slot serves another model.",
     413: "A limit of size is passed.",
     422: "The body is not what is described here, or can't be meant so.",
@@ -28,7 +48,10 @@ SAID = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path; `refusals` are the statuses besides 200 that every operation has."""
+    """
+    One method of one path, answered with `status`; `query` is the shape of its query string, and `refusals` are its
+    statuses besides those that every operation has.
+    """
 
     method: str
     path: str
@@ -36,16 +59,24 @@ class Operation:
     answer: type | None
     body: type | None = None
     refusals: tuple[int, ...] = ()
+    query: type | None = None
+    status: int = 200
 
 
 OPERATIONS = (
     Operation(
         "POST", "/v1/documents", "Store, replace and delete documents", WriteAnswer, WriteRequest, (409, 413, 422, 507)
     ),
+    Operation(
+        "GET", "/v1/documents/{source_id}", "A document as written", DocumentAnswer, None, (404, 422), DocumentQuery
+    ),
     Operation("DELETE", "/v1/documents/{source_id}", "Delete one document", WriteAnswer, None, (422,)),
     Operation("POST", "/v1/documents/lookup", "What is held of documents", LookupDocuments, LookupRequest, (413, 422)),
     Operation("POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, 413, 422)),
     Operation("POST", "/v1/search/batch", "Several searches at once", BatchAnswer, BatchRequest, (413, 422)),
+    Operation("GET", "/v1/snapshots", "The newest snapshots", SnapshotsAnswer, None, (422,), SnapshotsQuery),
+    Operation("POST", "/v1/snapshots", "Have snapshots made", AskedSnapshots, SnapshotRequest, (413, 422), status=202),
+    Operation("GET", "/v1/slots", "Both slots with their builds", SlotsAnswer),
     Operation("GET", "/v1/status", "The slot's build, head, shards and replicas", None),
 )
 EVERY = (401, 403, 429, 503)
@@ -74,14 +105,27 @@ def _operation(one: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": one.summary.lower().replace(" ", "_").replace("'", "").replace(",", ""),
         "summary": one.summary,
-        "responses": {"200": _answer(one.answer)} | {str(s): _problem(s) for s in sorted({*EVERY, *one.refusals})},
+        "responses": {str(one.status): _answer(one.answer)}
+        | {str(s): _problem(s) for s in sorted({*EVERY, *one.refusals})},
     }
-    if "{source_id}" in one.path:
-        limits = {"type": "string", "minLength": 1, "maxLength": 512}
-        described["parameters"] = [{"name": "source_id", "in": "path", "required": True, "schema": limits}]
+    if parameters := [*_in_path(one.path), *_in_query(one.query)]:
+        described["parameters"] = parameters
     if one.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(one.body)}}}
     return described
+
+
+def _in_path(path: str) -> list[dict[str, Any]]:
+    limits = {"type": "string", "minLength": 1, "maxLength": MAX_SOURCE_ID}
+    named = {"name": "source_id", "in": "path", "required": True, "schema": limits}
+    return [named] if "{source_id}" in path else []
+
+
+def _in_query(shape: type | None) -> list[dict[str, Any]]:
+    if shape is None:
+        return []
+    schema = msgspec.json.schema(shape)["$defs"][shape.__name__]["properties"]
+    return [{"name": name, "in": "query", "required": False, "schema": one} for name, one in schema.items()]
 
 
 def _answer(shape: type | None) -> dict[str, Any]:

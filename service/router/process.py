@@ -19,6 +19,7 @@ from service.router.questions import Questions
 from service.router.replicas import Replicas
 from service.router.requests import Space
 from service.router.scatter import Scatter
+from service.router.stored import Stored
 from service.serving import Service
 from service.settings import Process, load_parameters
 from service.storage.builds import Build, Recipe, Slots
@@ -41,10 +42,14 @@ class RouterProcess:
         self._parameters = load_parameters(process.parameters)
         fleet = self._parameters.fleet
         self._replicas = Replicas(fleet=process.fleet, slot=process.slot, port=process.port, shards=fleet.shards)
-        self._commits = GroupCommits(ObjectStore(self._parameters.storage.documents))
+        documents, index = (
+            ObjectStore(self._parameters.storage.documents),
+            ObjectStore(self._parameters.storage.index),
+        )
+        self._commits = GroupCommits(documents)
         cloudwatch = CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=fleet.metrics_period_seconds)
         self._metrics = FleetMetrics(cloudwatch, lambda: self._replicas.missing(fleet.replicas))
-        self._drills = DrillAge(cloudwatch, ObjectStore(self._parameters.storage.index))
+        self._drills = DrillAge(cloudwatch, index)
         self._access = Access(fleet.access_keys) if fleet.access_keys else None
         self._api = RouterApi(
             fleet=process.fleet,
@@ -52,6 +57,7 @@ class RouterProcess:
             space=Space.of(self._parameters.embedding, self._parameters.index),
             replicas=self._replicas,
             commits=self._commits,
+            stored=Stored(documents, index),
             metrics=self._metrics,
         )
 

@@ -26,6 +26,7 @@ MAX_K = 1_000
 MAX_COMPONENT = 1e15
 MAX_BATCH = 1_000
 MAX_SEARCHES = 64
+MAX_SNAPSHOTS = 100
 MAX_BODY_BYTES = 16 << 20
 MAX_SOURCE_ID = 512
 MAX_TEXT_BYTES = 1 << 20
@@ -69,10 +70,7 @@ class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def deletion(cls, source_id: str) -> DocumentWrite:
         """The deletion of a document that a path names; raises Problem for a source_id that none can have."""
-        try:
-            return msgspec.convert({"source_id": source_id, "delete": True}, cls)
-        except msgspec.ValidationError as error:
-            raise Problem(422, f"{source_id[:MAX_SOURCE_ID]!r} is no source_id: {error}") from error
+        return cls(named(source_id), delete=True)
 
     def document(self, space: Space) -> Document:
         """The document as the log keeps it; raises Problem where no index of this space can ever hold it."""
@@ -137,6 +135,24 @@ class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_position: Position = 0
 
 
+class SnapshotRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Have snapshots made that reflect at least `min_position`."""
+
+    min_position: Position = 0
+
+
+class SnapshotsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many snapshots of each shard are wanted, newest first."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_SNAPSHOTS)] = 5
+
+
+class DocumentQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A document is wanted as of `min_position` or later."""
+
+    min_position: Position = 0
+
+
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     A search by text or by vector, which is a list of numbers or base64 of little-endian float32.
@@ -195,6 +211,22 @@ async def decoded(request: Request, shape: type[T]) -> T:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(422, f"the body is not a {shape.__name__}: {error}") from error
+
+
+def named(source_id: str) -> str:
+    """The source_id that a path names; raises Problem 422 for one that no document can have."""
+    try:
+        return msgspec.convert(source_id, SourceId)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"{source_id[:MAX_SOURCE_ID]!r} is no source_id: {error}") from error
+
+
+def queried(request: Request, shape: type[T]) -> T:
+    """The request's query string as `shape`; raises Problem 422 saying what is wrong."""
+    try:
+        return msgspec.convert(dict(request.query_params), shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"the query string is not a {shape.__name__}: {error}") from error
 
 
 async def decoded_search(request: Request) -> SearchRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
@@ -12,7 +13,15 @@ import msgspec
 from prometheus_client import Counter
 
 from service.index.shard import Hit
-from service.node.messages import MEDIA_TYPE, LookupAnswer, ShardAnswer, ShardLookup, ShardQuery
+from service.node.messages import (
+    MEDIA_TYPE,
+    LookupAnswer,
+    ShardAnswer,
+    ShardLookup,
+    ShardQuery,
+    SnapshotAsk,
+    SnapshotAsked,
+)
 from service.router.replicas import Replica, Replicas
 
 HEDGE_SECONDS = 0.06
@@ -21,8 +30,9 @@ ATTEMPT_SECONDS = 2.0
 WAIT_FOR_POSITION_SECONDS = 5.0
 
 Q = TypeVar("Q", ShardQuery, ShardLookup)
-A = TypeVar("A", ShardAnswer, LookupAnswer)
+A = TypeVar("A", ShardAnswer, LookupAnswer, SnapshotAsked)
 
+log = logging.getLogger(__name__)
 HEDGES = Counter("vectorfleet_router_hedges_total", "Requests sent to a second replica because the first was slow")
 RETRIES = Counter("vectorfleet_router_retries_total", "Requests sent to another replica because one failed")
 
@@ -57,6 +67,31 @@ class Scatter:
     async def lookup(self, queries: dict[int, ShardLookup]) -> Gathered[LookupAnswer]:
         """What the named shards hold."""
         return await self._gather(queries, "/lookup", LookupAnswer)
+
+    async def snapshots(self, ask: SnapshotAsk) -> dict[int, int]:
+        """
+        Ask every replica of every shard, so that one builds even where another goes away.
+
+        The least position of the next snapshot by shard; a shard of which no replica took the request is left out.
+        """
+        body = msgspec.msgpack.encode(ask)
+        shards = range(self._replicas.shards)
+        asked = [(shard, replica) for shard in shards for replica in self._replicas.of(shard, self._build())]
+        patience = ATTEMPT_SECONDS + ask.wait_seconds
+        positions = await asyncio.gather(*(self._snapshot(replica, body, patience) for _, replica in asked))
+        taken: dict[int, int] = {}
+        for (shard, _), position in zip(asked, positions, strict=True):
+            if position is not None:
+                taken[shard] = min(position, taken.get(shard, position))
+        return taken
+
+    async def _snapshot(self, replica: Replica, body: bytes, patience_seconds: float) -> int | None:
+        try:
+            async with asyncio.timeout(patience_seconds):
+                return (await self._ask(replica, body, "/snapshot", SnapshotAsked)).position
+        except (Behind, Failed, TimeoutError) as error:
+            log.warning("no snapshot by this node", extra={"node": replica.node.instance, "reason": str(error)})
+            return None
 
     async def _gather(self, queries: dict[int, Q], path: str, shape: type[A]) -> Gathered[A]:
         results = await asyncio.gather(

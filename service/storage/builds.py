@@ -10,6 +10,7 @@ import msgspec
 from service.storage.entry import Damaged
 from service.storage.objects import Missing, ObjectStore, Refused, Unanswered
 
+SLOTS = ("blue", "green")
 POINTER_ATTEMPTS = 5
 
 

@@ -78,6 +78,11 @@ def to_rows(documents: Sequence[Document]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
+def written_as(entry: Entry, item: int) -> Document:
+    """One document of an entry; IndexError where it has no such item."""
+    return Document(*(column[item].as_py() for column in entry.rows.columns))
+
+
 def from_entry(entry: Entry) -> Iterator[Written]:
     """The documents of an entry with their places."""
     columns = [column.to_pylist() for column in entry.rows.columns]

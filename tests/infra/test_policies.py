@@ -55,6 +55,7 @@ GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("CleanUpConformance", ["s3:DeleteObject"], ["arn:aws:s3:::docs/conformance/*"]),
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
         ("ReadSlotsAndDrills", ["s3:GetObject"], ["arn:aws:s3:::index/slots/*", "arn:aws:s3:::index/drills/*"]),
+        ("ReadManifests", ["s3:GetObject"], ["arn:aws:s3:::index/builds/*/snapshots/*/manifest.json"]),
         (
             "ReadAccessKeys",
             ["ssm:GetParametersByPath"],
@@ -115,9 +116,9 @@ def test_a_node_completes_launches_of_its_own_fleets_nodes_only() -> None:
 
 
 @pytest.mark.parametrize("role", policies.ROLES)
-def test_only_nodes_touch_snapshots_and_only_routers_the_documents_log(role: str) -> None:
+def test_only_nodes_write_snapshots_and_only_routers_the_documents_log(role: str) -> None:
     for row in statements(policies.for_role(role, GROUNDS)):
-        if role != "node":
+        if role != "node" and row["Action"] != ["s3:GetObject"]:
             assert not any("snapshots" in arn for arn in row["Resource"])
         if role != "router" and "s3:PutObject" in row["Action"]:
             assert not any(arn.startswith("arn:aws:s3:::docs") for arn in row["Resource"])
