@@ -34,6 +34,7 @@ from service.problems import (
 )
 from service.settings import Process
 from service.supervision import READY, Supervisor, supervisor
+from service.tls import Tls
 
 KEEP_ALIVE_SECONDS = 120
 DRAIN_SECONDS = 5
@@ -160,7 +161,7 @@ class Service:
         self, routes: Sequence[Route], readiness: Readiness, tasks: Sequence[Task], admit: Admit | None = None
     ) -> None:
         self._readiness = readiness
-        self._tasks = tasks
+        self._tasks = list(tasks)
         self._server: Server | None = None
         self._failed = False
         common = [
@@ -206,8 +207,15 @@ class Service:
             if self._server is not None:
                 self._server.should_exit = True
 
-    def serve(self, process: Process, listener: socket.socket | None = None) -> int:
-        """Serve until SIGTERM or SIGINT, on `listener` where one is given, then drain; returns the exit code."""
+    def serve(self, process: Process, listener: socket.socket | None = None, tls: Tls | None = None) -> int:
+        """
+        Serve until SIGTERM or SIGINT, on `listener` where one is given, then drain; returns the exit code.
+
+        Over HTTPS where the process has a certificate; raises BadSettings where that can't be used.
+        """
+        tls = tls or Tls(process)
+        if tls.server is not None:
+            self._tasks.append(tls.renew)
         config = uvicorn.Config(
             self.application,
             host=process.host,
@@ -219,6 +227,8 @@ class Service:
             # Nobody asks where a request came from.
             proxy_headers=False,
         )
+        config.load()
+        config.ssl = tls.server
         self._server = Server(config, supervisor())
         self._server.run(None if listener is None else [listener])
         return 1 if self._failed else 0

@@ -51,7 +51,7 @@ class Parameters(msgspec.Struct, frozen=True):
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """One process's place in the fleet."""
+    """One process's place in the fleet. Those of `tls` are files; service.tls says what they do."""
 
     fleet: str
     role: str
@@ -65,6 +65,9 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = ""
     data: str = "/var/lib/vectorfleet"
     lifecycle_hook: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_authority: str = ""
 
     @property
     def data_folder(self) -> Path:

@@ -49,9 +49,14 @@ def publish_generation(shard: ShardStore, *, entry: int, generation: int, thread
     folder = shard.folder / BUILDING
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    manifest = _write(shard, live, tail, generation, folder, threads)
-    _verify(manifest, folder)
-    name = snapshot.publish(shard.store, manifest, folder)
+    try:
+        manifest = _write(shard, live, tail, generation, folder, threads)
+        _verify(manifest, folder)
+        name = snapshot.publish(shard.store, manifest, folder)
+    except BaseException:
+        # Left behind on a full disk it would have writes refused until the next build.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     shutil.rmtree(shard.folder / name, ignore_errors=True)
     # The serving process on this disk then finds the files it would have to download.
     folder.rename(shard.folder / name)

@@ -25,6 +25,7 @@ from service.settings import Process, load_parameters
 from service.storage.builds import Build, Recipe, Slots
 from service.storage.entry import Damaged
 from service.storage.objects import ObjectStore, StoreError
+from service.tls import Tls
 
 NODE_CONNECTIONS = 256
 CONNECT_SECONDS = 0.5
@@ -39,9 +40,16 @@ class RouterProcess:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._tls = Tls(process)
         self._parameters = load_parameters(process.parameters)
         fleet = self._parameters.fleet
-        self._replicas = Replicas(fleet=process.fleet, slot=process.slot, port=process.port, shards=fleet.shards)
+        self._replicas = Replicas(
+            fleet=process.fleet,
+            slot=process.slot,
+            port=process.port,
+            shards=fleet.shards,
+            tls=self._tls.client,
+        )
         documents, index = (
             ObjectStore(self._parameters.storage.documents),
             ObjectStore(self._parameters.storage.index),
@@ -66,9 +74,9 @@ class RouterProcess:
         tasks = [self._commits.run, self._replicas.discover, self._metrics.run, self._drills.run, self._connect]
         access = self._access
         if access is None:
-            return Service(self._api.routes(), self._api.readiness, tasks).serve(self._process)
+            return Service(self._api.routes(), self._api.readiness, tasks).serve(self._process, tls=self._tls)
         tasks.append(access.run)
-        return Service(self._api.routes(), self._readiness, tasks, access.admit).serve(self._process)
+        return Service(self._api.routes(), self._readiness, tasks, access.admit).serve(self._process, tls=self._tls)
 
     def _readiness(self) -> tuple[bool, object]:
         """A router that knows no keys would refuse everybody."""
@@ -86,7 +94,7 @@ class RouterProcess:
         self._replicas.shards = build.recipe.shards
         self._api.build = build
         loading = asyncio.create_task(self._load_model(build.recipe))
-        connector = aiohttp.TCPConnector(limit=NODE_CONNECTIONS, keepalive_timeout=60)
+        connector = self._replicas.connector(limit=NODE_CONNECTIONS, keepalive_timeout=60)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._api.scatter = Scatter(session, self._replicas, lambda: self._api.build_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,11 +52,12 @@ class Replica:
     report: Report = field(default_factory=lambda: Report(False))
     reachable: bool = True
     in_flight: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Where the node listens."""
-        return f"http://{self.node.address}:{self.port}"
+        return f"{self.scheme}://{self.node.address}:{self.port}"
 
     @property
     def ready(self) -> bool:
@@ -78,10 +80,11 @@ def diverged(replicas: Iterable[Replica]) -> list[list[Replica]]:
 
 
 class Replicas:
-    """All nodes of the slot, found every DISCOVERY_SECONDS and probed every PROBE_SECONDS."""
+    """All nodes of the slot, found every DISCOVERY_SECONDS and probed every PROBE_SECONDS, over `tls` if there is."""
 
-    def __init__(self, *, fleet: str, slot: str, port: int, shards: int) -> None:
+    def __init__(self, *, fleet: str, slot: str, port: int, shards: int, tls: ssl.SSLContext | None = None) -> None:
         self.shards = shards
+        self.tls = tls
         self._fleet, self._slot, self._port = fleet, slot, port
         self._by_instance: dict[str, Replica] = {}
         self._ec2 = aws_client("ec2")
@@ -135,15 +138,22 @@ class Replicas:
 
     def _take(self, nodes: list[NodeAddress]) -> None:
         known = self._by_instance
-        self._by_instance = {node.instance: known.get(node.instance, Replica(node, self._port)) for node in nodes}
+        scheme = "https" if self.tls else "http"
+        self._by_instance = {
+            node.instance: known.get(node.instance, Replica(node, self._port, scheme=scheme)) for node in nodes
+        }
         for instance in self._by_instance.keys() - known.keys():
             log.info("node found", extra={"node": instance, "address": self._by_instance[instance].node.address})
         for instance in known.keys() - self._by_instance.keys():
             log.info("node gone", extra={"node": instance})
 
+    def connector(self, **options: Any) -> aiohttp.TCPConnector:
+        """Connections to nodes, encrypted and only to those that can be trusted where TLS is configured."""
+        return aiohttp.TCPConnector(ssl=self.tls or True, **options)
+
     async def probe(self) -> None:
         """Ask every node whether it is ready, for ever, over connections that no search has to share."""
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        async with aiohttp.ClientSession(connector=self.connector(limit=0)) as session:
             while True:
                 started = time.monotonic()
                 await asyncio.gather(*(self._probe(session, replica) for replica in self.all()))

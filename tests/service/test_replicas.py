@@ -71,6 +71,7 @@ class Known(Replicas):
 
     def __init__(self) -> None:
         self.shards, self._port = 2, 8080
+        self.tls = None
         self._by_instance: dict[str, Replica] = {}
 
 

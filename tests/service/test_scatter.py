@@ -57,6 +57,7 @@ class Slot(Replicas):
 
     def __init__(self, shards: int) -> None:
         self.shards = shards
+        self.tls = None
         self._by_instance: dict[str, Replica] = {}
 
     def add(self, shard: int, port: int, position: int = 0, build: str = "b") -> None:

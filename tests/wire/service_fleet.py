@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -74,10 +75,10 @@ def _admin(endpoint: str, method: str, body: object) -> None:
     urllib.request.urlopen(request, timeout=10).close()
 
 
-def get(url: str, *, timeout_seconds: float = 5.0) -> tuple[int, str, bytes]:
+def get(url: str, *, timeout_seconds: float = 5.0, tls: ssl.SSLContext | None = None) -> tuple[int, str, bytes]:
     """Status, content type and body of a GET, also where the status is an error."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
+        with urllib.request.urlopen(url, timeout=timeout_seconds, context=tls) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -101,19 +102,21 @@ class Member:
     environment: dict[str, str]
     log: Path
     shard: int = 0
+    tls: ssl.SSLContext | None = None
+    before: tuple[str, ...] = ()  # a command that runs the process's own, which follows it
     child: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://{self.address}:8080"
+        return f"{'https' if self.tls else 'http'}://{self.address}:8080"
 
     def start(self) -> None:
         """Start its process."""
         assert self.child is None
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "service", self.role],
+                [*self.before, sys.executable, "-m", "service", self.role],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -150,7 +153,7 @@ class Member:
 
     def ready(self) -> dict[str, Any] | None:
         """What it says of itself when ready."""
-        status, _, body = get(f"{self.url}/readyz", timeout_seconds=1)
+        status, _, body = get(f"{self.url}/readyz", timeout_seconds=1, tls=self.tls)
         return msgspec.json.decode(body, type=dict[str, Any]) if status == 200 else None
 
 

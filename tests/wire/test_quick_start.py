@@ -17,7 +17,7 @@ from infra.operations.access_keys import AccessKeys, save_key
 from infra.operations.outputs import read_outputs
 from tests.infra.operations.test_outputs import VALUES
 from tests.pages import FENCE, section
-from tests.wire.service_fleet import PROJECT, ServiceFleet, aws_environment, new_fleet
+from tests.wire.service_fleet import PROJECT, aws_environment, new_fleet
 
 Connect = Callable[[str], Any]
 # What no page can know.
