@@ -15,6 +15,7 @@ import numpy as np
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks import bulk as bulk_ingest
+from benchmarks import levels as instruction_sets
 from benchmarks import takeover
 from benchmarks.serving import Figures, Setting, measure
 from service.index.bench import clustered
@@ -126,6 +127,37 @@ def bulk(data: Path | None, rows: int, dims: int, as_json: bool) -> None:
     read, load = restore["read_and_hash_seconds"], restore["load_seconds"]
     click.echo(f"restore: {restore['bytes'] / 1e6:,.0f} MB read and hashed in {read} s, then loaded in {load} s")
     click.echo(f"which is {restore['of_reading']} of the speed of reading and hashing")
+
+
+@main.command()
+@DATA
+@ROWS
+@DIMS
+@click.option("--rounds", type=click.IntRange(1, 50), default=7, show_default=True, help="Turns of each.")
+@click.option("--seconds", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def levels(data: Path | None, rows: int, dims: int, rounds: int, seconds: float, as_json: bool) -> None:
+    """hnswlib compiled for this machine, for the artifact's level and for any x86-64, one thread each."""
+    held, asked = _vectors(data, rows, dims, 500)
+    parameters = IndexParameters("hnsw", "cosine", 16, 200, 100)
+    try:
+        found = instruction_sets.measure(held, asked, parameters, instruction_sets.Setting(rounds, seconds), _say)
+    except instruction_sets.NotCompiled as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps({"rows": len(held), "dims": held.shape[1], "levels": found}, indent=2))
+        return
+    click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, ef {parameters.ef_search}, one thread")
+    head = ("compiled for", "recall", "searches/s", "of native", "spread", "build s", "of native")
+    for first, *others in (head, *map(_level, found)):
+        click.echo(f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in others))
+
+
+def _level(one: dict[str, Any]) -> tuple[str, ...]:
+    spread = f"{one['least']:.2f}–{one['most']:.2f}"
+    build = (f"{one['build_seconds']}", f"{one['build_of_native']:.2f}")
+    rate = (f"{one['searches_per_second']:,}", f"{one['of_native']:.2f}", spread)
+    return (one["level"], f"{one['recall']:.3f}", *rate, *build)
 
 
 def _times(found: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -17,7 +17,6 @@ from service.index.part import Labels, Vectors
 from service.storage.builds import IndexParameters
 
 ENDED_SECONDS = 10.0
-BUILT = "built"
 
 
 class Turn(NamedTuple):
@@ -30,8 +29,9 @@ class Turn(NamedTuple):
 class Bare:
     """The other process's index."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, build_seconds: float) -> None:
         self._connection = connection
+        self.build_seconds = build_seconds
 
     def answers(self, k: int) -> Labels:
         """The rows found for every query, shape (queries, k)."""
@@ -54,8 +54,7 @@ def bare(vectors: Vectors, queries: Vectors, parameters: IndexParameters, thread
     process.start()
     theirs.close()
     try:
-        assert ours.recv() == BUILT
-        yield Bare(ours)
+        yield Bare(ours, build_seconds=ours.recv())
     finally:
         ours.close()
         process.join(ENDED_SECONDS)
@@ -74,9 +73,10 @@ def built(vectors: Vectors, parameters: IndexParameters, threads: int) -> hnswli
 def _serve(
     connection: Connection, vectors: Vectors, queries: Vectors, parameters: IndexParameters, threads: int
 ) -> None:
+    started = time.perf_counter()
     index = built(vectors, parameters, threads)
+    connection.send(time.perf_counter() - started)
     index.set_ef(parameters.ef_search)
-    connection.send(BUILT)
     index.set_num_threads(1)
     while True:
         try:

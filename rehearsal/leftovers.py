@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,19 +16,20 @@ DATA = "VECTORFLEET_DATA"
 
 def leftovers(root: Path) -> list[str]:
     """Living processes that belong to the rehearsal on `root`; this one and its parents don't count."""
+    return list(_found(str(root.resolve())))
+
+
+def _found(root: str) -> Iterator[str]:
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [
-        f"{process.pid} {' '.join(process.cmdline())[:120]}"
-        for process in psutil.process_iter()
-        if process.pid not in own and _belongs(process, str(root.resolve()))
-    ]
+    for process in psutil.process_iter():
+        # One that ends while it is looked at is none that is left.
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.pid not in own and _belongs(process, root):
+                yield f"{process.pid} {' '.join(process.cmdline())[:120]}"
 
 
 def _belongs(process: psutil.Process, root: str) -> bool:
-    try:
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        environment = process.environ()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
+    if process.status() == psutil.STATUS_ZOMBIE:
         return False
+    environment = process.environ()
     return bool(environment.get(MARK) == root or environment.get(DATA, "").startswith(root + "/"))

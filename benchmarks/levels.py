@@ -1,0 +1,117 @@
+"""hnswlib compiled for other instruction sets, side by side: what the artifact's named level costs and saves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.bare import Bare, bare
+from benchmarks.serving import exact, recall_of
+from infra.wheel_audit import LEVEL
+from service.index.part import Vectors
+from service.storage.builds import IndexParameters
+
+PORTABLE, NATIVE = "x86-64", "native"
+# By what hnswlib's own build reads; without NO_NATIVE it compiles for the machine that builds.
+COMPILED: Mapping[str, Mapping[str, str]] = {
+    NATIVE: {},
+    LEVEL: {"HNSWLIB_NO_NATIVE": "1", "CFLAGS": f"-march={LEVEL}"},
+    PORTABLE: {"HNSWLIB_NO_NATIVE": "1"},
+}
+K = 10
+
+
+class NotCompiled(Exception):
+    """hnswlib could not be compiled; the message is the end of what pip said."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How long each is asked: `rounds` turns of `seconds`."""
+
+    rounds: int
+    seconds: float
+
+
+def measure(
+    vectors: Vectors, queries: Vectors, index: IndexParameters, setting: Setting, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """
+    Per level: recall, searches a second of one thread, their ratio to the native ones turn by turn, and the time that
+    one thread takes to build, as a multiple of the native one's.
+    """
+    truth = exact(vectors, queries, K)
+    with tempfile.TemporaryDirectory(prefix="levels-") as folder, ExitStack() as standing:
+        entrants = {}
+        for level in COMPILED:
+            say(f"compiling for {level}, then building a graph")
+            path = _compiled(level, Path(folder) / level)
+            with _imported_from(path):
+                entrants[level] = standing.enter_context(bare(vectors, queries, index, threads=1))
+        recalls = {level: recall_of(one.answers(K), truth) for level, one in entrants.items()}
+        rates = {level: [0.0] * setting.rounds for level in entrants}
+        for number in range(setting.rounds):
+            say(f"round {number + 1} of {setting.rounds}")
+            for level, rate in _round(entrants, setting.seconds).items():
+                rates[level][number] = rate
+    built = {level: one.build_seconds for level, one in entrants.items()}
+    return [_figures(level, recalls[level], rates, built) for level in entrants]
+
+
+def _compiled(level: str, folder: Path) -> Path:
+    """A folder with hnswlib compiled for a level, of the version that this environment has."""
+    wanted = f"hnswlib=={version('hnswlib')}"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-cache-dir", "--no-binary=hnswlib"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "HNSWLIB_NO_NATIVE")}
+    done = subprocess.run(
+        [*command, "--target", str(folder), wanted],
+        env=environment | dict(COMPILED[level]),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise NotCompiled(f"{wanted} could not be compiled for {level}: {done.stderr.strip()[-800:]}")
+    return folder
+
+
+@contextmanager
+def _imported_from(folder: Path) -> Iterator[None]:
+    """Processes that are started in the block import from this folder before any other."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), before)))
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def _round(entrants: Mapping[str, Bare], seconds: float) -> dict[str, float]:
+    """Searches a second of each, one after the other on one processor."""
+    processor = {min(os.sched_getaffinity(0))}
+    turns = {level: one.turn(K, seconds, processor) for level, one in entrants.items()}
+    return {level: turn.searches / turn.seconds for level, turn in turns.items()}
+
+
+def _figures(level: str, recall: float, rates: Mapping[str, list[float]], built: Mapping[str, float]) -> dict[str, Any]:
+    ratios = [one / native for one, native in zip(rates[level], rates[NATIVE], strict=True)]
+    return {
+        "level": level,
+        "recall": round(recall, 4),
+        "searches_per_second": round(median(rates[level])),
+        "of_native": round(median(ratios), 3),
+        "least": round(min(ratios), 3),
+        "most": round(max(ratios), 3),
+        "build_seconds": round(built[level], 1),
+        "build_of_native": round(built[level] / built[NATIVE], 2),
+    }
