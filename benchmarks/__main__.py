@@ -15,6 +15,7 @@ import numpy as np
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks import bulk as bulk_ingest
+from benchmarks import growth as growing
 from benchmarks import levels as instruction_sets
 from benchmarks import takeover
 from benchmarks.serving import Figures, Setting, measure
@@ -127,6 +128,48 @@ def bulk(data: Path | None, rows: int, dims: int, as_json: bool) -> None:
     read, load = restore["read_and_hash_seconds"], restore["load_seconds"]
     click.echo(f"restore: {restore['bytes'] / 1e6:,.0f} MB read and hashed in {read} s, then loaded in {load} s")
     click.echo(f"which is {restore['of_reading']} of the speed of reading and hashing")
+
+
+@main.command()
+@DATA
+@ROWS
+@DIMS
+@click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), default=100, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 50), default=3, show_default=True, help="Turns of each point.")
+@click.option("--seconds", type=click.FloatRange(0.2, 60), default=3.0, show_default=True, help="Of a turn.")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the curves into this file.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def growth(
+    data: Path | None,
+    rows: int,
+    dims: int,
+    ef: int,
+    rounds: int,
+    seconds: float,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Searches as a fleet grows: over vectors up to --rows, over 1 to 4 shards, over 1 to 64 callers at once."""
+    held, asked = _vectors(data, rows, dims, 500)
+    parameters = IndexParameters("hnsw", "cosine", 16, 200, ef)
+    points = growing.measure(held, asked, parameters, growing.Setting(rounds, seconds), _say)
+    if picture is not None:
+        growing.draw(points, picture)
+    if as_json:
+        click.echo(json.dumps(growing.to_json(points), indent=2))
+        return
+    click.echo(f"{held.shape[1]} dimensions, ef {ef}, k = {growing.K}, through a router, JSON")
+    head = ("vectors", "shards", "callers", "recall", "searches/s", "of bare", "P50 ms", "P95 ms", "nodes MiB")
+    for name, curve in growing.curves(points).items():
+        click.echo(f"\nover {name}")
+        for row in (head, *map(_point, curve)):
+            click.echo("".join(f"{cell:>{WIDTH}}" for cell in row))
+
+
+def _point(one: growing.Point) -> tuple[str, ...]:
+    rates = (f"{one.recall:.3f}", f"{one.per_second:,.0f}", f"{one.of_bare:.2f}")
+    times = (f"{one.p50_ms:.1f}", f"{one.p95_ms:.1f}")
+    return (f"{one.rows:,}", f"{one.shards}", f"{one.connections}", *rates, *times, f"{one.node_bytes >> 20:,}")
 
 
 @main.command()

@@ -78,7 +78,7 @@ def measure(
 ) -> list[Figures]:
     """Every contender's figures with one index; the first is bare hnswlib."""
     truth = exact(vectors, queries, setting.k)
-    server, client = _processors()
+    server, client = processors()
     say(f"ef {index.ef_search}: building the graph twice, for the service and bare")
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
@@ -90,7 +90,7 @@ def measure(
         contenders = _contenders(stage, queries, setting.k)
         figures = [Figures(BARE, recall_of(raw.answers(setting.k), truth))]
         figures += [Figures(one.name, _recall(one, truth)) for one in contenders]
-        with _on(client):
+        with on(client):
             for number in range(setting.rounds):
                 say(f"ef {index.ef_search}: round {number + 1} of {setting.rounds}")
                 _round(raw, contenders, figures, setting, server)
@@ -98,7 +98,7 @@ def measure(
 
 
 @contextmanager
-def _on(processors: set[int]) -> Iterator[None]:
+def on(processors: set[int]) -> Iterator[None]:
     """This process on these processors alone while the block runs."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, processors)
@@ -108,7 +108,7 @@ def _on(processors: set[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _processors() -> tuple[set[int], set[int]]:
+def processors() -> tuple[set[int], set[int]]:
     """One for the service and the rest for who asks; the same one where there is no other."""
     first, *others = sorted(os.sched_getaffinity(0))
     return {first}, set(others[:1]) or {first}
