@@ -68,11 +68,16 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     tls_certificate: str = ""
     tls_key: str = ""
     tls_authority: str = ""
+    model_folder: str = ""
 
     @property
     def data_folder(self) -> Path:
         """The instance's disk: a cache, empty after a replacement."""
         return Path(self.data)
+
+    def access(self, parameters: Parameters) -> Access:
+        """The way to the model: as the fleet's parameters say, or in this machine's folder."""
+        return msgspec.structs.replace(parameters.access, folder=self.model_folder)
 
 
 def process_from_environment() -> Process:

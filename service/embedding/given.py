@@ -11,7 +11,7 @@ from service.storage.builds import Embedding
 class Given:
     """Embeds nothing; its name is all that is known of the model."""
 
-    remote = False
+    side_by_side = 0
 
     def __init__(self, embedding: Embedding) -> None:
         self.fingerprint = f"given-{embedding.model}-{embedding.version}"

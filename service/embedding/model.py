@@ -21,10 +21,11 @@ class Unavailable(Exception):
 
 
 class Access(msgspec.Struct, frozen=True):
-    """How to reach a model that runs elsewhere; none of it is part of what the model is."""
+    """How to reach a model elsewhere, or where its files are; none of it is part of what the model is."""
 
     url: str = ""
     secret: str = ""
+    folder: str = ""
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -43,11 +44,12 @@ class Embedder(Protocol):
     """
     A model. `fingerprint` names it as exactly as can be known: its weights where they are here, else its names.
 
-    `remote` says that embedding is a request to somewhere else, which must not hold an event loop.
+    `side_by_side` says how many questions it may be asked at once, each in a thread of its own, since one takes longer
+    than an event loop may be held; 0 for a model that answers at once.
     """
 
     fingerprint: str
-    remote: bool
+    side_by_side: int
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """

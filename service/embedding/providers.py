@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.embedding.model import Access, Embedder, Patience, UnknownModel
 from service.storage.builds import Embedding
 
-PROVIDERS = ("wordllama", "openai", "bedrock", "given")
+PROVIDERS = ("wordllama", "onnx", "openai", "bedrock", "given")
 
 
 def load(embedding: Embedding, access: Access, patience: Patience) -> Embedder:
@@ -15,6 +15,8 @@ def load(embedding: Embedding, access: Access, patience: Patience) -> Embedder:
         from service.embedding.wordllama import WordLlamaEmbedder
 
         return WordLlamaEmbedder(embedding)
+    if embedding.provider == "onnx":
+        return _onnx(embedding, access)
     if embedding.given:
         from service.embedding.given import Given
 
@@ -30,3 +32,13 @@ def load(embedding: Embedding, access: Access, patience: Patience) -> Embedder:
 
         return RemoteEmbedder(embedding, BedrockRequests(embedding, patience))
     raise UnknownModel(f"embedding provider {embedding.provider!r} is not known; allowed: {', '.join(PROVIDERS)}")
+
+
+def _onnx(embedding: Embedding, access: Access) -> Embedder:
+    try:
+        from service.embedding.onnx import OnnxEmbedder
+    except ModuleNotFoundError as missing:
+        raise UnknownModel(
+            f"provider onnx needs {missing.name}, which is not installed: install the extra onnx"
+        ) from None
+    return OnnxEmbedder(embedding, access)

@@ -17,6 +17,7 @@ from service.embedding.model import Unavailable, UnknownModel, Vectors, unit
 from service.storage.builds import Embedding
 
 SIDE_BY_SIDE = 8  # requests under way at once
+QUESTIONS_SIDE_BY_SIDE = 16  # more than requests, since what is remembered needs none
 REMEMBERED_BYTES = 64 << 20
 PROBE = "Which machine is replaced when it fails?"  # no model refuses this one
 
@@ -78,7 +79,7 @@ class Memory:
 class RemoteEmbedder:
     """A model elsewhere. Making one asks it, so that a wrong address, key or dimension shows at once."""
 
-    remote = True
+    side_by_side = QUESTIONS_SIDE_BY_SIDE
 
     def __init__(self, embedding: Embedding, requests: Requests) -> None:
         self._dims, self._requests = embedding.dims, requests

@@ -19,7 +19,7 @@ DIMS = (64, 128, 256)
 class WordLlamaEmbedder:
     """Loaded from the package's own folder: no network, 0.05 ms per query."""
 
-    remote = False
+    side_by_side = 0
 
     def __init__(self, embedding: Embedding) -> None:
         installed = version("wordllama")

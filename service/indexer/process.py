@@ -72,7 +72,7 @@ class IndexerProcess:
         parameters = load_parameters(self._process.parameters)
         documents, index = ObjectStore(parameters.storage.documents), ObjectStore(parameters.storage.index)
         conformance.check(index)
-        embedder = providers.load(parameters.embedding, parameters.access, model.PATIENT)
+        embedder = providers.load(parameters.embedding, self._process.access(parameters), model.PATIENT)
         self._build = Slots(index).claim(self._process.slot, recipe_of(parameters, embedder))
         indexer = Indexer(documents, index, self._build, embedder)
         indexer.catch_up()

@@ -107,7 +107,7 @@ class RouterProcess:
         """The build's model, as soon as it answers where it runs elsewhere; without it `fault` says why."""
         while self._api.questions is None:
             try:
-                embedder = await asyncio.to_thread(load_embedder, recipe, self._parameters.access)
+                embedder = await asyncio.to_thread(load_embedder, recipe, self._process.access(self._parameters))
                 self._api.questions, self._api.fault = Questions(embedder), ""
             except model.UnknownModel as error:
                 log.error("searches can't be embedded", extra={"reason": str(error)})

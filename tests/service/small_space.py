@@ -22,7 +22,7 @@ class WordEmbedder:
     """Each word points somewhere, a text where its words point together; a text without letters has no direction."""
 
     fingerprint = "words-1"
-    remote = False
+    side_by_side = 0
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         vectors = np.zeros((len(texts), DIMS), np.float32)

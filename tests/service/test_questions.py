@@ -19,8 +19,8 @@ class Model:
 
     fingerprint = "m"
 
-    def __init__(self, *, remote: bool, vector: float = 1.0) -> None:
-        self.remote = remote
+    def __init__(self, *, side_by_side: int, vector: float = 1.0) -> None:
+        self.side_by_side = side_by_side
         self.may = threading.Event()
         self.away = False
         self._vector = vector
@@ -29,7 +29,7 @@ class Model:
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         assert query
         self.threads.add(threading.get_ident())
-        if self.remote:
+        if self.side_by_side:
             assert self.may.wait(10)
         if self.away:
             raise Unavailable("nobody is there")
@@ -37,13 +37,13 @@ class Model:
 
 
 def test_a_model_here_answers_in_the_loops_own_thread() -> None:
-    model = Model(remote=False)
+    model = Model(side_by_side=0)
     assert asyncio.run(Questions(model).vector("x")).tolist() == [1.0, 1.0]
     assert model.threads == {threading.get_ident()}
 
 
 def test_the_loop_turns_while_a_model_elsewhere_works_and_too_many_are_refused() -> None:
-    model = Model(remote=True)
+    model = Model(side_by_side=16)
 
     async def run() -> list[np.ndarray]:
         questions = Questions(model)
@@ -62,11 +62,11 @@ def test_the_loop_turns_while_a_model_elsewhere_works_and_too_many_are_refused()
 
 
 def test_a_model_that_is_away_is_a_503_and_a_text_without_meaning_a_422() -> None:
-    model = Model(remote=True)
+    model = Model(side_by_side=16)
     model.away = True
     model.may.set()
     with pytest.raises(Problem, match="nobody is there") as away:
         asyncio.run(Questions(model).vector("x"))
     assert (away.value.status, away.value.extra) == (503, {"retry_after_seconds": 2})
     with pytest.raises(Problem, match="no token that the model knows"):
-        asyncio.run(Questions(Model(remote=False, vector=0.0)).vector("?"))
+        asyncio.run(Questions(Model(side_by_side=0, vector=0.0)).vector("?"))

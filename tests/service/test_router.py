@@ -30,7 +30,7 @@ CHUNKING, INDEX = Chunking(100, 10), IndexParameters("hnsw", "cosine", 8, 50, 50
 class Model:
     """A model that embeds everything alike."""
 
-    remote = False
+    side_by_side = 0
 
     def __init__(self, embedding: Embedding, *_: object) -> None:
         if embedding.model == "gone":
