@@ -13,7 +13,7 @@ import wordllama
 from service.embedding.model import UnknownModel, Vectors, unit
 from service.storage.builds import Embedding
 
-DIMS = (64, 128, 256)
+DIMS = (64, 128, 256)  # the package has weights of the last alone, whose first ones say most
 
 
 class WordLlamaEmbedder:
@@ -35,7 +35,7 @@ class WordLlamaEmbedder:
             )
         folder = Path(wordllama.__file__).parent
         self._model = wordllama.WordLlama.load(
-            config="l2_supercat", dim=embedding.dims, cache_dir=folder, disable_download=True
+            config="l2_supercat", dim=DIMS[-1], trunc_dim=embedding.dims, cache_dir=folder, disable_download=True
         )
         weights = np.ascontiguousarray(self._model.embedding)
         self.fingerprint = f"wordllama-{installed}-{hashlib.sha256(weights.tobytes()).hexdigest()[:16]}"
