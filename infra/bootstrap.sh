@@ -83,6 +83,7 @@ boot() {
   mkdir -p "$home"
   fetch artifact
   fetch wheelhouse
+  [ -z "$(field model "")" ] || fetch model
   artifact=$home/artifact-$(field artifact.sha256)
   wheelhouse=$home/wheelhouse-$(field wheelhouse.sha256)
   # shellcheck source=infra/install.sh

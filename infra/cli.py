@@ -11,6 +11,7 @@ from infra.verbs.check import check
 from infra.verbs.generators import generators
 from infra.verbs.graph import graph
 from infra.verbs.keys import keys
+from infra.verbs.model import model
 from infra.verbs.plan import plan
 from infra.verbs.refusal import USAGE_EXIT_CODE
 from infra.verbs.roll import roll
@@ -23,7 +24,7 @@ def cli() -> None:
     """Plan a fleet from numbers, show and judge what a stack would create, build what it runs, and roll it out."""
 
 
-for verb in (plan, graph, check, artifact, keys, secret, generators, roll, weights):
+for verb in (plan, graph, check, artifact, model, keys, secret, generators, roll, weights):
     cli.add_command(verb)
 
 

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from infra import slo
 from infra.catalog import BY_NAME
+from infra.model_files import VERSION, VERSION_DIGITS
 from infra.refusals import refuse, sentences
 
 NAMESPACE = "vectorfleet"
@@ -49,8 +50,8 @@ class Objectives(_Section):
 class Embedding(_Section):
     """The model that turns text into vectors; it is part of a build's identity, where it is reached is not."""
 
-    provider: Literal["wordllama", "openai", "bedrock", "given"] = Field(
-        default="wordllama", description="wordllama, openai, bedrock or given"
+    provider: Literal["wordllama", "onnx", "openai", "bedrock", "given"] = Field(
+        default="wordllama", description="wordllama, onnx, openai, bedrock or given"
     )
     model: str = Field(default="wordllama", min_length=1, description="the name of an embedding model")
     version: str = Field(default="0.4.0.post1", min_length=1, description="that model's version")
@@ -300,6 +301,16 @@ class Settings(_Section):
                 "embedding.model",
                 embedding.provider == "given" and embedding.model == "wordllama",
                 "the name of the model that the given vectors come from, with its embedding.version",
+            ),
+            (
+                "embedding.model",
+                embedding.provider == "onnx" and embedding.model == "wordllama",
+                "the name of the packed model, with the embedding.version that `python -m infra model` says",
+            ),
+            (
+                "embedding.version",
+                embedding.provider == "onnx" and not re.fullmatch(VERSION, embedding.version),
+                f"the {VERSION_DIGITS} hexadecimal digits that `python -m infra model FOLDER` says",
             ),
             ("embedding.url", embedding.port == 0, "a base URL with a port from 1 to 65535, or none"),
             (

@@ -118,10 +118,10 @@ class InstanceGroup(pulumi.ComponentResource):
 
     def _user_data(self) -> pulumi.Output[str]:
         role, storage = self._args.role, self._args.storage
-        artifact, wheelhouse = storage.artifact, storage.wheelhouse
+        artifact, wheelhouse, model = storage.artifact, storage.wheelhouse, storage.model
         return storage.artifacts.bucket.id.apply(
             lambda bucket: user_data.encode(
-                role, bucket=bucket, key=artifact.key, sha256=artifact.sha256, wheelhouse=wheelhouse
+                role, bucket=bucket, key=artifact.key, sha256=artifact.sha256, wheelhouse=wheelhouse, model=model
             )
         )
 

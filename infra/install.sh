@@ -43,6 +43,7 @@ install_packages() {
 # The last file says that the environment is whole; without it, it is made anew.
 install_wheels() {
   local list=service.txt
+  [ -z "$(field model "")" ] || list=onnx.txt
   [ "$(field environment.VECTORFLEET_ROLE)" != generator ] || list=loadtests.txt
   venv=$home/venv-${wheelhouse##*-}
   [ ! -e "$venv/complete" ] || return 0
@@ -89,6 +90,7 @@ import json, sys
 for name, value in json.load(open(sys.argv[1]))["environment"].items():
     print(f"{name}={json.dumps(value)}")
 PYTHON
+  [ -z "$(field model "")" ] || printf 'VECTORFLEET_MODEL_FOLDER=%s\n' "$home/model-$(field model.sha256)"
   cat <<ENVIRONMENT
 VECTORFLEET_HOST=$1
 VECTORFLEET_INSTANCE=$2

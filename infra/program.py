@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pulumi
 import pulumi_aws as aws
 
-from infra import artifact, naming, wheelhouse
+from infra import artifact, model_files, naming, wheelhouse
 from infra.alarms import Alarms
 from infra.balancer import Balancer
 from infra.budget import budget
@@ -34,6 +34,14 @@ from infra.vault import Vault
 from infra.workload import plan_for, types_by_role
 
 ROUTER_GROWTH = 2  # the router group may grow to so many times the planned routers, unless configuration says another
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What instances fetch beside the artifact, as far as it is built and they need it."""
+
+    wheels: wheelhouse.Wheelhouse | None
+    model: model_files.ModelFiles | None
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,12 @@ def deploy(*, for_real: bool = False) -> None:
     """
     Register every resource of the stack whose configuration Pulumi has loaded, and export its outputs.
 
-    `for_real`: machines will boot, so what they install has to be built. A review does without.
+    `for_real`: machines will boot, so what they install and load has to be built. A review does without.
     """
     settings, region = configured()
     plan = plan_for(settings)
-    wheels = _wheels(settings, required=for_real)
-    base = _foundation(settings, region, plan, wheels)
+    programs = Programs(_wheels(settings, required=for_real), _model(settings, required=for_real))
+    base = _foundation(settings, region, plan, programs)
     slot = _slot(base, plan)
     _export(base, plan, slot, _watch(base, slot))
 
@@ -101,14 +109,14 @@ def configured() -> tuple[Settings, str]:
     return settings, region
 
 
-def _foundation(settings: Settings, region: str, plan: Plan, wheels: wheelhouse.Wheelhouse | None) -> Foundation:
+def _foundation(settings: Settings, region: str, plan: Plan, programs: Programs) -> Foundation:
     network = Network(settings, region)
     firewall = Firewall(settings, network)
     account = network.vpc.owner_id
     keys = Keys(settings, account, region)
     logs = AccessLogs(settings, account, region)
     network.log_flows(logs)
-    storage = Storage(settings, Ground(account, keys, logs), artifact.build(), wheels)
+    storage = Storage(settings, Ground(account, keys, logs), artifact.build(), programs.wheels, programs.model)
     return Foundation(
         settings=settings,
         region=region,
@@ -146,6 +154,20 @@ def _wheels(settings: Settings, *, required: bool) -> wheelhouse.Wheelhouse | No
         raise ConfigError(
             "The wheels that instances install are not built; run `make artifact` first, or set "
             f"{NAMESPACE}:wheelhouse to false for an image that brings them along."
+        )
+    return found
+
+
+def _model(settings: Settings, *, required: bool) -> model_files.ModelFiles | None:
+    """The packed model; None with another provider, or where it isn't packed and not required. Raises ConfigError."""
+    if settings.embedding.provider != "onnx":
+        return None
+    version = settings.embedding.version
+    found = model_files.packed(artifact.PROJECT_ROOT, version)
+    if found is None and required:
+        raise ConfigError(
+            f"The files of model {settings.embedding.model}, version {version}, are not packed here; run "
+            "`python -m infra model FOLDER` with the folder that holds them."
         )
     return found
 

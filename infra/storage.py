@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
@@ -14,6 +15,7 @@ from infra.bucket import BucketArgs, FleetBucket, Statements
 from infra.config import Settings
 from infra.keys import Keys
 from infra.logs import AccessLogs
+from infra.model_files import ModelFiles
 from infra.wheelhouse import Wheelhouse
 
 
@@ -35,6 +37,7 @@ class Storage(pulumi.ComponentResource):
         ground: Ground,
         artifact: Artifact,
         wheelhouse: Wheelhouse | None,
+        model: ModelFiles | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("vectorfleet:infra:Storage", settings.fleet, None, opts)
@@ -42,10 +45,12 @@ class Storage(pulumi.ComponentResource):
         self.documents = self._bucket("documents", policies.documents_log_is_append_only)
         self.index = self._bucket("index", policies.shard_logs_are_append_only)
         self.artifacts = self._bucket("artifacts", policies.nothing_more)
-        self.artifact, self.wheelhouse = artifact, wheelhouse
+        self.artifact, self.wheelhouse, self.model = artifact, wheelhouse, model
         self.programs: list[pulumi.Resource] = [self._upload(artifact)]
         if wheelhouse is not None:
-            self.programs.append(self._upload_wheels(wheelhouse))
+            self.programs.append(self._upload_file("wheelhouse", wheelhouse.key, wheelhouse.path))
+        if model is not None:
+            self.programs.append(self._upload_file("model", model.key, model.path))
         self.register_outputs({"documents": self.documents.bucket.id, "index": self.index.bucket.id})
 
     @property
@@ -89,12 +94,12 @@ class Storage(pulumi.ComponentResource):
             opts=self._kept,
         )
 
-    def _upload_wheels(self, wheelhouse: Wheelhouse) -> aws.s3.BucketObjectv2:
+    def _upload_file(self, name: str, key: str, path: Path) -> aws.s3.BucketObjectv2:
         return aws.s3.BucketObjectv2(
-            f"{self._settings.fleet}-wheelhouse",
+            f"{self._settings.fleet}-{name}",
             bucket=self.artifacts.bucket.id,
-            key=wheelhouse.key,
-            source=pulumi.FileAsset(str(wheelhouse.path)),
+            key=key,
+            source=pulumi.FileAsset(str(path)),
             content_type="application/zip",
             opts=self._kept,
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.model_files import ModelFiles
 from infra.wheelhouse import Wheelhouse
 
 ROLE_PATH = "/etc/vectorfleet/role.json"
@@ -16,6 +17,7 @@ BOOTSTRAP_SOURCE = Path(__file__).with_name("bootstrap.sh")
 USER_DATA_LIMIT_BYTES = 16 * 1024  # EC2's limit, before base64
 PROCESS_PORT = 8080
 LAUNCH_HOOK = "ready"
+EMBEDDERS = ("router", "indexer")
 PROGRAMS = {"generator": ("loadtests", "worker")}  # every other process kind is a verb of the service
 
 
@@ -69,16 +71,25 @@ class Role:
 
 
 def manifest(
-    role: Role, *, bucket: str, key: str, sha256: str, wheelhouse: Wheelhouse | None = None
+    role: Role,
+    *,
+    bucket: str,
+    key: str,
+    sha256: str,
+    wheelhouse: Wheelhouse | None = None,
+    model: ModelFiles | None = None,
 ) -> dict[str, object]:
     """
     The role manifest: the artifact, what to run from it, and with which environment.
 
-    The wheelhouse lies in the same bucket. A rehearsal has none: its instances run with the project's own packages.
+    Wheelhouse and model lie in the same bucket. A rehearsal has no wheelhouse: its instances run with the project's own
+    packages. Only those that embed get the model.
     """
     stored = {"artifact": {"bucket": bucket, "key": key, "sha256": sha256}}
     if wheelhouse is not None:
         stored["wheelhouse"] = {"bucket": bucket, "key": wheelhouse.key, "sha256": wheelhouse.sha256}
+    if model is not None and role.name in EMBEDDERS:
+        stored["model"] = {"bucket": bucket, "key": model.key, "sha256": model.sha256}
     return {
         **stored,
         "argv": ["python", "-m", *PROGRAMS.get(role.name, ("service", role.name))],
@@ -107,7 +118,15 @@ def render(role_manifest: Mapping[str, object], bootstrap: str) -> str:
     return text
 
 
-def encode(role: Role, *, bucket: str, key: str, sha256: str, wheelhouse: Wheelhouse | None = None) -> str:
+def encode(
+    role: Role,
+    *,
+    bucket: str,
+    key: str,
+    sha256: str,
+    wheelhouse: Wheelhouse | None = None,
+    model: ModelFiles | None = None,
+) -> str:
     """User data as a launch template takes it: base64 of `render`."""
-    role_manifest = manifest(role, bucket=bucket, key=key, sha256=sha256, wheelhouse=wheelhouse)
+    role_manifest = manifest(role, bucket=bucket, key=key, sha256=sha256, wheelhouse=wheelhouse, model=model)
     return base64.b64encode(render(role_manifest, BOOTSTRAP_SOURCE.read_text()).encode()).decode()

@@ -30,7 +30,11 @@ PYTHON = (3, 11)  # Amazon Linux 2023 packages it; the system's own 3.9 is too o
 COMPILED = "hnswlib"
 FOLDER = "dist"
 # What instances install, by the list of the wheelhouse that names it: groups of the project's dependencies.
-LISTS = {"service.txt": ("service",), "loadtests.txt": ("service", "loadtests")}
+LISTS = {
+    "service.txt": ("service",),
+    "onnx.txt": ("service", "onnx"),
+    "loadtests.txt": ("service", "loadtests"),
+}
 RECORD = "wheelhouse.json"
 BUILD_LOCK = "requirements-build.lock"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can carry

@@ -37,6 +37,11 @@ class Site:
     access_key: str = "test"
     secret_key: str = "test"
 
+    @property
+    def cache(self) -> Path:
+        """What instances fetch, a folder for each digest."""
+        return self.root / "cache"
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -50,8 +55,10 @@ class Facts:
 def environment(site: Site, facts: Facts, manifest: Manifest) -> dict[str, str]:
     """The manifest's environment plus what the machine itself gives on AWS, and nothing else."""
     home = site.root / "instances" / facts.instance
+    model = {"VECTORFLEET_MODEL_FOLDER": str(site.cache / manifest.model.sha256)} if manifest.model else {}
     return {
         **manifest.environment,
+        **model,
         "AWS_ENDPOINT_URL": site.endpoint,
         "AWS_ACCESS_KEY_ID": site.access_key,
         "AWS_SECRET_ACCESS_KEY": site.secret_key,
@@ -123,7 +130,9 @@ class Machine:
 
     def _spawn(self, store: artifacts.ObjectStore) -> None:
         assert self.manifest is not None
-        folder = artifacts.unpacked(store, self.manifest.artifact, self.site.root / "cache")
+        folder = artifacts.unpacked(store, self.manifest.artifact, self.site.cache)
+        if self.manifest.model is not None:
+            artifacts.unpacked(store, self.manifest.model, self.site.cache)
         disk = self.home / "disk"
         disk.mkdir(parents=True, exist_ok=True)
         link = self.home / "artifact"

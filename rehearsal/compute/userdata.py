@@ -28,11 +28,12 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What one instance runs: the program, its arguments and its environment."""
+    """What one instance runs: the program, its arguments, its environment, and the model where it embeds by one."""
 
     artifact: Artifact
     argv: tuple[str, ...]
     environment: dict[str, str]
+    model: Artifact | None = None
 
     @property
     def role(self) -> str:

@@ -13,7 +13,9 @@ import pytest
 from moto import mock_aws
 
 from infra.cli import main
+from infra.model_files import version_of
 from tests.infra.operations.test_outputs import VALUES
+from tests.service.tiny_onnx import folder
 
 Run = Callable[..., tuple[int, str]]
 
@@ -218,3 +220,14 @@ def test_a_key_that_is_kept_already_is_not_overwritten(run: Run, tmp_path: Path)
     assert (tmp_path / "key").read_text() == "vf_old_1"
     assert run("keys", "revoke", "--outputs", str(path))[0] == 64
     assert run("keys", "revoke", "a", "--all", "--outputs", str(path))[0] == 64
+
+
+def test_a_packed_model_says_its_version(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.verbs.model.PROJECT_ROOT", tmp_path)
+    source = folder(tmp_path / "source")
+    version = version_of(source)
+    code, output = run("model", str(source))
+    assert (code, output) == (0, f"{tmp_path}/dist/model-{version}.zip: 0 MB; set embedding.version to {version}\n")
+    code, output = run("model", str(tmp_path))
+    assert code == 64
+    assert "has no model.onnx and no tokenizer.json" in output

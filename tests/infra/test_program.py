@@ -14,7 +14,7 @@ import pulumi
 import pytest
 
 from infra import graph as graph_module
-from infra import wheelhouse
+from infra import model_files, wheelhouse
 from infra.alarm_table import OBJECTIVES, OPERATIONS
 from infra.artifact import PROJECT_ROOT
 from infra.catalog import BY_NAME
@@ -192,6 +192,38 @@ def test_the_wheels_are_uploaded_before_any_instance_and_named_in_its_manifest(
     assert all(stored.urn in group.dependencies for group in found.of_type(GROUP))
     config = json.loads(base64.b64decode(one(found, TEMPLATE, "router").inputs["userData"]).decode().split("\n", 1)[1])
     assert json.loads(config["write_files"][0]["content"])["wheelhouse"]["sha256"] == made.sha256
+
+
+ONNX = json.dumps({"provider": "onnx", "model": "MiniLM", "version": "0123456789ab"})
+
+
+def test_the_model_is_uploaded_before_any_instance_and_named_to_those_that_embed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = model_files.ModelFiles(tmp_path / "model-0123456789ab.zip", "0123456789ab")
+    made.path.write_bytes(b"a model")
+    monkeypatch.setattr(model_files, "packed", lambda root, version: made if version == made.version else None)
+    found = changed(embedding=ONNX, fleet="embedding")
+    stored = one(found, "aws:s3/bucketObjectv2:BucketObjectv2", "model")
+    assert (stored.inputs["key"], stored.inputs["source"]) == (f"model/{made.sha256}.zip", str(made.path))
+    assert all(stored.urn in group.dependencies for group in found.of_type(GROUP))
+    for role, has in (("router", True), ("indexer", True), ("node", False)):
+        template = next(one for one in found.of_type(TEMPLATE) if role_of(one) == role)
+        config = json.loads(base64.b64decode(template.inputs["userData"]).decode().split("\n", 1)[1])
+        assert ("model" in json.loads(config["write_files"][0]["content"])) is has
+
+
+def test_pulumi_refuses_to_start_machines_without_the_model_that_they_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_files, "packed", lambda root, version: None)
+    monkeypatch.chdir(PROJECT_ROOT / "infra")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def program() -> None:
+        with pytest.raises(pulumi.RunError, match="MiniLM, version 0123456789ab, are not packed here; run `python -m"):
+            runpy.run_path(".", run_name="__main__")
+
+    config = stack_config("rehearsal") | {"vectorfleet:embedding": ONNX}
+    record(program, config, project="vectorfleet", stack="test", model=synthetic)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ PURE = (
     "config",
     "cost",
     "lock",
+    "model_files",
     "naming",
     "operations.outputs",
     "operations.replicas",

@@ -12,6 +12,7 @@ from typing import TypedDict
 import pytest
 
 from infra.artifact import INSTALLER, PROJECT_ROOT
+from infra.model_files import ModelFiles
 from infra.user_data import (
     BOOTSTRAP_PATH,
     BOOTSTRAP_SOURCE,
@@ -100,10 +101,22 @@ def test_a_wheelhouse_stands_beside_the_artifact_in_the_same_bucket() -> None:
     }
 
 
-def test_the_bootstrap_leaves_room_for_a_longer_manifest() -> None:
+def test_who_embeds_fetches_the_model_and_nobody_else(tmp_path: Path) -> None:
+    model = packed_model(tmp_path)
+    router, node = (manifest(role, **ARTIFACT, model=model) for role in (ROUTER, NODE))
+    assert router["model"] == {"bucket": "code", "key": f"model/{model.sha256}.zip", "sha256": model.sha256}
+    assert "model" not in node
+
+
+def packed_model(path: Path) -> ModelFiles:
+    (path / "model-1.zip").write_bytes(b"a model")
+    return ModelFiles(path / "model-1.zip", "1")
+
+
+def test_the_bootstrap_leaves_room_for_a_longer_manifest(tmp_path: Path) -> None:
     wheelhouse = Wheelhouse(Path("w.zip"), "f" * 64, 1, (), "inputs")
     stored: Stored = {"bucket": "b" * 63, "key": f"service/{'f' * 64}.zip", "sha256": "f" * 64}
-    text = base64.b64decode(encode(NODE, **stored, wheelhouse=wheelhouse))
+    text = base64.b64decode(encode(ROUTER, **stored, wheelhouse=wheelhouse, model=packed_model(tmp_path)))
     assert len(text) < USER_DATA_LIMIT_BYTES / 2
 
 

@@ -19,6 +19,7 @@ PROJECT = """[project]
 dependencies = ["alpha>=1"]
 [project.optional-dependencies]
 service = ["Beta_Two[fast]==2.0"]
+onnx = []
 loadtests = ["gamma"]
 """
 HASH = f"--hash=sha256:{'a' * 64}"

@@ -244,7 +244,7 @@ def test_another_size_than_configured_is_no_model_of_ours(server: ModelServer, m
         (OPEN, Access(), "needs the server's base URL"),
         (OPEN, Access("ftp://x"), "needs the server's base URL"),
         (Embedding("meta.llama", "1", 4, "bedrock"), Access(), "allowed: ids with titan-embed-text or cohere.embed"),
-        (Embedding("x", "1", 4, "cohere"), Access(), "allowed: wordllama, openai, bedrock"),
+        (Embedding("x", "1", 4, "cohere"), Access(), "allowed: wordllama, onnx, openai, bedrock"),
         (Embedding("wordllama", "0.4.0.post1", 300), Access(), "wordllama has 64, 128, 256 dimensions"),
         (Embedding("wordllama", "0.0", 256), Access(), "vectors of two versions must not meet"),
     ],

@@ -98,6 +98,14 @@ def test_a_process_s_place_comes_from_its_environment(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("environment")
+def test_where_the_models_files_are_is_the_machines_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECTORFLEET_MODEL_FOLDER", "/models/1")
+    embedding = {"model": "m", "version": "1", "dims": 4, "provider": "openai", "url": "http://m", "folder": "/else"}
+    access = process_from_environment().access(_load(monkeypatch, embedding=json.dumps(embedding)))
+    assert (access.url, access.folder) == ("http://m", "/models/1")
+
+
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("name", ["FLEET", "ROLE", "SLOT", "PARAMETERS"])
 def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(f"VECTORFLEET_{name}")

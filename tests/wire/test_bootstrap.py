@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from infra import artifact, wheelhouse
+from infra.model_files import ModelFiles, pack
 from infra.user_data import Role, encode
 from infra.wheelhouse import Wheelhouse
+from tests.service.tiny_onnx import DIMS, folder
 from tests.wire.machine import FLAGS, Machine
 from tests.wire.service_fleet import PROJECT, ServiceFleet, get, new_bucket, new_fleet
 
@@ -55,12 +57,15 @@ class Store:
         self.connect("s3").put_object(Bucket=self.bucket, Key=other.key, Body=content)
         return other
 
-    def user_data(self, port: int = 1, wheels: Wheelhouse | None = None, **changed: str) -> str:
+    def user_data(
+        self, port: int = 1, wheels: Wheelhouse | None = None, model: ModelFiles | None = None, **changed: str
+    ) -> str:
         """User data of a router of the fleet; `changed` replaces the artifact's bucket, key or sha256."""
         role = _Role("router", self.fleet.name, "blue", "us-east-1", f"/vectorfleet/{self.fleet.name}", port=port)
         made = artifact.build()
         named = {"bucket": self.bucket, "key": made.key, "sha256": made.sha256, **changed}
-        return encode(role, **named, wheelhouse=wheels or self.wheels)
+        bucket, key, sha256 = named["bucket"], named["key"], named["sha256"]
+        return encode(role, bucket=bucket, key=key, sha256=sha256, wheelhouse=wheels or self.wheels, model=model)
 
 
 @dataclass(frozen=True)
@@ -227,6 +232,32 @@ def test_a_wheel_that_the_list_names_and_the_zip_lacks_is_refused(fresh: Machine
     again = fresh.boot()
     assert (again.returncode, again.stdout.count("the wheelhouse lacks a wheel")) == (1, 2), again.stdout
     assert not (venv / "left-behind").exists(), "a half-made environment was taken for a whole one"
+
+
+def test_a_model_is_fetched_and_its_packages_are_installed_with_it(
+    store: Store, fresh: Machine, tmp_path: Path
+) -> None:
+    model = pack(folder(tmp_path / "source"), tmp_path)
+    store.connect("s3").upload_file(str(model.path), store.bucket, model.key)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    fresh.launch(store.user_data(port, model=model))
+    done = fresh.boot()
+    assert done.returncode == 0, done.stdout
+    process = int((fresh.root / "pid").read_text())
+    variables = dict(one.split("=", 1) for one in Path(f"/proc/{process}/environ").read_text().split("\0") if one)
+    home = Path(variables["VECTORFLEET_MODEL_FOLDER"])
+    assert home == fresh.root / f"opt/vectorfleet/model-{model.sha256}"
+    program = f"""
+from service.embedding import model, providers
+from service.storage.builds import Embedding
+embedding = Embedding("tiny", "{model.version}", {DIMS}, "onnx")
+print(providers.load(embedding, model.Access(folder="{home}"), model.QUICK).embed(["red"]).tolist())
+"""
+    python = Path(f"/proc/{process}/cmdline").read_text().split("\0")[0]
+    found = subprocess.run([python, "-c", program], env=variables, capture_output=True, text=True, check=False)
+    assert found.stdout.startswith("[[0.4472"), found.stderr
 
 
 def test_a_manifest_without_a_wheelhouse_says_how_to_get_one(fresh: Machine, store: Store) -> None:
