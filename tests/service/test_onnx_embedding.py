@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +18,10 @@ import numpy as np
 import pytest
 
 from service.embedding.export import FILES, VERSION_DIGITS, Export
-from service.embedding.model import PATIENT, QUICK, Access, Embedder, UnknownModel
+from service.embedding.model import PATIENT, QUICK, Access, Embedder, UnknownModel, Vectors
+from service.embedding.onnx import Network
 from service.embedding.providers import load
+from service.router.questions import Questions
 from service.storage.builds import Embedding
 from tests.service.tiny_onnx import DIMS, INPUTS, INT32, TABLE, folder, onnx
 
@@ -91,6 +96,27 @@ def test_a_vector_depends_on_its_own_text_alone(minilm: Embedder, minilm_folder:
     )
     assert np.array_equal(together, other.embed(texts))
     assert other.fingerprint == minilm.fingerprint
+
+
+def test_a_question_never_holds_the_event_loop(minilm: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set[int]()
+    embed = minilm.embed
+
+    def noted(texts: Sequence[str], *, query: bool = False) -> Vectors:
+        threads.add(threading.get_ident())
+        return embed(texts, query=query)
+
+    monkeypatch.setattr(minilm, "embed", noted)
+    assert minilm.side_by_side == len(os.sched_getaffinity(0))
+    assert asyncio.run(Questions(minilm).vector("tea")).shape == (MINILM_DIMS,)
+    assert threads.isdisjoint({threading.get_ident()})
+
+
+def test_a_run_takes_one_processor(tmp_path: Path) -> None:
+    export = Export(folder(tmp_path))
+    before = len(os.listdir("/proc/self/task"))
+    network = Network(export)
+    assert len(os.listdir("/proc/self/task")) == before, network.path
 
 
 def test_a_text_without_any_token_has_no_direction(minilm: Embedder) -> None:
