@@ -148,6 +148,11 @@ def test_tokens_become_one_vector_as_the_export_says(
 def test_a_model_that_pools_itself_is_believed(tmp_path: Path) -> None:
     files = {"modules.json": [{"type": "sentence_transformers.models.Dense"}], POOLING: {"pooling_mode_max": True}}
     made = embedder(folder(tmp_path, model=onnx(pooled="sentence_embedding"), files=files))
+    np.testing.assert_allclose(made.embed(["red green red"])[0], normal(1, 1, 0, 1), atol=1e-6)
+
+
+def test_what_a_model_gives_for_other_purposes_is_left_alone(tmp_path: Path) -> None:
+    made = embedder(folder(tmp_path, model=onnx(pooled="pooler_output")))
     np.testing.assert_allclose(made.embed(["red green red"])[0], normal(2, 1, 0, 2), atol=1e-6)
 
 
@@ -228,7 +233,10 @@ def _with(name: str, text: str | bytes) -> Callable[[Path], object]:
         (_with("modules.json", '[{"type": "sentence_transformers.models.Dense"}]'), "names Dense, which is not comp"),
         (_with("model.onnx", onnx(inputs={**INPUTS, "pixels": INT32})), r"wants pixels as tensor\(int32\); allowed"),
         (_with("model.onnx", onnx(inputs={"input_ids": 1})), r"wants input_ids as tensor\(float\)|can run"),
-        (_with("model.onnx", onnx(pooled="pooler_output")), "gives pooler_output; allowed: sentence_embedding, or"),
+        (
+            _with("model.onnx", onnx(pooled="pooler_output", tokens=False)),
+            "gives pooler_output; allowed: sent",
+        ),
         (_with("model.onnx", onnx(positions=4)), "can't embed the 8 tokens that sentence_bert_config.json allows"),
         (_with("model.onnx", onnx(table=[[1.0, 2.0]] * 7)), "vectors of shape.*2.*; the configuration wants 4 dim"),
     ],

@@ -51,11 +51,12 @@ def onnx(
     inputs: Mapping[str, int] = INPUTS,
     table: Sequence[Sequence[float]] = TABLE,
     pooled: str = "",
+    tokens: bool = True,
     positions: int = 0,
 ) -> bytes:
     """
-    A row of the table for each token; with `pooled` the name of an output that holds their mean instead. With
-    `positions` it takes texts of just so many tokens.
+    A row of the table for each token, unless not `tokens`; with `pooled` the name of an output that holds the largest
+    of each component, too. With `positions` it takes texts of just so many tokens.
     """
     dims = len(table[0])
     weights = [_tensor("table", table)]
@@ -63,13 +64,13 @@ def onnx(
     if positions:
         weights.append(_tensor("positions", [[0.0] * dims] * positions))
         nodes.append(_node("Add", ["rows", "positions"], "last_hidden_state"))
-    output = _value("last_hidden_state", FLOAT, ("batch", "sequence", dims))
+    outputs = [_value("last_hidden_state", FLOAT, ("batch", "sequence", dims))] if tokens else []
     if pooled:
-        nodes.append(_node("ReduceMean", ["last_hidden_state"], pooled, _axes(1), _flag("keepdims", 0)))
-        output = _value(pooled, FLOAT, ("batch", dims))
+        nodes.append(_node("ReduceMax", ["last_hidden_state"], pooled, _axes(1), _flag("keepdims", 0)))
+        outputs.append(_value(pooled, FLOAT, ("batch", dims)))
     given = [_value(name, kind, ("batch", "sequence")) for name, kind in inputs.items()]
     graph = [*(_part(1, node) for node in nodes), _part(2, b"tiny"), *(_part(5, one) for one in weights)]
-    graph += [*(_part(11, one) for one in given), _part(12, output)]
+    graph += [*(_part(11, one) for one in given), *(_part(12, one) for one in outputs)]
     return _number(1, 8) + _part(7, b"".join(graph)) + _part(8, _part(1, b"") + _number(2, 13))
 
 
