@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple
 
 import hnswlib
@@ -27,11 +28,11 @@ class Turn(NamedTuple):
 
 
 class Bare:
-    """The other process's index."""
+    """The other process's index, built in so many seconds by the `library` that was loaded there."""
 
-    def __init__(self, connection: Connection, build_seconds: float) -> None:
+    def __init__(self, connection: Connection, build_seconds: float, library: Path) -> None:
         self._connection = connection
-        self.build_seconds = build_seconds
+        self.build_seconds, self.library = build_seconds, library
 
     def answers(self, k: int) -> Labels:
         """The rows found for every query, shape (queries, k)."""
@@ -54,7 +55,7 @@ def bare(vectors: Vectors, queries: Vectors, parameters: IndexParameters, thread
     process.start()
     theirs.close()
     try:
-        yield Bare(ours, build_seconds=ours.recv())
+        yield Bare(ours, *ours.recv())
     finally:
         ours.close()
         process.join(ENDED_SECONDS)
@@ -75,7 +76,7 @@ def _serve(
 ) -> None:
     started = time.perf_counter()
     index = built(vectors, parameters, threads)
-    connection.send(time.perf_counter() - started)
+    connection.send((time.perf_counter() - started, Path(hnswlib.__file__)))
     index.set_ef(parameters.ef_search)
     index.set_num_threads(1)
     while True:

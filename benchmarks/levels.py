@@ -24,7 +24,7 @@ PORTABLE, NATIVE = "x86-64", "native"
 # By what hnswlib's own build reads; without NO_NATIVE it compiles for the machine that builds.
 COMPILED: Mapping[str, Mapping[str, str]] = {
     NATIVE: {},
-    LEVEL: {"HNSWLIB_NO_NATIVE": "1", "CFLAGS": f"-march={LEVEL}"},
+    LEVEL: {"HNSWLIB_NO_NATIVE": "1", "CXXFLAGS": f"-march={LEVEL}"},
     PORTABLE: {"HNSWLIB_NO_NATIVE": "1"},
 }
 K = 10
@@ -57,6 +57,8 @@ def measure(
             path = _compiled(level, Path(folder) / level)
             with _imported_from(path):
                 entrants[level] = standing.enter_context(bare(vectors, queries, index, threads=1))
+            if not entrants[level].library.is_relative_to(path):
+                raise NotCompiled(f"{entrants[level].library} was loaded instead of what was compiled for {level}")
         recalls = {level: recall_of(one.answers(K), truth) for level, one in entrants.items()}
         rates = {level: [0.0] * setting.rounds for level in entrants}
         for number in range(setting.rounds):
@@ -71,7 +73,8 @@ def _compiled(level: str, folder: Path) -> Path:
     """A folder with hnswlib compiled for a level, of the version that this environment has."""
     wanted = f"hnswlib=={version('hnswlib')}"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-cache-dir", "--no-binary=hnswlib"]
-    environment = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "HNSWLIB_NO_NATIVE")}
+    ours = {name for one in COMPILED.values() for name in one}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
         [*command, "--target", str(folder), wanted],
         env=environment | dict(COMPILED[level]),
@@ -85,15 +88,12 @@ def _compiled(level: str, folder: Path) -> Path:
 
 @contextmanager
 def _imported_from(folder: Path) -> Iterator[None]:
-    """Processes that are started in the block import from this folder before any other."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), before)))
+    """Processes that are started in the block, which inherit this one's path, import from this folder first."""
+    sys.path.insert(0, str(folder))
     try:
         yield
     finally:
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
+        sys.path.remove(str(folder))
 
 
 def _round(entrants: Mapping[str, Bare], seconds: float) -> dict[str, float]:

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 class Tls:
     """
-    What a process's VECTORFLEET_TLS_* files give it: `server` to be asked over HTTPS, `client` to ask nodes with.
+    What a process's files give it: `server` to be asked over HTTPS, `client` to ask nodes with.
 
     With an authority a node lets in only who shows a certificate by it, and a router asks only nodes that show one;
     names in certificates are not looked at, since nodes are found by their tags and known by no name. Either is None

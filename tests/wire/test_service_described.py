@@ -50,7 +50,7 @@ def test_every_answer_is_as_described_and_no_fault(fleet: ServiceFleet, operatio
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(described.as_strategy(mode))
     def holds(case: Any) -> None:
-        case.body = at_once(case.body)
+        case.body, case.query = at_once(case.body), at_once(case.query)
         answer = case.call(base_url=fleet.routers[0].url, timeout=20)
         assert answer.status_code < 500, f"{answer.status_code} {answer.text[:500]} to {case.as_curl_command()[:1000]}"
         case.validate_response(answer, checks=CHECKS)
