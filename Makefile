@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PORT ?= 4566
 PROFILE ?= full
+CORPUS ?= aws
+QUESTIONS ?=
 ROOT ?= .rehearsal
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -24,8 +26,9 @@ $(INSTALLED): requirements.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
-rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recover, report. PROFILE=short, PORT=n.
-	@$(BIN)/python -m rehearsal run --root $(ROOT) --port $(PORT) --profile $(PROFILE)
+rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recover, report. PROFILE=short, CORPUS=python, PORT=n.
+	@$(BIN)/python -m rehearsal run --root $(ROOT) --port $(PORT) --profile $(PROFILE) \
+		--corpus $(CORPUS) $(if $(QUESTIONS),--questions $(QUESTIONS))
 
 test: venv ## Every test.
 	@$(BIN)/python -m infra artifact || echo "so the tests that boot a machine from it are skipped"

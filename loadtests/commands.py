@@ -18,7 +18,8 @@ from rich.table import Table
 
 from loadtests import golden as golden_set
 from loadtests import questions as question_set
-from loadtests.corpus import Corpus, CorpusError
+from loadtests.corpora import choice
+from loadtests.corpora.corpus import Corpus, CorpusError
 from loadtests.ingest import IngestError, ingest, wait_until_searchable
 from service.client import Client, ServiceError, Unanswered, find_key
 
@@ -86,16 +87,35 @@ def progress_bar() -> Progress:
     )
 
 
+def corpus_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--corpus`, whose documents are meant."""
+    return click.option(
+        "--corpus",
+        metavar="NAME|FILE",
+        help=f"{' or '.join(choice.NAMES)}, or a file of your own, FILE{choice.FILE_ENDING}; aws without it.",
+    )(command)
+
+
+def questions_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--questions`, in place of those that the corpus has."""
+    return click.option(
+        "--questions", type=click.Path(path_type=Path), help="Golden questions, FILE.yaml; the corpus' own without it."
+    )(command)
+
+
 @click.command()
 @endpoint_options
-@click.option("--services", help="Only these services, as botocore names them, comma-separated.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N operations.")
+@corpus_option
+@click.option("--services", help="Of aws only these services, as botocore names them, comma-separated.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def ingest_command(endpoint: str | None, outputs: Path, services: str | None, limit: int | None, as_json: bool) -> None:
-    """Write the AWS API reference into the fleet; what it already holds is left alone."""
+def ingest_command(
+    endpoint: str | None, outputs: Path, corpus: str | None, services: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Write the documents of a corpus into the fleet; what it already holds is left alone."""
     with _told():
         client = Client(endpoint_of(endpoint, outputs))
-        documents = list(Corpus(services.split(",") if services else None).operations(limit))
+        documents = list(_documents_of(corpus, services).documents(limit))
         with progress_bar() as bar:
             task = bar.add_task("ingest", total=len(documents))
             done = ingest(client, documents, lambda count: bar.advance(task, count))
@@ -107,25 +127,49 @@ def ingest_command(endpoint: str | None, outputs: Path, services: str | None, li
         console.print(f"{done.written} written, {done.unchanged} were there already{searchable}, {done.seconds:.1f} s")
 
 
+def _documents_of(corpus: str | None, services: str | None) -> Corpus:
+    if services is None:
+        return choice.choose(corpus or choice.DEFAULT)
+    if corpus not in (None, choice.DEFAULT):
+        raise UserError(f"--services is for the corpus {choice.DEFAULT}, not for {corpus}; leave one of the two out")
+    from loadtests.corpora.aws import AwsReference
+
+    return AwsReference(services.split(","))
+
+
 @click.command()
 @endpoint_options
-@click.option("--questions", type=click.Path(path_type=Path), default=question_set.GOLDEN_FILE, help="Golden set.")
+@corpus_option
+@questions_option
 @click.option("--save", type=click.Path(path_type=Path), help="Write the answers as a baseline.")
-@click.option("--baseline", type=click.Path(path_type=Path), help="Compare with a baseline; exit 1 where it differs.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Ask what FILE asked; exit 1 where it differs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def golden_command(
-    endpoint: str | None, outputs: Path, questions: Path, save: Path | None, baseline: Path | None, as_json: bool
+    endpoint: str | None,
+    outputs: Path,
+    corpus: str | None,
+    questions: Path | None,
+    save: Path | None,
+    baseline: Path | None,
+    as_json: bool,
 ) -> None:
     """Ask the golden set; print recall and relevance."""
+    if baseline and (corpus or questions):
+        raise UserError(f"{baseline} says itself what it asked; leave --corpus and --questions out")
     with _told():
         before = golden_set.load(baseline) if baseline else None
-        asked = golden_set.comparable(question_set.load(questions), before)
+        asked, prefix = _asked(corpus, questions, before)
         client = Client(endpoint_of(endpoint, outputs))
         with progress_bar() as bar:
             task = bar.add_task("golden set", total=len(asked))
-            result = golden_set.ask(client, asked, progress=lambda count: bar.advance(task, count))
-        if save:
-            golden_set.save(result, save)
+            result = golden_set.ask(client, asked, prefix, progress=lambda count: bar.advance(task, count))
+    if before is None and not any(result.answers.values()):
+        raise UserError(
+            f"the fleet holds no document of the corpus {corpus or choice.DEFAULT}; ingest it, or name another one "
+            "with --corpus"
+        )
+    if save:
+        golden_set.save(result, save)
     differences = result.differences(before) if before else []
     if as_json:
         click.echo(json.dumps(result.to_json() | {"differences": differences}))
@@ -134,9 +178,19 @@ def golden_command(
     sys.exit(1 if differences else 0)
 
 
+def _asked(
+    corpus: str | None, questions: Path | None, before: golden_set.Golden | None
+) -> tuple[tuple[question_set.Question, ...], str]:
+    """The questions, and how the source_ids of their corpus begin."""
+    if before is not None:
+        return before.asked_questions(), before.prefix
+    chosen = choice.choose(corpus or choice.DEFAULT, questions)
+    return chosen.questions(), chosen.prefix
+
+
 def _print_golden(result: golden_set.Golden, differences: list[str]) -> None:
     console.print(
-        f"{result.questions} questions: relevance {result.relevance:.3f} (an accepted operation among the exact first "
+        f"{result.questions} questions: relevance {result.relevance:.3f} (an accepted document among the exact first "
         f"ten; {result.served_relevance:.3f} as served), recall {result.recall:.3f} (against exact search)"
     )
     for difference in differences:
@@ -165,10 +219,11 @@ def search_command(endpoint: str | None, outputs: Path, text: str, k: int, as_js
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@corpus_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many texts.")
 @click.option("--dims", type=click.Choice(["64", "128", "256"]), default="256", show_default=True, help="Dimensions.")
-def vectors_command(file: Path, limit: int | None, dims: str) -> None:
-    """Embed the corpus, each text once, and write FILE (.npy) for `python -m service bench-index`."""
+def vectors_command(file: Path, corpus: str | None, limit: int | None, dims: str) -> None:
+    """Embed a corpus with what arrives under load, each text once, and write FILE (.npy) for `bench-index`."""
     import numpy as np
 
     from service.embedding.model import PATIENT, Access
@@ -177,8 +232,8 @@ def vectors_command(file: Path, limit: int | None, dims: str) -> None:
     from service.storage.builds import Embedding
 
     with _told():
-        corpus = Corpus()
-        found = chain(corpus.operations(), corpus.parameters())
+        chosen = choice.choose(corpus or choice.DEFAULT)
+        found = chain(chosen.documents(), chosen.fresh())
         texts = list(islice(dict.fromkeys(heading(one.title, one.text) for one in found), limit))
     model = load(Embedding("wordllama", version("wordllama"), int(dims)), Access(), PATIENT)
     vectors = []

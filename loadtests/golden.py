@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.questions import Question, recall, relevant
+from loadtests.recall import is_original
 from service.client import Client
 
 FIRST = 10
 # Documents that arrived since (load, canaries) may stand among the first; the corpus is judged without them, and
 # asked for more where they are many.
 ASKED = (30, 300, 1_000)
-CORPUS_PREFIX = "aws/"
 RECALL_FLOOR = 0.95
 PARTIAL_ATTEMPTS = 5
 PARTIAL_PAUSE_SECONDS = 0.5
@@ -39,7 +39,7 @@ class Golden:
     documents and the model, so that a recovery must give back the very same. `served_relevance` is the share
     among the ten that the graph returns, `recall` the share of the exact first ten that it returns; both may move
     a little with each new generation of the graph. `found` lists the questions with a right answer, `answers`
-    everybody's exact first ten.
+    everybody's exact first ten. `asked` and `prefix` say what was asked, and of which documents.
     """
 
     questions: int
@@ -48,10 +48,16 @@ class Golden:
     recall: float
     found: list[str]
     answers: dict[str, list[str]]
+    prefix: str
+    asked: list[dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
+
+    def asked_questions(self) -> tuple[Question, ...]:
+        """The questions, to ask them again."""
+        return tuple(Question.from_json(entry) for entry in self.asked)
 
     def differences(self, baseline: Golden) -> list[str]:
         """What is not as it was: a sentence each; none when recovery gave back the relevance from before."""
@@ -72,35 +78,22 @@ class Golden:
         return told
 
 
-def comparable(questions: Sequence[Question], baseline: Golden | None) -> tuple[Question, ...]:
-    """
-    The questions to ask: all of them, or those that a baseline asked.
-
-    Raises BaselineError when the baseline asked one that there isn't any more.
-    """
-    if baseline is None:
-        return tuple(questions)
-    chosen = tuple(question for question in questions if question.id in baseline.answers)
-    gone = set(baseline.answers) - {question.id for question in chosen}
-    if gone:
-        raise BaselineError(f"the baseline asked {', '.join(sorted(gone))}, which the golden set no longer has")
-    return chosen
-
-
 def ask(
     client: Client,
     questions: Sequence[Question],
+    prefix: str,
     *,
     min_position: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Golden:
-    """Ask every question twice, approximately and exactly."""
+    """Ask every question twice, approximately and exactly, of the corpus whose source_ids begin with `prefix`."""
     answers: dict[str, list[str]] = {}
     served = 0
     recalls: list[float] = []
     for question in questions:
-        approximate = _first(client, question.question, exact=False, min_position=min_position)
-        exact = _first(client, question.question, exact=True, min_position=min_position)
+        approximate, exact = (
+            _first(client, question.question, prefix, exact=exact, min_position=min_position) for exact in (False, True)
+        )
         answers[question.id] = exact
         served += relevant(approximate, question)
         recalls.append(recall(approximate, exact))
@@ -113,14 +106,16 @@ def ask(
         recall=sum(recalls) / len(recalls),
         found=found,
         answers=answers,
+        prefix=prefix,
+        asked=[question.to_json() for question in questions],
     )
 
 
-def _first(client: Client, text: str, *, exact: bool, min_position: int | None) -> list[str]:
+def _first(client: Client, text: str, prefix: str, *, exact: bool, min_position: int | None) -> list[str]:
     """The first documents of the corpus, however many that arrived since stand between them."""
     for k in ASKED:
         hits = _whole(client, text, k=k, exact=exact, min_position=min_position)
-        found = [hit["source_id"] for hit in hits if hit["source_id"].startswith(CORPUS_PREFIX)]
+        found = [hit["source_id"] for hit in hits if is_original(hit["source_id"], prefix)]
         if len(found) >= FIRST or len(hits) < k:
             break
     return found[:FIRST]
@@ -144,8 +139,10 @@ def save(golden: Golden, path: Path) -> None:
 def load(path: Path) -> Golden:
     """Read a baseline; raises BaselineError."""
     try:
-        return Golden(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        found = Golden(**json.loads(path.read_text()))
+        found.asked_questions()
+        return found
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BaselineError(
             f"{path} is no golden baseline ({error}); make one with `python -m loadtests golden --save {path}`"
         ) from error

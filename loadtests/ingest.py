@@ -6,14 +6,16 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 from uuid import uuid4
 
-from loadtests.corpus import Document
+from loadtests.corpora.corpus import Document
 from service.client import Client, ServiceError, Unanswered
+from service.storage.metadata import to_text
 
 BATCH_DOCUMENTS = 250
+# A write may take twice as much in the log, and four times as much as JSON.
+BATCH_BYTES = 4 << 20
 ATTEMPTS = 8
 PAUSE_SECONDS = 0.5
 POLL_SECONDS = 0.2
@@ -56,8 +58,16 @@ def ingest(client: Client, documents: Iterable[Document], progress: Progress) ->
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    source = iter(documents)
-    while batch := list(islice(source, BATCH_DOCUMENTS)):
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        more = len(document.title.encode()) + len(document.text.encode())
+        if batch and (len(batch) == BATCH_DOCUMENTS or size + more > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(document)
+        size += more
+    if batch:
         yield batch
 
 
@@ -72,13 +82,21 @@ def _missing(client: Client, batch: Sequence[Document], head: int) -> list[Docum
 
 
 def content_hash(document: Document) -> str:
-    """The hash under which the service knows a document's content: sha256 of title, a zero byte, and text."""
-    return hashlib.sha256(document.title.encode() + b"\0" + document.text.encode()).hexdigest()
+    """The hash by which the service knows a content: sha256 of title, a zero byte and text, then of the metadata."""
+    said = hashlib.sha256(document.title.encode() + b"\0" + document.text.encode())
+    more = to_text(document.metadata).encode()
+    return (hashlib.sha256(said.digest() + more) if more else said).hexdigest()
 
 
 def _write(client: Client, documents: Sequence[Document]) -> dict[str, Any]:
-    body = [{"source_id": d.source_id, "title": d.title, "text": d.text, "request_id": uuid4().hex} for d in documents]
+    body = [_body(document) for document in documents]
     return _patiently(lambda: client.write(body))
+
+
+def _body(document: Document) -> dict[str, Any]:
+    metadata = {"metadata": dict(document.metadata)} if document.metadata else {}
+    said = {"source_id": document.source_id, "title": document.title, "text": document.text}
+    return said | metadata | {"request_id": uuid4().hex}
 
 
 def _patiently(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -14,10 +14,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loadtests import questions as question_set
-from loadtests.commands import UserError, endpoint_of, endpoint_options, progress_bar
+from loadtests.commands import (
+    UserError,
+    corpus_option,
+    endpoint_of,
+    endpoint_options,
+    progress_bar,
+    questions_option,
+)
+from loadtests.corpora import choice
+from loadtests.corpora.corpus import CorpusError
 from loadtests.evidence import EvidenceError
 from loadtests.queries import save_queries
+from loadtests.questions import GoldenSetError
 from loadtests.run import RUNS, Address, GateResult, Plan, gate_runs, rejudge
 from loadtests.run import Progress as GateProgress
 from loadtests.settings import Settings, SettingsError, option_fields
@@ -30,7 +39,15 @@ from service.client import Client, ServiceError, Unanswered
 def _told() -> Iterator[None]:
     try:
         yield
-    except (SettingsError, EvidenceError, TruthError, ServiceError, Unanswered, question_set.GoldenSetError) as error:
+    except (
+        CorpusError,
+        EvidenceError,
+        GoldenSetError,
+        ServiceError,
+        SettingsError,
+        TruthError,
+        Unanswered,
+    ) as error:
         raise UserError(str(error)) from None
 
 
@@ -47,18 +64,29 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @endpoint_options
-@click.option("--questions", type=click.Path(path_type=Path), default=question_set.GOLDEN_FILE, help="Golden set.")
-@click.option("--prefix", default="aws/", show_default=True, help="Documents that are there before the load.")
+@corpus_option
+@questions_option
+@click.option("--prefix", help="How ids of documents begin that are there before the load; the corpus' own without it.")
 @click.option("--k", type=click.IntRange(1, 100), default=10, show_default=True, help="Answers per question.")
 @click.argument("file", type=click.Path(path_type=Path))
-def truth_command(endpoint: str | None, outputs: Path, questions: Path, prefix: str, k: int, file: Path) -> None:
+def truth_command(
+    endpoint: str | None,
+    outputs: Path,
+    corpus: str | None,
+    questions: Path | None,
+    prefix: str | None,
+    k: int,
+    file: Path,
+) -> None:
     """Ask the questions exactly and write FILE, with which a gate can judge recall."""
     with _told():
-        texts = [question.question for question in question_set.load(questions)]
+        chosen = choice.choose(corpus or choice.DEFAULT, questions)
+        texts = [question.question for question in chosen.questions()]
+        begins = chosen.prefix if prefix is None else prefix
         client = Client(endpoint_of(endpoint, outputs))
         with progress_bar() as bar:
             task = bar.add_task("truth", total=len(texts))
-            truth = ask_truth(client, texts, k, prefix, progress=lambda count: bar.advance(task, count))
+            truth = ask_truth(client, texts, k, begins, progress=lambda count: bar.advance(task, count))
         save_queries(file, truth)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.recall import recall_while_growing
+from loadtests.recall import is_original, recall_while_growing
 from loadtests.settings import SettingsError
 
 KIND = "vectorfleet-queries"
@@ -139,7 +139,10 @@ def _checked(path: str, queries: QuerySet, truth_k: int) -> QuerySet:
         raise SettingsError(
             f"{path} has questions with and without truth; an empty truth would judge nothing in silence."
         )
-    strangers = [id_ for query in queries.queries for id_ in query.truth if not id_.startswith(queries.prefix)]
+    strangers = [id_ for query in queries.queries for id_ in query.truth if not is_original(id_, queries.prefix)]
     if strangers:
-        raise SettingsError(f"{path} names {strangers[0]!r} as truth, which does not begin with {queries.prefix!r}.")
+        raise SettingsError(
+            f"{path} names {strangers[0]!r} as truth, which is no document of the corpus that begins with "
+            f"{queries.prefix!r}."
+        )
     return queries

@@ -3,49 +3,71 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-GOLDEN_FILE = Path(__file__).with_name("golden.yaml")
-
-_FIELDS = frozenset({"id", "question", "operations"})
+_FORMS = ({"id", "question", "operations"}, {"id", "question", "documents"})
+_ACCEPTED = "operations (service:Operation) or documents (source_ids)"
 _OPERATION = re.compile(r"[a-z0-9-]+:[A-Z][A-Za-z0-9]+")
+_SOURCE_ID = re.compile(r".+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question in plain words and the operations ("ec2:TerminateInstances") that a person would accept."""
+    """
+    A question in plain words and what a person would accept: documents by their source_id, operations of the AWS API
+    ("ec2:TerminateInstances") in whichever version.
+    """
 
     id: str
     question: str
-    operations: frozenset[str]
+    operations: frozenset[str] = frozenset()
+    documents: frozenset[str] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "id": self.id,
+            "question": self.question,
+            "operations": sorted(self.operations),
+            "documents": sorted(self.documents),
+        }
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Question:
+        """The inverse of `to_json`."""
+        return cls(found["id"], found["question"], frozenset(found["operations"]), frozenset(found["documents"]))
 
 
 class GoldenSetError(Exception):
     """The file cannot be used; the message is a sentence that names the file and the line or the question."""
 
 
-def load(path: Path = GOLDEN_FILE, known: Mapping[str, Collection[str]] | None = None) -> tuple[Question, ...]:
-    """Questions of a golden file, in its order.
-
-    `known` (operations by service, as `Corpus.operation_names()` gives them) makes an operation that does not
-    exist an error. Raises GoldenSetError.
-    """
+def load(path: Path) -> tuple[Question, ...]:
+    """Questions of a golden file, in its order. Raises GoldenSetError."""
     questions = tuple(_question(entry, path) for entry in _entries(path))
     _refuse_duplicates(questions, path)
-    for question in questions:
-        for operation in sorted(question.operations):
-            _refuse_unknown(operation, question, known, path)
     return questions
 
 
+def refuse_unknown(questions: Iterable[Question], source_ids: Collection[str], path: Path) -> None:
+    """Raise GoldenSetError where a question accepts what is none of a corpus' `source_ids`, nor an operation of one."""
+    known = {*source_ids, *map(operation_of, source_ids)}
+    for question in questions:
+        for accepted in sorted((question.operations | question.documents) - known):
+            raise GoldenSetError(
+                f"{path}: question {question.id} lists {accepted}, which is no document of the corpus."
+            )
+
+
 def services(questions: Iterable[Question]) -> frozenset[str]:
-    """Services of all accepted operations: enough of the corpus for a short run that can still answer."""
-    return frozenset(operation.split(":")[0] for question in questions for operation in question.operations)
+    """Services of all accepted operations: enough of the AWS API reference for a run that can still answer."""
+    named = (name for q in questions for name in (*q.operations, *map(operation_of, q.documents)) if name)
+    return frozenset(name.split(":")[0] for name in named)
 
 
 def operation_of(source_id: str) -> str | None:
@@ -55,8 +77,8 @@ def operation_of(source_id: str) -> str | None:
 
 
 def relevant(hits: Iterable[str], question: Question) -> bool:
-    """Whether any hit (a source_id) is an accepted operation, in whichever API version."""
-    return any(operation_of(hit) in question.operations for hit in hits)
+    """Whether any hit (a source_id) is an accepted document, or an accepted operation in whichever API version."""
+    return any(hit in question.documents or operation_of(hit) in question.operations for hit in hits)
 
 
 def relevance(answers: Iterable[tuple[Question, Sequence[str]]]) -> float:
@@ -79,26 +101,31 @@ def _entries(path: Path) -> list[Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise GoldenSetError(f"{path} cannot be read as a golden set: {error}") from error
     if not isinstance(entries, list) or not entries:
-        raise GoldenSetError(f"{path} must be a list of questions, each with id, question and operations.")
+        raise GoldenSetError(f"{path} must be a list of questions, each with id, question and {_ACCEPTED}.")
     return entries
 
 
 def _question(entry: Any, path: Path) -> Question:
-    if not isinstance(entry, dict) or set(entry) != _FIELDS:
-        raise GoldenSetError(f"{path}: {_shown(entry)} must have exactly id, question and operations.")
-    name, text, operations = entry["id"], entry["question"], entry["operations"]
+    if not isinstance(entry, dict) or set(entry) not in _FORMS:
+        raise GoldenSetError(f"{path}: {_shown(entry)} must have exactly id, question and {_ACCEPTED}.")
+    name, text = entry["id"], entry["question"]
     for field, value in (("id", name), ("question", text)):
         if not isinstance(value, str) or not value.strip():
             raise GoldenSetError(f"{path}: the {field} of {_shown(entry)} must be a text that is not empty.")
-    if not isinstance(operations, list) or not operations:
-        raise GoldenSetError(f"{path}: question {name} must list at least one operation that answers it.")
-    return Question(name, text, frozenset(_operation(item, name, path) for item in operations))
+    if "operations" in entry:
+        return Question(name, text, operations=_accepted(entry, "operations", _OPERATION, path))
+    return Question(name, text, documents=_accepted(entry, "documents", _SOURCE_ID, path))
 
 
-def _operation(item: Any, name: str, path: Path) -> str:
-    if isinstance(item, str) and _OPERATION.fullmatch(item):
-        return item
-    raise GoldenSetError(f"{path}: question {name} lists {item!r}; write it as service:Operation.")
+def _accepted(entry: dict[str, Any], kind: str, form: re.Pattern[str], path: Path) -> frozenset[str]:
+    name, listed = entry["id"], entry[kind]
+    if not isinstance(listed, list) or not listed:
+        raise GoldenSetError(f"{path}: question {name} must list at least one of the {kind} that answer it.")
+    for item in listed:
+        if not isinstance(item, str) or not form.fullmatch(item):
+            written = "service:Operation" if form is _OPERATION else "the text of a source_id"
+            raise GoldenSetError(f"{path}: question {name} lists {item!r}; write it as {written}.")
+    return frozenset(listed)
 
 
 def _refuse_duplicates(questions: Sequence[Question], path: Path) -> None:
@@ -107,16 +134,6 @@ def _refuse_duplicates(questions: Sequence[Question], path: Path) -> None:
         if question.id in seen:
             raise GoldenSetError(f"{path}: the id {question.id} is used twice; every question needs its own.")
         seen.add(question.id)
-
-
-def _refuse_unknown(
-    operation: str, question: Question, known: Mapping[str, Collection[str]] | None, path: Path
-) -> None:
-    service, name = operation.split(":")
-    if known is not None and name not in known.get(service, ()):
-        raise GoldenSetError(
-            f"{path}: question {question.id} lists {operation}, which is no documented operation of botocore."
-        )
 
 
 def _shown(entry: Any) -> str:

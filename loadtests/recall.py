@@ -16,16 +16,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# What load tests, drills and probes write; none of it belongs to a corpus, even to one whose ids begin alike.
+ADDED = ("load/", "vectorfleet/canary/")
+
 
 def recall_while_growing(answer: Sequence[str], truth: Sequence[str], k: int, prefix: str) -> float | None:
     """Recall of ``answer`` (source ids, at most ``k``) against ``truth`` (original source ids, best first).
 
-    Ids that start with ``prefix`` are original. None when added documents take all places, so nothing can be
+    ``prefix`` says which ids are original. None when added documents take all places, so nothing can be
     said.
     """
-    originals = [source_id for source_id in answer[:k] if source_id.startswith(prefix)]
+    originals = [source_id for source_id in answer[:k] if is_original(source_id, prefix)]
     added = len(answer[:k]) - len(originals)
     places = min(k - added, len(truth))
     if places <= 0:
         return None
     return len(set(originals) & set(truth[:places])) / places
+
+
+def is_original(source_id: str, prefix: str) -> bool:
+    """Whether a document is of the corpus whose source_ids begin with ``prefix``, which may be empty."""
+    return source_id.startswith(prefix) and not source_id.startswith(ADDED)

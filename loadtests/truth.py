@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from loadtests.queries import Query, QuerySet
+from loadtests.recall import is_original
 
 
 class Searcher(Protocol):
@@ -27,7 +28,7 @@ def ask_truth(
     extra: int = 20,
     progress: Callable[[int], None] = lambda _: None,
 ) -> QuerySet:
-    """Ask every text exactly and keep the first ``k`` source ids that start with ``prefix``.
+    """Ask every text exactly and keep the first ``k`` source ids of the corpus that begin with ``prefix``.
 
     ``extra`` more documents are asked for, since documents of earlier load tests may stand among the first.
     Raises TruthError when an answer is partial or has fewer than ``k`` documents of the prefix.
@@ -39,7 +40,7 @@ def _ask(client: Searcher, text: str, k: int, prefix: str, extra: int, progress:
     answer = client.search(text=text, k=k + extra, exact=True)
     if answer.get("partial"):
         raise TruthError(f"Not all shards answered {text!r}, so its truth is unknown; ask when all are back.")
-    ids = tuple(hit["source_id"] for hit in answer["hits"] if hit["source_id"].startswith(prefix))
+    ids = tuple(hit["source_id"] for hit in answer["hits"] if is_original(hit["source_id"], prefix))
     if len(ids) < k:
         raise TruthError(f"{text!r} has {len(ids)} exact answers that begin with {prefix!r}; {k} are needed.")
     progress(1)

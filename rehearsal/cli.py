@@ -144,12 +144,31 @@ def logs(root: Path, name: str | None, lines: int) -> None:
     show_default=True,
     help="Short: less text, shorter load.",
 )
-def run(root: Path, port: int, profile: str) -> None:
+@click.option(
+    "--corpus",
+    metavar="NAME|FILE",
+    default="aws",
+    show_default=True,
+    help="What is searched: aws, python, or a file of your own, FILE.jsonl.",
+)
+@click.option(
+    "--questions",
+    type=click.Path(path_type=Path),
+    help="Golden questions, FILE.yaml; those of the named corpus without it.",
+)
+def run(root: Path, port: int, profile: str, corpus: str, questions: Path | None) -> None:
     """The main job: plan, deploy, ingest, search, load, break and recover, report; then tear everything down."""
+    from loadtests.corpora.choice import choose
+    from loadtests.corpora.corpus import CorpusError
+    from loadtests.questions import GoldenSetError
     from rehearsal.job import rehearse
+    from rehearsal.profile import PROFILES
     from rehearsal.session import SessionError
 
     try:
-        sys.exit(rehearse(root, port, profile))
-    except SessionError as error:
+        chosen = choose(corpus, questions, small=PROFILES[profile].small, hold_back=True)
+        # A corpus that can't be asked anything is refused before anything starts.
+        chosen.questions()
+        sys.exit(rehearse(root, port, profile, chosen))
+    except (CorpusError, GoldenSetError, SessionError) as error:
         raise Refusal(str(error)) from None

@@ -60,11 +60,11 @@ def all_ready(status: Status, replicas_per_shard: int) -> bool:
 
 
 def settled(status: Status, position: int) -> bool:
-    """Whether every replica has applied `position` and serves it from a base, one of the same rows per shard."""
+    """Whether every replica has applied `position` and serves it from a base, where there are enough rows for one."""
     return all(
         replica["ready"]
         and replica["position"] >= position
-        and replica["generation"] > 0
+        and (replica["generation"] > 0 or replica["rows"] < SETTLED_DELTA_ROWS)
         and replica["delta_rows"] < SETTLED_DELTA_ROWS
         for replica in replicas(status)
     )

@@ -12,7 +12,7 @@ from types import FrameType
 
 from infra.config import ConfigError
 from infra.plan import PlanError
-from loadtests.corpus import CorpusError
+from loadtests.corpora.corpus import Corpus, CorpusError
 from loadtests.evidence import EvidenceError
 from loadtests.golden import PartialError
 from loadtests.ingest import IngestError
@@ -59,18 +59,18 @@ EXPECTED = (
 )
 
 
-def rehearse(root: Path, port: int, profile_name: str) -> int:
+def rehearse(root: Path, port: int, profile_name: str, corpus: Corpus) -> int:
     """Run the whole loop; the exit code is the worst verdict's, 1 for a step that failed, 130 when interrupted."""
     root = root.resolve()
     profile = PROFILES[profile_name]
     narrator = Narrator()
-    record = Record(profile.name)
+    record = Record(profile.name, corpus.name)
     signal.signal(signal.SIGTERM, _interrupt)
     # Whoever runs here already must not lose the report or be torn down by a rehearsal that can't begin.
     refuse(root, port)
     os.environ[MARK] = str(root)
     try:
-        code = _steps(root, port, profile, record, narrator)
+        code = _steps(root, port, profile, corpus, record, narrator)
     except EXPECTED as error:
         record.failure = str(error)
         code = FAILED
@@ -89,14 +89,14 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _steps(root: Path, port: int, profile: Profile, record: Record, narrator: Narrator) -> int:
+def _steps(root: Path, port: int, profile: Profile, corpus: Corpus, record: Record, narrator: Narrator) -> int:
     shutil.rmtree(root / "report", ignore_errors=True)
     with _step(1, "Plan", record, narrator):
         steps.plan(record, narrator)
     with _step(2, "Deploy", record, narrator):
         session = begin(root, port, detached=False)
         narrator.say(f"the emulated AWS answers on {session.endpoint}")
-        stage = Stage(session, profile, record, narrator)
+        stage = Stage(session, profile, corpus, record, narrator)
         steps.deploy_fleet(stage)
     with _step(3, "Ingest real documents", record, narrator):
         steps.ingest_documents(stage)

@@ -22,6 +22,7 @@ class Record:
     """Findings by step; what a rehearsal did not reach is missing."""
 
     profile: str
+    corpus: str
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     findings: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Record:
         return {
             "version": VERSION,
             "profile": self.profile,
+            "corpus": self.corpus,
             "started_at": self.started_at,
             "machine": machine(),
             "seconds": self.seconds | {"total": round(sum(self.seconds.values()), 2)},

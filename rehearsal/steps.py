@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from infra import slo
 from infra.tables import show_plan
 from infra.workload import plan_for
 from loadtests import golden as golden_set
-from loadtests import questions as question_set
-from loadtests.corpus import Corpus
+from loadtests.corpora.corpus import Corpus
 from loadtests.gate import Verdict
 from loadtests.ingest import ingest
 from loadtests.queries import save_queries
@@ -40,24 +38,18 @@ from runbooks.drills.settings import DrillSettings
 from service.client import Client
 
 SETTLED_SECONDS = 180.0
-# Parameters of the same API reference, none of which is in the corpus: real text that arrives under load.
+# Of those that the corpus has beside its documents: real text that arrives under load.
 ARRIVING_DOCUMENTS = 2_000
 DRILL_LOAD_SECONDS = 600.0
-ASKED = (
-    "create a bucket",
-    "terminate EC2 instances",
-    "how do I rotate a secret",
-    "delete all messages in a queue",
-    "restore a database from a snapshot",
-)
 
 
 @dataclass
 class Stage:
-    """What the steps work on: the session, the profile, the record, and the terminal."""
+    """What the steps work on: the session, the profile, the corpus, the record, and the terminal."""
 
     session: Session
     profile: Profile
+    corpus: Corpus
     record: Record
     narrator: Narrator
 
@@ -72,18 +64,14 @@ class Stage:
         return self.session.root / "report"
 
     @property
-    def questions(self) -> tuple[question_set.Question, ...]:
-        """The golden questions that the profile's corpus can answer."""
-        questions = question_set.load()
-        if self.profile.services is None:
-            return questions
-        known = set(self.profile.services)
-        return tuple(q for q in questions if any(o.split(":")[0] in known for o in q.operations))
-
-    @property
     def truth_file(self) -> Path:
         """The golden questions with their exact answers."""
         return self.report_folder / "queries.jsonl"
+
+    @property
+    def arriving_file(self) -> Path:
+        """The documents that arrive under load."""
+        return self.report_folder / "arriving.jsonl"
 
     @property
     def baseline_file(self) -> Path:
@@ -133,7 +121,7 @@ def topology_table(status: dict[str, Any]) -> Table:
 
 def ingest_documents(stage: Stage) -> None:
     """Bring the corpus in through the API, twice; wait until every replica serves it from a base."""
-    documents = list(Corpus(stage.profile.services).operations())
+    documents = list(stage.corpus.documents())
     done = [0]
 
     def advance(count: int) -> None:
@@ -142,7 +130,7 @@ def ingest_documents(stage: Stage) -> None:
 
     with stage.narrator.steps("documents") as bar:
         first = ingest(stage.client, documents, advance)
-    stage.narrator.say(f"{first.written} operations of the AWS API reference written in {first.seconds:.1f} s")
+    stage.narrator.say(f"{first.written} {stage.corpus.contents} written in {first.seconds:.1f} s")
     with stage.narrator.waiting("documents are split, embedded and indexed; the first bases are built"):
         status = await_status(stage.client, lambda s: settled(s, first.position), "an indexed fleet", SETTLED_SECONDS)
     done[0] = 0
@@ -152,6 +140,7 @@ def ingest_documents(stage: Stage) -> None:
     stage.narrator.show(topology_table(status))
     stage.record["status"] = status
     stage.record["ingest"] = {
+        "contents": stage.corpus.contents,
         "first": asdict(first),
         "second": asdict(second),
         "replicas_agree": replicas_agree(status),
@@ -167,13 +156,13 @@ def search(stage: Stage) -> None:
     """Ask a few questions in plain words, then the golden set against exact search."""
     table = Table("asked", "found first", "score")
     examples = []
-    for text in ASKED:
+    for text in stage.corpus.examples:
         hits = stage.client.search(text=text, k=3)["hits"]
         for i, hit in enumerate(hits):
             table.add_row(text if i == 0 else "", hit["title"], f"{hit['score']:.2f}")
         examples.append({"text": text, "hits": hits})
     stage.narrator.show(table)
-    questions = stage.questions
+    questions = stage.corpus.questions()
     done = [0]
     with stage.narrator.steps("golden questions") as bar:
 
@@ -181,7 +170,7 @@ def search(stage: Stage) -> None:
             done[0] += count
             bar(done[0], len(questions))
 
-        found = golden_set.ask(stage.client, questions, progress=advance)
+        found = golden_set.ask(stage.client, questions, stage.corpus.prefix, progress=advance)
     stage.report_folder.mkdir(parents=True, exist_ok=True)
     golden_set.save(found, stage.baseline_file)
     target = slo.target("relevance")
@@ -206,13 +195,14 @@ def search(stage: Stage) -> None:
 
 def load(stage: Stage) -> Verdict:
     """Open arrivals through the front load balancer while documents arrive; the gate's verdict."""
-    texts = [question.question for question in stage.questions]
-    save_queries(stage.truth_file, ask_truth(stage.client, texts, stage.profile.load.k, golden_set.CORPUS_PREFIX))
+    texts = [question.question for question in stage.corpus.questions()]
+    save_queries(stage.truth_file, ask_truth(stage.client, texts, stage.profile.load.k, stage.corpus.prefix))
+    _keep_arriving_documents(stage)
     settings = Settings.from_values(
         stage.profile.settings.values()
         | {
             "queries": str(stage.truth_file),
-            "documents": str(_arriving_documents(stage)),
+            "documents": _arriving_file(stage),
             "p95_target_ms": stack_settings().objectives.retrieval_p95_ms,
         }
     )
@@ -251,11 +241,14 @@ def _elapsed(progress: GateProgress) -> tuple[int, int]:
     return int(done), int(progress.runs * progress.run_seconds)
 
 
-def _arriving_documents(stage: Stage) -> Path:
-    path = stage.report_folder / "arriving.jsonl"
-    documents = islice(Corpus(stage.profile.services).parameters(), ARRIVING_DOCUMENTS)
-    path.write_text("".join(json.dumps({"title": d.title, "text": d.text}) + "\n" for d in documents))
-    return path
+def _keep_arriving_documents(stage: Stage) -> None:
+    lines = [json.dumps({"title": d.title, "text": d.text}) for d in stage.corpus.fresh(ARRIVING_DOCUMENTS)]
+    stage.arriving_file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _arriving_file(stage: Stage) -> str:
+    """The documents that arrive; none where the corpus has none to spare, so that the load's own texts do."""
+    return str(stage.arriving_file) if stage.arriving_file.stat().st_size else ""
 
 
 def drill(stage: Stage) -> int:
@@ -294,7 +287,7 @@ def _background_load(stage: Stage, endpoint: str) -> Sequence[str]:
             "warmup_seconds": 0.0,
             "window_seconds": DRILL_LOAD_SECONDS,
             "queries": str(stage.truth_file),
-            "documents": str(stage.report_folder / "arriving.jsonl"),
+            "documents": _arriving_file(stage),
             # Other documents than the gate's runs wrote.
             "seed": 1_000,
         }

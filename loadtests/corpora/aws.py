@@ -7,7 +7,6 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import islice
 from pathlib import Path
@@ -15,37 +14,21 @@ from typing import Any
 
 import botocore
 
+from loadtests import questions as question_set
+from loadtests.corpora.corpus import CorpusError, Document
+from loadtests.corpora.identifiers import words
+from loadtests.corpora.sentences import closed
+
 BOTOCORE_DATA = Path(str(botocore.__file__)).parent / "data"
+QUESTIONS = Path(__file__).with_name("aws_questions.yaml")
+# Enough for a short rehearsal: a seventh of the operations, which half of the questions are about.
+SMALL = ("ec2", "s3", "iam", "lambda", "rds", "dynamodb", "sqs", "sns", "kms", "cloudwatch", "logs", "route53")
 # Counted before the HTML is stripped; shorter ones say little more than the parameter's name.
 SHORTEST_PARAMETER_CHARS = 81
 
 _BLOCK_TAGS = "p li ul ol dl dt dd h1 h2 h3 h4 div pre br table tr td th note important"
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
-_ENDS_A_SENTENCE = (".", "!", "?", ":", ";", ",")
 _VENDOR = re.compile(r"\b(Amazon|AWS)(?=[A-Z][a-z])")
-# Names with a case of their own, acronyms with a plural s (ACLs) or before a word (DB|Instances), words.
-_WORD = re.compile(
-    r"IPv[46]|OAuth\d*|OTel|[A-Z]{2,}s(?![a-z])|[A-Z]+(?=[A-Z][a-z])|[A-Z]+\d*(?![a-z])|[A-Z]?[a-z]+\d*|\d+"
-)
-# AWS writes these as words (CreateVpc, PutBucketAcl); a person writes them as acronyms.
-_ACRONYMS = (
-    "ACL ACLs API APIs ARN CIDR DB DHCP DNS EBS HTTP IAM ID IDs IP IPs IPv4 IPv6 JSON KMS MFA NAT OIDC SAML "
-    "SMS SQL SSH SSL TLS URL URLs VPC VPCs VPN"
-)
-_HIDDEN_ACRONYMS = {acronym.lower(): acronym for acronym in _ACRONYMS.split()}
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document as the service takes it: a stable id, a heading in words, plain text."""
-
-    source_id: str
-    title: str
-    text: str
-
-
-class CorpusError(Exception):
-    """The reference cannot be read as asked; the message is a sentence for the user."""
 
 
 class _PlainText(HTMLParser):
@@ -72,27 +55,12 @@ class _PlainText(HTMLParser):
         self.feed(html)
         self.close()
         blocks = (" ".join("".join(parts).split()) for parts in self._blocks)
-        return " ".join(_closed(block) for block in blocks if block)
-
-
-def _closed(block: str) -> str:
-    # A list item or heading without a full stop would run into the next one and be split wrongly.
-    return block if block.endswith(_ENDS_A_SENTENCE) else f"{block}."
+        return " ".join(closed(block) for block in blocks if block)
 
 
 def plain_text(html: str) -> str:
     """Text of an HTML fragment: entities decoded, whitespace folded, every block and list item a sentence."""
     return _PlainText().convert(html)
-
-
-def words(identifier: str) -> str:
-    """Words of an identifier: "DescribeDBInstances" is "describe DB instances", "CreateVpc" "create VPC"."""
-    return " ".join(_word(piece) for piece in _WORD.findall(identifier))
-
-
-def _word(piece: str) -> str:
-    acronym = re.match(r"[A-Z]{2}|[A-Z]\d", piece) or piece.startswith("OAuth") or piece == "OTel"
-    return piece if acronym else _HIDDEN_ACRONYMS.get(piece.lower(), piece.lower())
 
 
 def service_name(metadata: dict[str, Any]) -> str:
@@ -102,14 +70,27 @@ def service_name(metadata: dict[str, Any]) -> str:
     return full if short.lower().replace(" ", "") in full.lower().replace(" ", "") else f"{full} ({short})"
 
 
-class Corpus:
+class AwsReference:
     """Documents out of the service files below `root`, in the order of service, API version and name.
 
     `services` keeps only those services (botocore's names: "ec2", "s3"); an unknown one is an error.
     `skipped` is how many entries of the pass under way had no text, or as a parameter too little of it.
     """
 
-    def __init__(self, services: Iterable[str] | None = None, root: Path = BOTOCORE_DATA) -> None:
+    name = "aws"
+    contents = "operations of the AWS API reference"
+    prefix = "aws/"
+    examples = (
+        "create a bucket",
+        "terminate EC2 instances",
+        "how do I rotate a secret",
+        "delete all messages in a queue",
+        "restore a database from a snapshot",
+    )
+
+    def __init__(
+        self, services: Iterable[str] | None = None, questions: Path = QUESTIONS, root: Path = BOTOCORE_DATA
+    ) -> None:
         files = sorted(root.glob("*/*/service-2.json.gz"), key=lambda path: path.parts[-3:])
         known = {path.parts[-3] for path in files}
         wanted = known if services is None else set(services)
@@ -119,27 +100,36 @@ class Corpus:
             raise CorpusError(
                 f"No AWS service is called {', '.join(unknown)}; names are botocore's, such as ec2 or s3."
             )
+        self._root = root
+        self._known = known
+        self._wanted = wanted
+        self._questions = questions
         self._files = [path for path in files if path.parts[-3] in wanted]
         self.skipped = 0
 
-    def operations(self, limit: int | None = None) -> Iterator[Document]:
+    def documents(self, limit: int | None = None) -> Iterator[Document]:
         """One document per documented operation of all API versions: "aws/<service>/<version>/<Name>"."""
         return self._pass(_operations, limit)
 
-    def parameters(self, limit: int | None = None) -> Iterator[Document]:
+    def fresh(self, limit: int | None = None) -> Iterator[Document]:
         """One document per well documented parameter: "param/<service>/<version>/<Shape>.<member>".
 
-        They are the documents that keep arriving while a load test runs. Well means over 80 characters.
+        Well means over 80 characters.
         """
         return self._pass(_parameters, limit)
 
-    def operation_names(self) -> dict[str, set[str]]:
-        """Names of the documented operations of each service, over all its API versions; a pass of its own."""
-        names: dict[str, set[str]] = {}
-        for document in self.operations():
-            _, service, _, operation = document.source_id.split("/")
-            names.setdefault(service, set()).add(operation)
-        return names
+    def questions(self) -> tuple[question_set.Question, ...]:
+        """The questions that an operation of one of the services answers."""
+        asked = question_set.load(self._questions)
+        if self._questions != QUESTIONS:
+            self._refuse_unknown(asked)
+        return tuple(q for q in asked if self._wanted == self._known or question_set.services([q]) & self._wanted)
+
+    def _refuse_unknown(self, asked: tuple[question_set.Question, ...]) -> None:
+        # Only the services that are named are read; all of them take seconds.
+        named = AwsReference(question_set.services(asked) & self._known, root=self._root)
+        known = {document.source_id for document in named.documents()}
+        question_set.refuse_unknown(asked, known, self._questions)
 
     def _pass(self, read: _Reader, limit: int | None) -> Iterator[Document]:
         self.skipped = 0

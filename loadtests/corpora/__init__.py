@@ -1,0 +1,1 @@
+"""Sources of documents, each with what arrives under load and the golden questions that it answers."""
