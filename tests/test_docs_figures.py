@@ -6,8 +6,10 @@ import pytest
 
 from infra.alarm_table import OBJECTIVES
 from infra.config import SUBNET_BITS
+from loadtests.corpora import aws, lines, python
 from loadtests.golden import ASKED, FIRST, RECALL_FLOOR
 from loadtests.questions import load
+from loadtests.recall import ADDED
 from rehearsal.cli import DEFAULT_PORT
 from rehearsal.compute.machine import START_LIMIT
 from runbooks.drills.measure import MIN_COVERAGE, SLOW_SHARE
@@ -24,10 +26,16 @@ NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 8: "eight", 10: "ten", 30
 DUE = f"{generations.QUIET_DELTA_ROWS} and nobody has written for {generations.QUIET_SECONDS:.0f} s"
 PERIODS = f"{NUMBERS[OBJECTIVES[0].periods[0]].title()} of the last {NUMBERS[OBJECTIVES[0].periods[1]]} periods"
 SENTENCES = [
-    ("README.md", f"then {len(load())} golden questions"),
+    ("README.md", f"then {len(load(aws.QUESTIONS))} golden questions"),
     ("docs/adr/0008-relevance-on-exact-answers.md", f"{NUMBERS[ASKED[0]].title()} are asked for, more"),
     ("docs/adr/0008-relevance-on-exact-answers.md", f"the first {NUMBERS[FIRST]} of the corpus"),
     ("docs/adr/0008-relevance-on-exact-answers.md", f"a floor of {RECALL_FLOOR}"),
+    ("docs/loadtests.md", f"its documented parameters | {len(load(aws.QUESTIONS))} |"),
+    ("docs/loadtests.md", f"docstrings of what is private | {len(load(python.QUESTIONS))} |"),
+    ("docs/loadtests.md", f"begin with `{ADDED[0]}` or `{ADDED[1]}`"),
+    ("docs/loadtests.md", f"takes the first {lines.SMALL_DOCUMENTS:,} documents"),
+    ("docs/rehearsal.md", f"{len(python.SMALL)} modules and all topics"),
+    ("docs/rehearsal.md", f"its first {lines.SMALL_DOCUMENTS:,} documents"),
     ("docs/runbooks.md", f"recall is at least {RECALL_FLOOR}"),
     ("docs/runbooks.md", f"plants {NUMBERS[BEACONS]} documents"),
     ("docs/runbooks.md", f"at least {MIN_COVERAGE:.0%} of its canaries".replace("%", " %")),

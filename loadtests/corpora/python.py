@@ -174,7 +174,9 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _topics(path: Path) -> dict[str, str]:
-    for node in _parsed(path).body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            return {str(name): str(text) for name, text in ast.literal_eval(node.value).items()}
-    raise CorpusError(f"{path} holds no table of topics.")
+    tables = [node.value for node in _parsed(path).body if isinstance(node, ast.Assign)]
+    try:
+        (table,) = (ast.literal_eval(table) for table in tables)
+        return {str(name): str(text) for name, text in table.items()}
+    except (ValueError, AttributeError) as error:
+        raise CorpusError(f"{path} holds no table of topics: {error}.") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadtests.corpus import Document
+from loadtests.corpora.corpus import Document
 from loadtests.ingest import content_hash
 from service.client import Client, ServiceError
 
@@ -37,7 +37,8 @@ class MemoryFleet(Client):
         self.requests.extend(document["request_id"] for document in documents)
         self._fail()
         for document in documents:
-            self.documents[document["source_id"]] = Document(document["source_id"], document["title"], document["text"])
+            said = (document["source_id"], document["title"], document["text"], document.get("metadata", {}))
+            self.documents[document["source_id"]] = Document(*said)
         self.head += 1
         return {"position": self.head, "results": []}
 

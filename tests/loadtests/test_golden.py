@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loadtests import golden as module
-from loadtests.corpus import Document
-from loadtests.golden import BaselineError, Golden, PartialError, ask, comparable, load, save
+from loadtests.corpora.corpus import Document
+from loadtests.golden import BaselineError, Golden, PartialError, ask, load, save
 from loadtests.questions import Question
+from runbooks.canaries import PREFIX as CANARIES
 from tests.loadtests.memory_fleet import MemoryFleet
 
 QUESTIONS = (
@@ -29,7 +31,7 @@ def fleet_of(count: int, **options: list[str]) -> MemoryFleet:
 
 
 def test_relevance_is_of_the_exact_answers_and_recall_of_the_graphs() -> None:
-    found = ask(fleet_of(20, graph_misses=["aws/ec2/2016/StopInstances"]), QUESTIONS)
+    found = ask(fleet_of(20, graph_misses=["aws/ec2/2016/StopInstances"]), QUESTIONS, "aws/")
     assert (found.relevance, found.served_relevance) == (0.5, 0.0)
     assert found.found == ["stop"]
     # One of ten is missed by each question's first ten that holds it.
@@ -38,10 +40,10 @@ def test_relevance_is_of_the_exact_answers_and_recall_of_the_graphs() -> None:
 
 def test_documents_that_arrived_since_push_no_original_out_of_the_first_ten() -> None:
     fleet = fleet_of(20)
-    before = ask(fleet, QUESTIONS)
+    before = ask(fleet, QUESTIONS, "aws/")
     for number in range(200):
         fleet.documents[f"a-load/{number}"] = Document(f"a-load/{number}", "", "stop my machine paint")
-    after = ask(fleet, QUESTIONS)
+    after = ask(fleet, QUESTIONS, "aws/")
     assert after.differences(before) == []
     assert after.answers == before.answers
 
@@ -50,14 +52,14 @@ def test_a_partial_answer_is_asked_again_and_never_counted(monkeypatch: pytest.M
     monkeypatch.setattr(module, "PARTIAL_PAUSE_SECONDS", 0.0)
     fleet = fleet_of(20)
     fleet.partial_answers = 3
-    assert ask(fleet, QUESTIONS).relevance == 0.5
+    assert ask(fleet, QUESTIONS, "aws/").relevance == 0.5
     fleet.partial_answers = 1_000
     with pytest.raises(PartialError, match="not every shard answered 'stop my machine'"):
-        ask(fleet, QUESTIONS)
+        ask(fleet, QUESTIONS, "aws/")
 
 
 def test_each_kind_of_difference_is_a_sentence() -> None:
-    before = ask(fleet_of(20), QUESTIONS)
+    before = ask(fleet_of(20), QUESTIONS, "aws/")
     assert before.differences(before) == []
     assert replace(before, recall=0.5).differences(before) == ["recall is 0.500, at least 0.95 is needed"]
     assert replace(before, questions=1).differences(before) == ["1 questions were asked, 2 before"]
@@ -68,24 +70,36 @@ def test_each_kind_of_difference_is_a_sentence() -> None:
 
 
 def test_a_baseline_says_which_questions_to_ask(tmp_path: Path) -> None:
-    before = ask(fleet_of(20), QUESTIONS[:1])
+    before = ask(fleet_of(20), QUESTIONS[:1], "aws/")
     save(before, tmp_path / "golden.json")
     kept = load(tmp_path / "golden.json")
     assert kept == before
-    assert comparable(QUESTIONS, kept) == QUESTIONS[:1]
-    assert comparable(QUESTIONS, None) == QUESTIONS
-    with pytest.raises(BaselineError, match="the baseline asked stop"):
-        comparable(QUESTIONS[1:], kept)
+    assert kept.asked_questions() == QUESTIONS[:1]
+    assert kept.prefix == "aws/"
+
+
+def test_a_corpus_whose_ids_share_nothing_is_judged_without_what_tests_wrote() -> None:
+    fleet = fleet_of(20)
+    fleet.documents["guide"] = Document("guide", "", "stop my machine now")
+    question = Question("guide", "stop my machine now", documents=frozenset({"guide"}))
+    before = ask(fleet, [question], "")
+    assert before.found == ["guide"]
+    for number in range(20):
+        for name in (f"load/1/{number}", f"{CANARIES}/x/beacon/{number}"):
+            fleet.documents[name] = Document(name, "", "stop my machine now")
+    assert ask(fleet, [question], "").answers == before.answers
 
 
 def test_a_file_that_is_no_baseline_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    good = Golden(1, 1.0, 1.0, 1.0, ["a"], {"a": ["b"]}, "aws/", []).to_json()
     (tmp_path / "golden.json").write_text('{"relevance": 1}')
-    for name in ("golden.json", "missing.json"):
+    (tmp_path / "asked.json").write_text(json.dumps(good | {"asked": [{"id": "a"}]}))
+    for name in ("golden.json", "asked.json", "missing.json"):
         with pytest.raises(BaselineError, match=r"is no golden baseline .*--save"):
             load(tmp_path / name)
 
 
 def test_a_baseline_can_be_written_and_read_as_json(tmp_path: Path) -> None:
-    golden = Golden(1, 1.0, 1.0, 1.0, ["a"], {"a": ["b"]})
+    golden = Golden(1, 1.0, 1.0, 1.0, ["a"], {"a": ["b"]}, "aws/", [])
     save(golden, tmp_path / "g.json")
     assert load(tmp_path / "g.json").to_json() == golden.to_json()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from loadtests import ingest as module
-from loadtests.corpus import Document
-from loadtests.ingest import BATCH_DOCUMENTS, IngestError, ingest, wait_until_searchable
+from loadtests.corpora.corpus import Document
+from loadtests.ingest import BATCH_BYTES, BATCH_DOCUMENTS, IngestError, content_hash, ingest, wait_until_searchable
 from service.client import ServiceError, Unanswered
+from service.storage import documents as storage
+from service.storage.metadata import Value, to_text
 from tests.loadtests.memory_fleet import MemoryFleet, unavailable
 
 
@@ -89,3 +91,25 @@ def test_searchable_means_that_the_slowest_ready_replica_is_there() -> None:
     fleet.applied, fleet.ready = None, False
     with pytest.raises(IngestError):
         wait_until_searchable(fleet, 1, timeout_seconds=0.01, progress=quiet)
+
+
+def test_large_documents_are_written_in_small_batches() -> None:
+    fleet = MemoryFleet()
+    large = [Document(f"d/{number}", "", "é" * (BATCH_BYTES // 4)) for number in range(5)]
+    assert ingest(fleet, large, quiet).position == 3
+    assert len(fleet.documents) == 5
+
+
+def test_metadata_is_written_and_belongs_to_the_content() -> None:
+    fleet = MemoryFleet()
+    document = Document("d/1", "title", "text", {"year": 2026, "language": "en"})
+    assert ingest(fleet, [document], quiet).written == 1
+    assert fleet.documents["d/1"].metadata == {"year": 2026, "language": "en"}
+    assert ingest(fleet, [document], quiet).unchanged == 1
+    assert ingest(fleet, [Document("d/1", "title", "text")], quiet).written == 1
+
+
+@pytest.mark.parametrize("metadata", [{}, {"b": 1.5, "a": True}])
+def test_a_content_has_the_hash_that_the_service_gives_it(metadata: dict[str, Value]) -> None:
+    by_service = storage.content_hash("title", "text", to_text(metadata))
+    assert content_hash(Document("d", "title", "text", metadata)) == by_service.hex()

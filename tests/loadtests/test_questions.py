@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.corpus import Corpus
 from loadtests.questions import (
     GoldenSetError,
     Question,
     load,
     operation_of,
     recall,
+    refuse_unknown,
     relevance,
     relevant,
     services,
@@ -33,36 +34,30 @@ def entry(name: str = "one", question: str = "why?", operations: str = "[ec2:Sto
     return f"- id: {name}\n  question: {question}\n  operations: {operations}\n"
 
 
-def test_every_operation_of_the_golden_set_exists() -> None:
-    questions = load(known=Corpus().operation_names())
-    assert len(questions) >= 120
-    assert len(services(questions)) >= 50
-
-
-def test_no_question_is_asked_twice() -> None:
-    asked = [question.question.casefold() for question in load()]
-    assert len(set(asked)) == len(asked)
-
-
 def test_questions_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     path = golden(tmp_path, entry("b") + entry("a", operations="[ec2:StopInstances, s3:PutObject]"))
     first, second = load(path)
     assert first == Question("b", "why?", frozenset({"ec2:StopInstances"}))
     assert second.id == "a"
     assert services([first, second]) == {"ec2", "s3"}
+    assert services([Question("c", "why?", documents=frozenset({HIT, "guide/7"}))]) == {"ec2"}
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         (entry("twin") + entry("twin"), "the id twin is used twice"),
-        (entry(operations="[]"), "question one must list at least one operation"),
-        (entry(operations="ec2:StopInstances"), "question one must list at least one operation"),
+        (entry(operations="[]"), "question one must list at least one of the operations that answer it"),
+        (entry(operations="ec2:StopInstances"), "question one must list at least one of the operations that answer it"),
         (
             entry(operations="[StopInstances]"),
             "question one lists 'StopInstances'; write it as service:Operation",
         ),
         (entry(operations="[7]"), "question one lists 7; write it as service:Operation"),
+        (entry().replace("operations", "answers"), "documents (source_ids)"),
+        (entry() + "  documents: [a]\n", "must have exactly id, question and operations (service:Operation) or"),
+        (entry().replace("operations: [ec2:StopInstances]", "documents: []"), "at least one of the documents"),
+        (entry().replace("operations: [ec2:StopInstances]", "documents: [7]"), "lists 7; write it as the text of a"),
         (entry(question="''"), "the question of question one must be a text that is not empty"),
         (entry(name="12"), "the id of question 12 must be a text that is not empty"),
         ("- id: one\n  question: why?\n", "question one must have exactly id, question and operations"),
@@ -86,10 +81,29 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "nothing.yaml")
 
 
-@pytest.mark.parametrize("known", [{"ec2": {"RunInstances"}}, {}])
-def test_an_operation_that_does_not_exist_is_refused(tmp_path: Path, known: dict[str, set[str]]) -> None:
-    with pytest.raises(GoldenSetError, match="question one lists ec2:StopInstances, which is no documented"):
-        load(golden(tmp_path, entry()), known=known)
+@pytest.mark.parametrize("known", [set(), {"aws/ec2/1/RunInstances"}, {"guide/1"}])
+def test_what_is_no_document_of_the_corpus_is_refused_by_question(known: set[str]) -> None:
+    file = Path("golden.yaml")
+    accepted = Question("one", "why?", documents=frozenset({"guide/7"}))
+    with pytest.raises(GoldenSetError, match=r"golden\.yaml: question one lists guide/7, which is no document"):
+        refuse_unknown([accepted], known, file)
+    refuse_unknown([accepted], known | {"guide/7"}, file)
+    with pytest.raises(GoldenSetError, match="question gone lists ec2:TerminateInstances"):
+        refuse_unknown([TERMINATE], {*known, "aws/lightsail/1/DeleteInstance"}, file)
+    refuse_unknown([TERMINATE], {*known, "aws/lightsail/1/DeleteInstance", HIT}, file)
+
+
+def test_documents_are_accepted_by_their_source_id(tmp_path: Path) -> None:
+    (question,) = load(golden(tmp_path, "- {id: one, question: why, documents: [guide/7, 'a: b']}"))
+    assert question.documents == {"guide/7", "a: b"}
+    assert relevant(["guide/1", "a: b"], question)
+    assert not relevant(["guide/1", "guide/77"], question)
+
+
+@given(st.text(), st.text(), st.frozensets(st.text()), st.frozensets(st.text()))
+def test_a_question_survives_json(name: str, text: str, operations: frozenset[str], documents: frozenset[str]) -> None:
+    question = Question(name, text, operations, documents)
+    assert Question.from_json(json.loads(json.dumps(question.to_json()))) == question
 
 
 def test_an_operation_is_named_by_its_source_id() -> None:

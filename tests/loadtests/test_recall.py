@@ -3,7 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.recall import recall_while_growing
+from loadtests.recall import ADDED, is_original, recall_while_growing
+from loadtests.writer import Documents
+from runbooks import canaries
 
 TRUTH = [f"aws/{letter}" for letter in "abcdefghij"]
 scores = st.lists(st.floats(0, 1, allow_nan=False), unique=True, min_size=1, max_size=40)
@@ -54,3 +56,15 @@ def test_nothing_old_left_cannot_be_judged() -> None:
 
 def test_small_collection_is_judged_by_what_it_has() -> None:
     assert recall_while_growing(TRUTH[:3], TRUTH[:3], 10, "aws/") == 1.0
+
+
+def test_what_tests_and_drills_write_is_original_of_no_corpus() -> None:
+    (loaded,) = Documents((("title", "text"),), 1).batch(0, 1)
+    (beacon,) = canaries.beacons("drill", 1)
+    for source_id in (loaded["source_id"], beacon.source_id):
+        assert source_id.startswith(ADDED)
+        assert not is_original(source_id, "")
+    assert is_original("loads", "")
+    assert is_original("aws/a", "aws/")
+    assert not is_original("guide/a", "aws/")
+    assert recall_while_growing(["load/1/0", "guide"], ["guide", "other"], 2, "") == 1.0

@@ -11,7 +11,7 @@ from service.client import Client, Unanswered
 
 
 def replica(**changed: Any) -> dict[str, Any]:
-    usual = {"replica": "a", "ready": True, "position": 9, "generation": 1, "delta_rows": 0, "digest": "d"}
+    usual = {"replica": "a", "ready": True, "position": 9, "generation": 1, "delta_rows": 0, "rows": 500, "digest": "d"}
     return usual | changed
 
 
@@ -32,6 +32,11 @@ def test_a_fleet_is_ready_when_each_shard_has_all_its_replicas_ready() -> None:
 def test_a_fleet_is_settled_when_every_replica_serves_the_position_from_a_base(lacking: dict[str, Any]) -> None:
     assert settled(status([replica()], [replica()]), 9)
     assert not settled(status([replica()], [replica(**lacking)]), 9)
+
+
+def test_so_few_rows_that_no_base_is_built_of_them_are_settled_without_one() -> None:
+    assert settled(status([replica(generation=0, rows=499, delta_rows=499)]), 9)
+    assert not settled(status([replica(generation=0, rows=499, delta_rows=499, position=8)]), 9)
 
 
 def test_replicas_agree_by_digest_at_one_position() -> None:

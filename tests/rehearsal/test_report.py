@@ -17,7 +17,7 @@ FINDINGS = ("plan", "outputs", "deploy", "status", "ingest", "search", "golden",
 
 
 def record_up_to(count: int, **changed: Any) -> Record:
-    record = Record("short")
+    record = Record("short", "python")
     for name in FINDINGS[:count]:
         record[name] = COMPLETE[name] | changed.get(name, {})
     return record
@@ -57,6 +57,13 @@ def test_questions_and_documents_are_text_not_markup(tmp_path: Path) -> None:
     page = rendered(record, tmp_path)
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_the_page_says_which_corpus_was_searched(tmp_path: Path) -> None:
+    page = rendered(record_up_to(len(FINDINGS), ingest={"contents": "pages of <mine>"}), tmp_path)
+    assert "corpus python" in page
+    assert "pages of &lt;mine&gt; became" in page
+    assert "AWS API" not in page
 
 
 def test_recovery_time_and_its_parts_are_on_the_page(tmp_path: Path) -> None:

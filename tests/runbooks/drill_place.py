@@ -160,7 +160,7 @@ class Fleet:
 
 def _seed(log: Path) -> None:
     """Answers to the first golden questions, so that losing one shows in the relevance."""
-    questions = yaml.safe_load((ROOT / "loadtests/golden.yaml").read_text())[:40]
+    questions = yaml.safe_load((ROOT / "loadtests/corpora/aws_questions.yaml").read_text())[:40]
     lines = []
     for question in questions:
         service, operation = question["operations"][0].split(":")

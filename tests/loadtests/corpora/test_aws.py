@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.corpus import Corpus, CorpusError, Document, plain_text, service_name, words
+from loadtests.corpora.aws import QUESTIONS, SMALL, AwsReference, plain_text, service_name
+from loadtests.corpora.corpus import CorpusError, Document
+from loadtests.questions import GoldenSetError, load, refuse_unknown, services
 
 TAG = re.compile(r"</?(p|li|ul|ol|code|a|i|b|note|important|dl|dt|dd|h2|strong|em|pre)\b[^>]*>")
 
@@ -35,33 +37,6 @@ def small(tmp_path: Path) -> Path:
     write_service(tmp_path, "shop", "2010-01-01", metadata=metadata, operations=operations("BuyThing"))
     write_service(tmp_path, "bank", "2020-01-01", metadata=metadata, operations=operations("PayOut"))
     return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("identifier", "in_words"),
-    [
-        ("TerminateInstances", "terminate instances"),
-        ("DescribeDBInstances", "describe DB instances"),
-        ("PutObjectACL", "put object ACL"),
-        ("PutBucketAcl", "put bucket ACL"),
-        ("ListWebACLs", "list web ACLs"),
-        ("ListHITsForQualificationType", "list HITs for qualification type"),
-        ("CreateVpcPeeringConnection", "create VPC peering connection"),
-        ("AssignIpv6Addresses", "assign IPv6 addresses"),
-        ("ListObjectsV2", "list objects V2"),
-        ("StartICD10CMInferenceJob", "start ICD10 CM inference job"),
-        ("GetOAuth2Token", "get OAuth2 token"),
-        ("instanceId", "instance ID"),
-        ("UploadPart", "upload part"),
-    ],
-)
-def test_identifiers_become_words(identifier: str, in_words: str) -> None:
-    assert words(identifier) == in_words
-
-
-@given(st.from_regex(r"[A-Za-z0-9]{0,40}", fullmatch=True))
-def test_words_lose_no_letter(identifier: str) -> None:
-    assert words(identifier).replace(" ", "").lower() == identifier.lower()
 
 
 @pytest.mark.parametrize(
@@ -105,32 +80,31 @@ def test_a_service_is_called_by_both_names_unless_one_holds_the_other(full: str 
 
 
 def test_documents_come_by_service_version_and_name(small: Path) -> None:
-    corpus = Corpus(root=small)
-    assert [document.source_id for document in corpus.operations()] == [
+    corpus = AwsReference(root=small)
+    assert [document.source_id for document in corpus.documents()] == [
         "aws/bank/2020-01-01/PayOut",
         "aws/shop/2010-01-01/BuyThing",
         "aws/shop/2020-01-01/BuyThing",
         "aws/shop/2020-01-01/SellThing",
     ]
-    assert next(corpus.operations()) == Document(
+    assert next(corpus.documents()) == Document(
         "aws/bank/2020-01-01/PayOut", "Amazon Simple Shop: pay out", "Does PayOut."
     )
 
 
 def test_a_profile_keeps_some_services_and_the_first_documents(small: Path) -> None:
-    assert len(list(Corpus(services=["shop"], root=small).operations())) == 3
-    assert [d.source_id for d in Corpus(root=small).operations(limit=1)] == ["aws/bank/2020-01-01/PayOut"]
-    assert list(Corpus(root=small).operations(limit=0)) == []
+    assert len(list(AwsReference(services=["shop"], root=small).documents())) == 3
+    assert [d.source_id for d in AwsReference(root=small).documents(limit=1)] == ["aws/bank/2020-01-01/PayOut"]
+    assert list(AwsReference(root=small).documents(limit=0)) == []
 
 
 def test_what_says_nothing_is_skipped_and_counted_for_each_pass(tmp_path: Path) -> None:
     silent = {"Silent": {}, "Empty": {"documentation": "<p> </p>"}, **operations("Talks")}
     write_service(tmp_path, "shop", "2020-01-01", operations=silent)
-    corpus = Corpus(root=tmp_path)
+    corpus = AwsReference(root=tmp_path)
     for _ in range(2):
-        assert [document.source_id for document in corpus.operations()] == ["aws/shop/2020-01-01/Talks"]
+        assert [document.source_id for document in corpus.documents()] == ["aws/shop/2020-01-01/Talks"]
         assert corpus.skipped == 2
-    assert corpus.operation_names() == {"shop": {"Talks"}}
 
 
 def test_parameters_are_documents_when_they_say_enough(tmp_path: Path) -> None:
@@ -139,8 +113,8 @@ def test_parameters_are_documents_when_they_say_enough(tmp_path: Path) -> None:
     shapes = {"RunInstancesRequest": {"type": "structure", "members": members}, "Name": {"type": "string"}}
     metadata = {"serviceFullName": "Amazon Elastic Compute Cloud", "serviceId": "EC2"}
     write_service(tmp_path, "ec2", "2016-11-15", metadata=metadata, shapes=shapes)
-    corpus = Corpus(root=tmp_path)
-    (document,) = corpus.parameters()
+    corpus = AwsReference(root=tmp_path)
+    (document,) = corpus.fresh()
     assert document.source_id == "param/ec2/2016-11-15/RunInstancesRequest.MinCount"
     assert document.title == "Amazon Elastic Compute Cloud (EC2): run instances request, min count"
     assert document.text == "word " * 19 + "word."
@@ -149,24 +123,24 @@ def test_parameters_are_documents_when_they_say_enough(tmp_path: Path) -> None:
 
 def test_an_unknown_service_is_refused_by_name(small: Path) -> None:
     with pytest.raises(CorpusError, match="No AWS service is called nosuch; names are botocore's"):
-        Corpus(services=["shop", "nosuch"], root=small)
+        AwsReference(services=["shop", "nosuch"], root=small)
 
 
 def test_a_folder_without_service_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="No service files"):
-        Corpus(root=tmp_path)
+        AwsReference(root=tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"no json"), gzip.compress(b"{}")[:-6]])
 def test_a_damaged_service_file_is_named(small: Path, content: bytes) -> None:
     (small / "bank/2020-01-01/service-2.json.gz").write_bytes(content)
     with pytest.raises(CorpusError, match=r"bank/2020-01-01/service-2\.json\.gz is not a service file"):
-        list(Corpus(root=small).operations())
+        list(AwsReference(root=small).documents())
 
 
 @pytest.fixture(scope="module")
 def everything() -> list[Document]:
-    return list(Corpus().operations())
+    return list(AwsReference().documents())
 
 
 def test_the_reference_is_as_large_as_planned(everything: list[Document]) -> None:
@@ -196,12 +170,57 @@ def test_every_document_has_a_heading_and_a_text(everything: list[Document]) -> 
 
 
 def test_parameters_of_a_real_service_are_many_and_unique() -> None:
-    ids = [document.source_id for document in Corpus(services=["ec2"]).parameters()]
+    ids = [document.source_id for document in AwsReference(services=["ec2"]).fresh()]
     assert len(ids) > 2_000
     assert len(set(ids)) == len(ids)
 
 
 def test_reading_twice_gives_the_same() -> None:
-    corpus = Corpus(services=["sqs", "sns"])
-    assert list(corpus.operations()) == list(corpus.operations())
-    assert list(corpus.parameters(limit=50)) == list(corpus.parameters(limit=50))
+    corpus = AwsReference(services=["sqs", "sns"])
+    assert list(corpus.documents()) == list(corpus.documents())
+    assert list(corpus.fresh(limit=50)) == list(corpus.fresh(limit=50))
+
+
+def test_every_operation_of_the_golden_set_exists(everything: list[Document]) -> None:
+    questions = load(QUESTIONS)
+    refuse_unknown(questions, {document.source_id for document in everything}, QUESTIONS)
+    assert len(questions) >= 120
+    assert len(services(questions)) >= 50
+
+
+def test_no_question_is_asked_twice() -> None:
+    asked = [question.question.casefold() for question in load(QUESTIONS)]
+    assert len(set(asked)) == len(asked)
+
+
+def test_some_services_are_asked_what_they_can_answer_and_all_of_them_everything() -> None:
+    few = AwsReference(SMALL).questions()
+    assert 50 < len(few) < len(AwsReference().questions()) == len(load(QUESTIONS))
+    assert all(services([question]) & set(SMALL) for question in few)
+
+
+def golden(tmp_path: Path, accepted: str) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"- id: mine\n  question: why?\n  {accepted}\n")
+    return path
+
+
+def test_questions_of_ones_own_may_name_operations_or_documents_of_the_reference(small: Path, tmp_path: Path) -> None:
+    for accepted in ("operations: [shop:BuyThing]", "documents: [aws/shop/2010-01-01/BuyThing]"):
+        (asked,) = AwsReference(questions=golden(tmp_path, accepted), root=small).questions()
+        assert asked.id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "named"),
+    [
+        ("operations: [shop:GiveAway]", "shop:GiveAway"),
+        ("operations: [nosuch:BuyThing]", "nosuch:BuyThing"),
+        ("documents: [aws/shop/1999-01-01/BuyThing]", "aws/shop/1999-01-01/BuyThing"),
+    ],
+)
+def test_questions_of_ones_own_that_name_what_is_not_there_are_refused(
+    small: Path, tmp_path: Path, accepted: str, named: str
+) -> None:
+    with pytest.raises(GoldenSetError, match=f"question mine lists {named}, which is no document of the corpus"):
+        AwsReference(questions=golden(tmp_path, accepted), root=small).questions()
