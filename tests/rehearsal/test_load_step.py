@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from loadtests.corpora.corpus import Document
 from loadtests.gate import Verdict
+from loadtests.writer import load_documents
 from rehearsal import steps
 
 
@@ -61,3 +63,15 @@ def test_only_what_is_void_is_measured_again_and_only_once(
     assert len(narrator.said) == measured - 1
     # The evidence of both is kept.
     assert (tmp_path / "load-void").exists() == (measured == 2)
+
+
+@pytest.mark.parametrize(("fresh", "load"), [([Document("a", "Keys", "é")], "arriving.jsonl"), ([], "")])
+def test_what_the_corpus_has_to_spare_arrives_and_where_that_is_nothing_the_loads_own_texts(
+    tmp_path: Path, fresh: list[Document], load: str
+) -> None:
+    corpus = SimpleNamespace(fresh=lambda limit: iter(fresh[:limit]))
+    stage: Any = SimpleNamespace(arriving_file=tmp_path / "arriving.jsonl", corpus=corpus)
+    steps._keep_arriving_documents(stage)
+    assert steps._arriving_file(stage) == (str(tmp_path / load) if load else "")
+    texts = load_documents(steps._arriving_file(stage), 1).texts
+    assert (texts == (("Keys", "é"),)) == bool(fresh)

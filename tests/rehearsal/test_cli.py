@@ -1,0 +1,46 @@
+"""A rehearsal that can't begin says why, and nothing has started by then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rehearsal.cli import USAGE_EXIT_CODE, main
+
+
+@pytest.fixture
+def guide(tmp_path: Path) -> Path:
+    path = tmp_path / "guide.jsonl"
+    path.write_text(json.dumps({"source_id": "guide/1", "text": "Rotate keys."}) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("corpus", "questions", "sentence"),
+    [
+        ("nosuch", None, "'nosuch' is no corpus; there are aws and python"),
+        ("nothing.jsonl", None, "nothing.jsonl cannot be read as a corpus"),
+        ("guide.jsonl", None, "has no golden questions; name a file of them with --questions FILE.yaml"),
+        (
+            "guide.jsonl",
+            "- {id: a, question: b, documents: [guide/2]}",
+            "question a lists guide/2, which is no document",
+        ),
+        ("python", "- {id: a, question: b}", "question a must have exactly id, question and"),
+    ],
+)
+def test_a_corpus_that_cannot_be_asked_is_refused(
+    guide: Path, tmp_path: Path, corpus: str, questions: str | None, sentence: str
+) -> None:
+    arguments = ["run", "--root", str(tmp_path / "state"), "--corpus", corpus.replace("guide.jsonl", str(guide))]
+    if questions:
+        (tmp_path / "own.yaml").write_text(questions)
+        arguments += ["--questions", str(tmp_path / "own.yaml")]
+    said = CliRunner().invoke(main, arguments)
+    assert said.exit_code == USAGE_EXIT_CODE
+    assert sentence in said.output
+    assert "Traceback" not in said.output
+    assert not (tmp_path / "state").exists()
