@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,13 @@ def refuse_unknown(questions: Iterable[Question], source_ids: Collection[str], p
             raise GoldenSetError(
                 f"{path}: question {question.id} lists {accepted}, which is no document of the corpus."
             )
+
+
+def answerable(questions: Iterable[Question], can: Callable[[Question], object], contents: str) -> tuple[Question, ...]:
+    """The questions that `can` says yes to; GoldenSetError, with what the documents are, where it never does."""
+    if found := tuple(filter(can, questions)):
+        return found
+    raise GoldenSetError(f"None of the golden questions can be answered by the {contents} that are taken.")
 
 
 def services(questions: Iterable[Question]) -> frozenset[str]:

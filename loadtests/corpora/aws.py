@@ -123,7 +123,9 @@ class AwsReference:
         asked = question_set.load(self._questions)
         if self._questions != QUESTIONS:
             self._refuse_unknown(asked)
-        return tuple(q for q in asked if self._wanted == self._known or question_set.services([q]) & self._wanted)
+        if self._wanted == self._known:
+            return asked
+        return question_set.answerable(asked, lambda q: question_set.services([q]) & self._wanted, self.contents)
 
     def _refuse_unknown(self, asked: tuple[question_set.Question, ...]) -> None:
         # Only the services that are named are read; all of them take seconds.

@@ -60,13 +60,11 @@ class LinesCorpus:
         return islice(self._fresh, limit)
 
     def questions(self) -> tuple[question_set.Question, ...]:
-        """The golden questions that the documents can answer; CorpusError where there is none."""
+        """The golden questions that the documents can answer; CorpusError where no file of them was named."""
         if self._asked is None:
             raise CorpusError(f"{self.name} has no golden questions; name a file of them with --questions FILE.yaml.")
         known = {document.source_id for document in self._documents}
-        if not (found := tuple(question for question in self._asked if question.documents & known)):
-            raise CorpusError(f"None of the golden questions can be answered by the {len(known)} {self.contents}.")
-        return found
+        return question_set.answerable(self._asked, lambda question: question.documents & known, self.contents)
 
 
 def _shared(source_ids: list[str]) -> str:

@@ -7,7 +7,6 @@ types) has no source there, so it is only found through the topics.
 from __future__ import annotations
 
 import ast
-import platform
 import sys
 import sysconfig
 import warnings
@@ -75,12 +74,13 @@ class PythonDocumentation:
     @property
     def contents(self) -> str:
         """What the documents are, with the version whose they are."""
-        major, minor, _ = platform.python_version_tuple()
-        return f"entries of the documentation inside Python {major}.{minor}"
+        return f"entries of the documentation inside Python {sys.version_info.major}.{sys.version_info.minor}"
 
     def documents(self, limit: int | None = None) -> Iterator[Document]:
-        """One document per documented module, class, function and method, "python/json.dumps", without what is private;
-        one per topic, "python/topic/assignment"."""
+        """One document per documented public module, class, function and method, and one per topic.
+
+        They are "python/json.dumps" and "python/topic/assignment".
+        """
         return islice(self._read[0], limit)
 
     def fresh(self, limit: int | None = None) -> Iterator[Document]:
@@ -96,7 +96,7 @@ class PythonDocumentation:
             whole = PythonDocumentation(root=self._root) if self._modules is not None else self
             question_set.refuse_unknown(asked, {one.source_id for one in whole.documents()}, self._questions)
         known = {one.source_id for one in self.documents()}
-        return tuple(question for question in asked if question.documents & known)
+        return question_set.answerable(asked, lambda question: question.documents & known, self.contents)
 
     @cached_property
     def _read(self) -> tuple[list[Document], list[Document]]:

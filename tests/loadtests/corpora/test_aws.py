@@ -211,6 +211,12 @@ def test_questions_of_ones_own_may_name_operations_or_documents_of_the_reference
         assert asked.id == "mine"
 
 
+def test_services_that_answer_no_question_are_refused(small: Path, tmp_path: Path) -> None:
+    own = golden(tmp_path, "operations: [shop:BuyThing]")
+    with pytest.raises(GoldenSetError, match="None of the golden questions can be answered by the operations of the"):
+        AwsReference(["bank"], own, root=small).questions()
+
+
 @pytest.mark.parametrize(
     ("accepted", "named"),
     [

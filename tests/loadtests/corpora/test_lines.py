@@ -121,7 +121,7 @@ def test_a_part_is_asked_what_it_can_answer(tmp_path: Path) -> None:
     assert [q.id for q in part.questions()] == ["first"]
     assert part.examples == ("first?",)
     assert part.prefix == "d"
-    with pytest.raises(CorpusError, match=r"None of the golden questions can be answered by the 1 documents of guide"):
+    with pytest.raises(GoldenSetError, match=r"None of the golden questions can be answered by the documents of guide"):
         corpus_of(tmp_path, *lines, asked=f"[{question('d2')}]", most=1).questions()
 
 

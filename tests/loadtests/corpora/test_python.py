@@ -180,6 +180,8 @@ def test_questions_of_ones_own_are_held_against_the_whole(library: Path, tmp_pat
     own.write_text(json.dumps(entries))
     (asked,) = PythonDocumentation({"os"}, own, root=library).questions()
     assert asked.id == "os.path.join"
+    with pytest.raises(GoldenSetError, match=r"can be answered by the entries of the documentation inside Python 3"):
+        PythonDocumentation({"copy"}, own, root=library).questions()
     own.write_text(json.dumps([{"id": "gone", "question": "gone", "documents": ["python/json.gone"]}]))
     with pytest.raises(GoldenSetError, match=r"question gone lists python/json\.gone, which is no document"):
         PythonDocumentation({"os"}, own, root=library).questions()
