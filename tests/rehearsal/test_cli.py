@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from rehearsal import job
 from rehearsal.cli import USAGE_EXIT_CODE, main
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "rehearse", lambda *_: 0)
 
 
 @pytest.fixture
@@ -44,3 +51,21 @@ def test_a_corpus_that_cannot_be_asked_is_refused(
     assert sentence in said.output
     assert "Traceback" not in said.output
     assert not (tmp_path / "state").exists()
+
+
+def test_a_corpus_that_can_be_asked_goes_into_the_job(
+    guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def rehearse(*arguments: Any) -> int:
+        given.append(arguments)
+        return 3
+
+    monkeypatch.setattr(job, "rehearse", rehearse)
+    (tmp_path / "own.yaml").write_text("- {id: a, question: b, documents: [guide/1]}")
+    arguments = ["run", "--profile", "short", "--corpus", str(guide), "--questions", str(tmp_path / "own.yaml")]
+    assert CliRunner().invoke(main, arguments).exit_code == 3
+    ((_, _, profile, corpus),) = given
+    assert (profile, corpus.name) == ("short", str(guide))
+    assert [question.id for question in corpus.questions()] == ["a"]
