@@ -13,7 +13,7 @@ import click
 # slower with four nodes on two cores. Read when numpy is first imported, so set before that.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from service import logs
+from service import logs, traces
 from service.bench_index import bench_index
 from service.node.succession import die_with_parent
 from service.settings import (
@@ -35,10 +35,12 @@ def main() -> None:
     """Run one process of the search service. Its place in the fleet comes from VECTORFLEET_* variables."""
 
 
-def _run(start: Callable[[Process], int]) -> None:
+def _run(start: Callable[[Process], int], *, traced: bool = False) -> None:
     try:
         process = process_from_environment()
         logs.configure(process)
+        if traced:
+            traces.configure(process)
         sys.exit(start(process))
     except BadSettings as error:
         raise click.ClickException(str(error)) from None
@@ -62,7 +64,7 @@ def serve(listener: int, channel: int, snapshot: str | None, position: int) -> N
     die_with_parent()
     from service.node.process import Handed, Node
 
-    _run(lambda process: Node(process, Handed(listener, channel), snapshot, position).run())
+    _run(lambda process: Node(process, Handed(listener, channel), snapshot, position).run(), traced=True)
 
 
 @main.command()
@@ -70,7 +72,7 @@ def router() -> None:
     """Serve the public API."""
     from service.router.process import RouterProcess
 
-    _run(lambda process: RouterProcess(process).run())
+    _run(lambda process: RouterProcess(process).run(), traced=True)
 
 
 @main.command()
@@ -78,7 +80,7 @@ def indexer() -> None:
     """Turn the documents log into shard logs."""
     from service.indexer.process import IndexerProcess
 
-    _run(lambda process: IndexerProcess(process).run())
+    _run(lambda process: IndexerProcess(process).run(), traced=True)
 
 
 @main.command()

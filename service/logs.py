@@ -8,6 +8,7 @@ import sys
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from service import traces
 from service.settings import Process
 
 
@@ -17,6 +18,8 @@ def configure(process: Process) -> None:
     if process.role == "node":
         place |= {"shard": str(process.shard), "replica": process.replica}
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(traces.mark)
+    handler.addFilter(traces.Seldom())
     handler.setFormatter(
         JsonFormatter(
             "{asctime}{levelname}{name}{message}",

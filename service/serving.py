@@ -24,6 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import traces
 from service.problems import (
     Problem,
     answer_fault,
@@ -94,6 +95,8 @@ class Server(uvicorn.Server):
         while self.server_state.connections and not self.force_exit and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(PARTING_POLL_SECONDS)
         await super().shutdown(sockets)
+        # Here, since a signal that uvicorn caught ends the process as soon as `run` is done.
+        await asyncio.to_thread(traces.flush)
         self._awake.cancel()
 
 
@@ -181,7 +184,8 @@ class Service:
             },
         )
         # Around Starlette itself, which answers a fault outside of every middleware of its own.
-        self.application: ASGIApp = Headed(starlette, lambda: self._server is not None and self._server.parting)
+        app = traces.traced(starlette, [route.path for route in common])
+        self.application: ASGIApp = Headed(app, lambda: self._server is not None and self._server.parting)
 
     async def _readyz(self, _: Request) -> Response:
         ready, body = self._readiness()

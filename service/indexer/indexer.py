@@ -12,6 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import uuid4
 
+from service import traces
 from service.embedding.model import Embedder
 from service.indexer.backlog import Backlog
 from service.indexer.fold import Seen
@@ -75,14 +76,18 @@ class Indexer:
         written, tail = self._next_documents()
         if tail == self._read:
             return Step(0, 0, 0, 0)
-        fresh = self._seen.first_writes(written)
-        records = records_of(fresh.documents, self._build.recipe, self._embedder)
-        for shard in range(len(self._logs)):
-            self._extend(shard, records, tail.number + 1)
         entries = tail.number - self._read.number
-        self._seen.remember(fresh)
-        self._read = tail
-        return _summary(entries, records)
+        with traces.span("index", position=tail.number, entries=entries, documents=len(written)) as indexed:
+            fresh = self._seen.first_writes(written)
+            with traces.span("embed"):
+                records = records_of(fresh.documents, self._build.recipe, self._embedder)
+            for shard in range(len(self._logs)):
+                self._extend(shard, records, tail.number + 1)
+            self._seen.remember(fresh)
+            self._read = tail
+            step = _summary(entries, records)
+            indexed.set(chunks=step.chunks, rejected=step.rejected)
+            return step
 
     def _next_documents(self) -> tuple[list[Written], Tail]:
         written: list[Written] = []
@@ -111,11 +116,12 @@ class Indexer:
             ]
             rows = to_rows(missing, self._build.recipe.embedding.dims)
             append = Append(self._logs[shard], tail, rows, uuid4().hex, (tail.end, end))
-            try:
-                entry = append.run()
-            except Overtaken as overtaken:
-                log.info("another indexer was first", extra={"reason": str(overtaken)})
-                entry = overtaken.entry
+            with traces.span("append", shard=shard, records=len(missing)):
+                try:
+                    entry = append.run()
+                except Overtaken as overtaken:
+                    log.info("another indexer was first", extra={"reason": str(overtaken)})
+                    entry = overtaken.entry
             self._tails[shard] = tail_of(entry)
             self.backlog.appended(shard, entry.header.end, chunk_count(entry.rows))
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service import traces
 from service.node.generations import Generations
 from service.node.lanes import Lanes
 from service.node.messages import (
@@ -103,7 +104,11 @@ class NodeApi:
             )
         await self._ready_for(query.build, query.min_position, query.wait_seconds)
         index = self._replica.index
-        with SEARCH_SECONDS.time():
+        kind, filtered = self._replica.shard.build.recipe.index, query.filter is not None
+        searched = traces.span(
+            "search", k=query.k, exact=query.exact, filtered=filtered, index=kind.type, ef_search=kind.ef_search
+        )
+        with SEARCH_SECONDS.time(), searched:
             hits = await self._lanes.run(index.searching(vector, query.k, exact=query.exact, wanted=query.filter))
         recall = self._replica.recall
         if recall.due and not query.exact:
@@ -140,13 +145,22 @@ class NodeApi:
             raise Problem(503, f"no snapshot can be made here: {reason}", retry_after_seconds=1)
         return _encoded(SnapshotAsked(self.generations.ask()))
 
+    async def _reaches(self, position: int, wait_seconds: float) -> bool:
+        replica = self._replica
+        if replica.position >= position:
+            return True
+        with traces.span("wait", position=position, applied=replica.position) as waited:
+            reached = await replica.reaches(position, wait_seconds)
+            waited.set(reached=reached)
+            return reached
+
     async def _ready_for(self, build: str, min_position: int, wait_seconds: float) -> None:
         replica = self._replica
         if not replica.ready:
             raise Problem(503, "this replica is still restoring; ask another")
         if build != replica.shard.build.id:
             raise Problem(409, f"this replica serves build {replica.shard.build.id}, the request names {build}")
-        if not await replica.reaches(min_position, wait_seconds):
+        if not await self._reaches(min_position, wait_seconds):
             BEHIND.inc()
             raise Problem(
                 503,

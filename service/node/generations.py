@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from service import traces
 from service.index.delta import large_delta_rows
 from service.node.replica import Replica
 from service.node.restore import claimed
@@ -110,7 +111,8 @@ class Generations:
                 self._refuse(name, str(damage))
                 continue
             if self._has_room(manifest.rows):
-                damaged = await self._succeed(name)
+                with traces.span("take over", position=position, rows=manifest.rows):
+                    damaged = await self._succeed(name)
                 self._failures[name] += 1
                 if damaged:
                     self._refuse(name, f"snapshot {name}: the process that was to serve from it found it damaged")
@@ -164,11 +166,13 @@ class Generations:
         """Run the builder to its end: the serving process never holds more than its own copy and the next."""
         replica = self._replica
         arguments = ("--entry", str(replica.tail.number), "--generation", str(replica.generation + 1))
-        child = await asyncio.create_subprocess_exec(sys.executable, "-m", "service", "build", *arguments)
-        try:
-            code = await child.wait()
-        finally:
-            if child.returncode is None:
-                child.kill()
+        with traces.span("build", generation=replica.generation + 1, rows=replica.index.rows) as built:
+            child = await asyncio.create_subprocess_exec(sys.executable, "-m", "service", "build", *arguments)
+            try:
+                code = await child.wait()
+            finally:
+                if child.returncode is None:
+                    child.kill()
+            built.set(exit_code=code)
         if code:
             log.error("the builder failed; the base and delta serve on", extra={"exit_code": code})

@@ -7,6 +7,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from service import traces
 from service.index.part import Nearest
 from service.index.shard import Hit, Job, Steps
 
@@ -42,12 +43,19 @@ class Lanes:
             return hits
 
     async def _do(self, job: Job) -> list[Nearest]:
+        with traces.span("walk", heavy=job.heavy) as walk:
+            near, seconds = await self._walked(job)
+            # What the span is longer than this, the job waited for a thread.
+            walk.set(seconds=seconds)
+            return near
+
+    async def _walked(self, job: Job) -> tuple[list[Nearest], float]:
         if job.heavy:
-            return await asyncio.get_running_loop().run_in_executor(self._heavy, job.run)
+            return await asyncio.get_running_loop().run_in_executor(self._heavy, _timed, job)
         near, seconds = await self._apart(job) if self._is_busy() else _timed(job)
         self._ended = time.monotonic()
         self._usual += REMEMBERED * (seconds - self._usual)
-        return near
+        return near, seconds
 
     async def _apart(self, job: Job) -> tuple[list[Nearest], float]:
         self._under_way += 1

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from service import traces
 from service.node.crashes import Crashes, Poisonous
 from service.node.recall import LiveRecall
 from service.node.restore import (
@@ -77,7 +78,9 @@ class Replica:
         """Restore, and replay to the head seen now, where nobody serves yet. Blocks; runs in a thread."""
         started = time.monotonic()
         self._crashes.collect()
-        self._begin(restore(self.shard), started)
+        with traces.span("restore") as span:
+            self._begin(restore(self.shard), started)
+            span.set(generation=self.generation, rows=self.index.rows, position=self.position)
 
     def succeed(self, snapshot: str | None) -> None:
         """
@@ -89,11 +92,13 @@ class Replica:
         self._crashes.learn()
         # The first that the kernel ends for memory, and no serving process: its end says nothing about an entry.
         self._crashes.noting = False
-        if snapshot is None:
-            self._begin(restore(self.shard), started)
-        else:
-            opened = open_snapshot(self.shard, snapshot)
-            self._begin(Restored(opened, opened.index, []), started)
+        with traces.span("restore", successor=True) as span:
+            if snapshot is None:
+                self._begin(restore(self.shard), started)
+            else:
+                opened = open_snapshot(self.shard, snapshot)
+                self._begin(Restored(opened, opened.index, []), started)
+            span.set(generation=self.generation, rows=self.index.rows, position=self.position)
         self._crashes.noting = True
 
     def _begin(self, restored: Restored, started: float) -> None:

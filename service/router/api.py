@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service import traces
 from service.node.messages import ShardLookup, ShardQuery, SnapshotAsk
 from service.problems import Problem
 from service.router.answers import (
@@ -230,6 +231,12 @@ class RouterApi:
         return answer
 
     async def _search(self, body: SearchRequest) -> SearchAnswer:
+        with traces.span("search", k=body.k, exact=body.exact, filtered=body.filter is not None) as searched:
+            answer = await self._found(body)
+            searched.set(shards=answer.shards_total, shards_answered=answer.shards_answered, hits=len(answer.hits))
+            return answer
+
+    async def _found(self, body: SearchRequest) -> SearchAnswer:
         scatter, build = self._serving()
         body.check()
         space = self._space
@@ -241,8 +248,10 @@ class RouterApi:
         answered, total = len(gathered.answers), self._replicas.shards
         if not answered or (gathered.behind and body.min_position):
             raise self._incomplete(answered, total, gathered.behind, body.min_position)
+        with traces.span("merge"):
+            hits = merge(gathered.answers, body.k)
         return SearchAnswer(
-            hits=merge(gathered.answers, body.k),
+            hits=hits,
             shards_total=total,
             shards_answered=answered,
             partial=answered < total,
@@ -260,7 +269,8 @@ class RouterApi:
             return space.metric.prepared(float32_of(body.vector, space))
         if self.questions is None:
             raise Problem(503, self.fault or "the model is not loaded yet", retry_after_seconds=1)
-        return await self.questions.vector(body.text)
+        with traces.span("embed"):
+            return await self.questions.vector(body.text)
 
     @staticmethod
     def _incomplete(answered: int, total: int, behind: int, min_position: int) -> Problem:

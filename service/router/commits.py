@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from prometheus_client import Counter, Histogram
 
+from service import traces
 from service.problems import Problem
 from service.storage import conformance
 from service.storage.documents import Document, documents_log, to_rows
@@ -40,6 +41,8 @@ class _Request(NamedTuple):
     documents: Sequence[Document]
     size_bytes: int
     place: asyncio.Future[Place]
+    span: traces.Span
+    arrived: float
 
 
 def size_bytes(documents: Sequence[Document]) -> int:
@@ -90,10 +93,13 @@ class GroupCommits:
                 outcome="not_written",
                 retry_after_seconds=1,
             )
-        request = _Request(documents, size, asyncio.get_running_loop().create_future())
-        self._queued_bytes += size
-        self._queue.put_nowait(request)
-        return await request.place
+        with traces.span("write", documents=len(documents), bytes=size) as span:
+            request = _Request(documents, size, asyncio.get_running_loop().create_future(), span, time.monotonic())
+            self._queued_bytes += size
+            self._queue.put_nowait(request)
+            place = await request.place
+            span.set(position=place.position)
+            return place
 
     async def run(self) -> None:
         """Open the log, then commit what arrives, for ever."""
@@ -101,7 +107,8 @@ class GroupCommits:
         while True:
             requests = await self._gather()
             try:
-                await self._commit(requests)
+                with traces.shared("commit", [one.span for one in requests], requests=len(requests)) as commit:
+                    await self._commit(requests, commit)
             finally:
                 self._queued_bytes -= sum(request.size_bytes for request in requests)
 
@@ -136,8 +143,11 @@ class GroupCommits:
             total += request.size_bytes
         return requests
 
-    async def _commit(self, requests: Sequence[_Request]) -> None:
+    async def _commit(self, requests: Sequence[_Request], commit: traces.Span) -> None:
         documents = [document for request in requests for document in request.documents]
+        commit.set(documents=len(documents))
+        for request in requests:
+            request.span.set(queued_seconds=time.monotonic() - request.arrived)
         try:
             append = Append(self._log, self._tail, to_rows(documents), uuid4().hex)
         except Exception as error:
@@ -145,7 +155,7 @@ class GroupCommits:
             self._fail(requests, error, "not_written")
             return
         try:
-            with COMMIT_SECONDS.time():
+            with COMMIT_SECONDS.time(), traces.span("append"):
                 entry = await asyncio.to_thread(append.run)
         except (AppendFailed, StoreError, Damaged) as error:
             self._tail = append.tail
@@ -156,6 +166,7 @@ class GroupCommits:
             raise
         COMMITS.inc()
         self._tail = tail_of(entry)
+        commit.set(position=self._tail.number)
         first = 0
         for request in requests:
             if not request.place.cancelled():

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
+from service import traces
 from service.index.shard import Hit
 from service.node.messages import (
     MEDIA_TYPE,
@@ -111,19 +112,23 @@ class Scatter:
         return Gathered(answers, behind)
 
     async def _ask_shard(self, shard: int, query: Q, path: str, shape: type[A]) -> A:
+        with traces.span("shard", shard=shard):
+            return await self._first_answer(shard, query, path, shape)
+
+    async def _first_answer(self, shard: int, query: Q, path: str, shape: type[A]) -> A:
         """The first good answer of the shard's replicas, asked one after another, sooner when one is slow."""
         body = msgspec.msgpack.encode(query)
         waiting = list(self._replicas.of(shard, self._build()))
         patience = 0.0
         running: set[asyncio.Task[A]] = set()
-        behind = False
+        behind, why = False, "first"
         until = time.monotonic() + ATTEMPT_SECONDS + query.wait_seconds
         try:
             while (waiting or running) and time.monotonic() < until:
                 if waiting:
                     replica = waiting.pop(0)
                     patience = _patience(replica, query)
-                    task = asyncio.create_task(self._ask(replica, body, path, shape))
+                    task = asyncio.create_task(self._ask(replica, body, path, shape, why))
                     task.add_done_callback(_retrieve)
                     running.add(task)
                 left = until - time.monotonic()
@@ -136,6 +141,7 @@ class Scatter:
                     if task.exception() is None:
                         return task.result()
                     behind |= isinstance(task.exception(), Behind)
+                why = "retry" if done else "hedge"
                 if waiting:
                     (RETRIES if done else HEDGES).inc()
         finally:
@@ -143,30 +149,38 @@ class Scatter:
                 task.cancel()
         raise Behind if behind else Failed
 
-    async def _ask(self, replica: Replica, body: bytes, path: str, shape: type[A]) -> A:
+    async def _ask(self, replica: Replica, body: bytes, path: str, shape: type[A], why: str) -> A:
+        node = replica.node
+        with traces.call("attempt", shard=node.shard, replica=node.replica, node=node.instance, why=why) as attempt:
+            status, content = await self._reply(replica, body, path)
+            attempt.set(**{"http.response.status_code": status})
+            if status == 200:
+                attempt.set(outcome="answered")
+                return msgspec.msgpack.decode(content, type=shape)
+            if status == 503 and b'"position"' in content:
+                raise Behind
+            raise Failed(f"{replica.url}{path}: {status}")
+
+    async def _reply(self, replica: Replica, body: bytes, path: str) -> tuple[int, bytes]:
         replica.in_flight += 1
         try:
             try:
-                status, content = await self._post(replica.url + path, body)
+                return await self._post(replica.url + path, body)
             except aiohttp.ClientConnectorError:
                 raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
                 # The node closed a connection that lay idle, just as this was sent on it.
-                status, content = await self._post(replica.url + path, body)
+                return await self._post(replica.url + path, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # The next probe takes it back when it was only a hiccup.
             replica.eject()
             raise Failed(str(error)) from error
         finally:
             replica.in_flight -= 1
-        if status == 200:
-            return msgspec.msgpack.decode(content, type=shape)
-        if status == 503 and b'"position"' in content:
-            raise Behind
-        raise Failed(f"{replica.url}{path}: {status}")
 
     async def _post(self, url: str, body: bytes) -> tuple[int, bytes]:
-        async with self._session.post(url, data=body, headers={"Content-Type": MEDIA_TYPE}) as answer:
+        headers = {"Content-Type": MEDIA_TYPE, **traces.headers()}
+        async with self._session.post(url, data=body, headers=headers) as answer:
             return answer.status, await answer.read()
 
 

@@ -1,0 +1,209 @@
+"""Spans by OpenTelemetry's SDK, sent in batches by a thread of its own; `service.traces` imports this when asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Link, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import Problem, request_id
+from service.settings import Process
+from service.traces import NO_SPAN, Span, Value
+
+NAMESPACE = "vectorfleet"
+W3C = TraceContextTextMapPropagator()
+CONTEXT_HEADERS = (b"traceparent", b"tracestate")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT", "QUERY"})
+
+
+class Recorded(Span):
+    """A span of the SDK, the task's own while its block runs."""
+
+    __slots__ = ("_token", "span")
+
+    def __init__(self, span: trace.Span) -> None:
+        self.span = span
+
+    def __enter__(self) -> Self:
+        self._token = context.attach(trace.set_span_in_context(self.span))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        context.detach(self._token)
+        if isinstance(error, asyncio.CancelledError):
+            self.set(outcome="cancelled")
+        elif error is not None:
+            self._fail(error)
+        self.span.end()
+
+    def _fail(self, error: BaseException) -> None:
+        """By its kind alone: what an error says may name a document or quote a question."""
+        status = error.status if isinstance(error, Problem) else None
+        self.set(outcome="failed", **{"error.type": type(error).__name__ if status is None else str(status)})
+        # A caller's mistake is no failure of ours.
+        if status is None or status >= 500:
+            self.span.set_status(StatusCode.ERROR)
+
+    def set(self, **attributes: Value) -> None:
+        """Names without a dot are ours."""
+        if self.span.is_recording():
+            self.span.set_attributes(_named(attributes))
+
+
+def _named(attributes: Mapping[str, Value]) -> dict[str, Value]:
+    return {key if "." in key else f"{NAMESPACE}.{key}": value for key, value in attributes.items()}
+
+
+class SdkRecorder:
+    """Spans of one provider. Whatever belongs to a trace that is not sampled is not recorded, nor made."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer(NAMESPACE)
+
+    def span(self, name: str, attributes: Mapping[str, Value]) -> Span:
+        """A piece of what this task does at the moment."""
+        return self._within(name, SpanKind.INTERNAL, attributes)
+
+    def call(self, name: str, attributes: Mapping[str, Value]) -> Span:
+        """The same, done by another process."""
+        return self._within(name, SpanKind.CLIENT, attributes)
+
+    def _within(self, name: str, kind: SpanKind, attributes: Mapping[str, Value]) -> Span:
+        parent = trace.get_current_span().get_span_context()
+        if parent.is_valid and not parent.trace_flags.sampled:
+            return NO_SPAN
+        return Recorded(self._tracer.start_span(name, kind=kind, attributes=_named(attributes)))
+
+    def shared(self, name: str, spans: Sequence[Span], attributes: Mapping[str, Value]) -> Span:
+        """A child of the first of these spans that is recorded, linked with the others both ways."""
+        waiting = [one.span for one in spans if isinstance(one, Recorded) and one.span.is_recording()]
+        if not waiting:
+            return NO_SPAN
+        first, *others = waiting
+        links = [Link(one.get_span_context()) for one in others]
+        parent = trace.set_span_in_context(first)
+        made = self._tracer.start_span(name, context=parent, attributes=_named(attributes), links=links)
+        for one in others:
+            one.add_link(made.get_span_context())
+        return Recorded(made)
+
+    def headers(self) -> Mapping[str, str]:
+        """W3C's headers of this task's span."""
+        carrier: dict[str, str] = {}
+        W3C.inject(carrier)
+        return carrier
+
+    def ids(self) -> tuple[str, str] | None:
+        """Of this task's trace and span, in hex."""
+        current = trace.get_current_span().get_span_context()
+        if not current.is_valid:
+            return None
+        return trace.format_trace_id(current.trace_id), trace.format_span_id(current.span_id)
+
+    def traced(self, app: ASGIApp, besides: Collection[str]) -> ASGIApp:
+        """The application, each of its requests a span, but for these paths."""
+        return Traced(app, frozenset(besides), self)
+
+    def request(self, scope: Scope) -> Recorded:
+        """The span of a request, in the trace that its caller named, else the first of one."""
+        given = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in CONTEXT_HEADERS}
+        # Of a connection's second request the task may stem from the first one's, and so would its span.
+        caller = W3C.extract(given, Context())
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        attributes = {
+            "http.request.method": method,
+            "url.scheme": scope["scheme"],
+            "network.protocol.version": scope["http_version"],
+            f"{NAMESPACE}.request_id": request_id.get(),
+        }
+        name = "HTTP" if method == "_OTHER" else method
+        return Recorded(self._tracer.start_span(name, caller, SpanKind.SERVER, attributes))
+
+    def shutdown(self) -> None:
+        """Send what is left. Blocks."""
+        self._provider.shutdown()
+
+
+class Traced:
+    """
+    Makes each request a span, by the semantic conventions for HTTP.
+
+    Its route is there and its path is not, which may name a document; nor are heads and bodies.
+    """
+
+    def __init__(self, app: ASGIApp, besides: frozenset[str], recorder: SdkRecorder) -> None:
+        self._app, self._besides, self._recorder = app, besides, recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on."""
+        if scope["type"] != "http" or scope["path"] in self._besides:
+            await self._app(scope, receive, send)
+            return
+        with self._recorder.request(scope) as request:
+            if not request.span.is_recording():
+                await self._app(scope, receive, send)
+                return
+
+            async def answer(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    _answered(request, message["status"])
+                await send(message)
+
+            try:
+                await self._app(scope, receive, answer)
+            finally:
+                _routed(request, scope)
+
+
+def _answered(request: Recorded, status: int) -> None:
+    request.set(**{"http.response.status_code": status})
+    if status >= 500:
+        request.set(**{"error.type": str(status)})
+        request.span.set_status(StatusCode.ERROR)
+
+
+def _routed(request: Recorded, scope: Scope) -> None:
+    """The route is known when somebody has answered, and not where a request was refused by its head."""
+    if (route := scope.get("route")) is not None:
+        path = route.path.replace(":any}", "}")
+        request.set(**{"http.route": path})
+        request.span.update_name(f"{scope['method']} {path}")
+
+
+def resource(process: Process) -> Resource:
+    """Who sends: the process's place in the fleet, and what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say."""
+    place: dict[str, Value] = {
+        "service.name": f"{NAMESPACE}-{process.role}",
+        "service.namespace": process.fleet,
+        "service.instance.id": process.instance,
+        "process.pid": os.getpid(),
+        **{f"{NAMESPACE}.{name}": getattr(process, name) for name in ("fleet", "slot", "role", "instance")},
+    }
+    if process.zone:
+        place |= {"cloud.availability_zone": process.zone, f"{NAMESPACE}.zone": process.zone}
+    if process.role == "node":
+        place |= {f"{NAMESPACE}.shard": process.shard, f"{NAMESPACE}.replica": process.replica}
+    return Resource.create(place).merge(OTELResourceDetector().detect())
+
+
+def recorder(process: Process) -> SdkRecorder:
+    """A recorder that sends to the collector that the environment names, sampled as it says."""
+    # Sent at the end of serving, which is bounded; an atexit handler would not be.
+    provider = TracerProvider(resource=resource(process), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return SdkRecorder(provider)
