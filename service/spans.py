@@ -127,7 +127,7 @@ class SdkRecorder:
         method = scope["method"] if scope["method"] in METHODS else "_OTHER"
         attributes = {
             "http.request.method": method,
-            "url.scheme": scope["scheme"],
+            "url.scheme": scope.get("scheme", "http"),
             "network.protocol.version": scope["http_version"],
             f"{NAMESPACE}.request_id": request_id.get(),
         }
@@ -180,9 +180,8 @@ def _answered(request: Recorded, status: int) -> None:
 def _routed(request: Recorded, scope: Scope) -> None:
     """The route is known when somebody has answered, and not where a request was refused by its head."""
     if (route := scope.get("route")) is not None:
-        path = route.path.replace(":any}", "}")
-        request.set(**{"http.route": path})
-        request.span.update_name(f"{scope['method']} {path}")
+        request.set(**{"http.route": route.path_format})
+        request.span.update_name(f"{scope['method']} {route.path_format}")
 
 
 def resource(process: Process) -> Resource:

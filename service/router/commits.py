@@ -159,7 +159,9 @@ class GroupCommits:
                 entry = await asyncio.to_thread(append.run)
         except (AppendFailed, StoreError, Damaged) as error:
             self._tail = append.tail
-            self._fail(requests, error, error.outcome if isinstance(error, AppendFailed) else "unknown")
+            outcome = error.outcome if isinstance(error, AppendFailed) else "unknown"
+            commit.set(outcome=outcome)
+            self._fail(requests, error, outcome)
             return
         except Exception as error:
             self._fail(requests, error, "unknown")

@@ -30,6 +30,7 @@ def asked(
 
     scope: dict[str, object] = {
         "type": "http",
+        "http_version": "1.1",
         "method": method,
         "path": path,
         "raw_path": path.encode(),

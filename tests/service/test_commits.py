@@ -7,15 +7,18 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from opentelemetry.trace import StatusCode
 
+from service import traces
 from service.problems import Problem
 from service.router import commits as commits_module
 from service.router.commits import GroupCommits, Place
 from service.storage import log as log_module
 from service.storage.conformance import NotConforming
 from service.storage.documents import Document, documents_log, from_entry
-from service.storage.log import Tail
+from service.storage.log import AppendFailed, Tail
 from tests.service.memory_store import Fault, MemoryStore
+from tests.service.recorded import Spans, ids, ours, parent, recorded
 
 
 @pytest.fixture(autouse=True)
@@ -271,3 +274,40 @@ def test_a_damaged_newest_entry_keeps_the_log_closed_but_the_router_alive() -> N
         running.cancel()
 
     asyncio.run(run())
+
+
+def _written_as_requests(found: Spans, store: MemoryStore, count: int) -> None:
+    async def request(commits: GroupCommits, number: int) -> None:
+        with traces.span("request", number=number):
+            await commits.write(_documents(f"r{number}", 2))
+
+    async def test(commits: GroupCommits) -> None:
+        await asyncio.gather(*(request(commits, number) for number in range(count)), return_exceptions=True)
+
+    _committing(store, test)
+
+
+def test_a_commit_is_a_piece_of_one_request_and_linked_with_the_others_both_ways() -> None:
+    with recorded() as found:
+        _written_as_requests(found, MemoryStore(), 3)
+        (first, *others), commit, append = found.named("write"), found.one("commit"), found.one("append")
+    assert [parent(span) for span in (first, *others)] == [ids(span)[1] for span in found.named("request")]
+    assert (parent(commit), parent(append)) == (ids(first)[1], ids(commit)[1])
+    assert [(link.context.trace_id, link.context.span_id) for link in commit.links] == [ids(one) for one in others]
+    assert [[link.context.span_id for link in one.links] for one in others] == [[ids(commit)[1]]] * 2
+    assert ours(commit) == {"requests": 3, "documents": 6, "position": 1}
+    for span in (first, *others):
+        assert (ours(span)["documents"], ours(span)["position"]) == (2, 1)
+        assert 0 <= float(str(ours(span)["queued_seconds"])) < 5
+
+
+def test_a_commit_that_fails_is_a_failed_piece_of_each_of_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise AppendFailed("not_written", "no place")
+
+    monkeypatch.setattr(log_module.Append, "run", broken)
+    with recorded() as found:
+        _written_as_requests(found, MemoryStore(), 2)
+        failed = [found.one("append"), *found.named("write")]
+        assert ours(found.one("commit"))["outcome"] == "not_written"
+    assert [span.status.status_code for span in failed] == [StatusCode.ERROR] * 3

@@ -16,6 +16,7 @@ from service.storage.log import MISSES_PER_SECOND_LOOK
 from service.storage.objects import StoreError
 from service.storage.shards import shard_log
 from tests.service.memory_store import Crashed, Fault, MemoryStore, at_write
+from tests.service.recorded import ids, ours, parent, recorded
 from tests.service.shard_history import Batch, fold, folded, histories, index_all, indexer, write
 from tests.service.small_space import DIMS, build, document
 
@@ -176,3 +177,19 @@ def test_an_indexer_that_starts_refuses_a_hole_in_either_log() -> None:
     store.delete(shards.key(3))
     with pytest.raises(Damaged, match="b-test/shard-01 entry 3 is missing, but entry 4 is there"):
         indexer(store, BUILD)
+
+
+def test_a_step_is_a_span_with_its_pieces_and_an_idle_one_is_none() -> None:
+    store = MemoryStore()
+    write(store, histories(5, batches=2))
+    with recorded() as found:
+        one = indexer(store, BUILD)
+        step = one.step()
+        assert one.step().entries == 0
+        assert found.names == ["embed", "append", "append", "index"]
+        index = found.one("index")
+        assert {parent(span) for name in ("embed", "append") for span in found.named(name)} == {ids(index)[1]}
+    assert (
+        ours(index).items() >= {"entries": 2, "position": 2, "chunks": step.chunks, "rejected": step.rejected}.items()
+    )
+    assert [ours(span)["shard"] for span in found.named("append")] == [0, 1]

@@ -22,6 +22,7 @@ from service.router import scatter as scatter_module
 from service.router.discovery import NodeAddress
 from service.router.replicas import Replica, Replicas, Report
 from service.router.scatter import Failed, Gathered, Scatter, merge
+from tests.service.recorded import ids, ours, parent, recorded
 
 QUERY = ShardQuery("b", b"\0" * 4, 10)
 Answering = Callable[[web.Request], Awaitable[web.Response]]
@@ -263,3 +264,31 @@ def test_merged_hits_are_the_best_of_all_shards(scores: dict[int, list[float]], 
     every = [hit for answer in answers.values() for hit in answer.hits]
     assert hits == sorted(every, key=lambda hit: (-hit.score, hit.source_id))[:k]
     assert len(hits) == min(k, len(every))
+
+
+def test_each_attempt_is_a_span_that_its_node_hears_of() -> None:
+    heard: list[str] = []
+
+    def hearing(then: Answering) -> Answering:
+        async def answer(request: web.Request) -> web.Response:
+            heard.append(request.headers["traceparent"].split("-")[2])
+            return await then(request)
+
+        return answer
+
+    behind = _status(503, b'{"status":503,"position":3}')
+    nodes = [(0, _broken), (0, behind), (0, _silent), (0, _answer(9)), (1, _answer(9))]
+    with recorded() as found:
+        _gather([(shard, hearing(node)) for shard, node in nodes], shards=2)
+        zero, one = sorted(found.named("shard"), key=lambda span: str(ours(span)["shard"]))
+        attempts = [span for span in found.named("attempt") if ours(span)["shard"] == 0]
+    assert [(ours(span)["why"], ours(span)["outcome"]) for span in attempts] == [
+        ("first", "failed"),
+        ("retry", "failed"),
+        ("retry", "cancelled"),
+        ("hedge", "answered"),
+    ]
+    assert [(span.attributes or {}).get("error.type") for span in attempts] == ["Failed", "Behind", None, None]
+    assert [ours(span)["node"] for span in attempts] == ["i-0", "i-1", "i-2", "i-3"]
+    assert {parent(span) for span in attempts} == {ids(zero)[1]} != {ids(one)[1]}
+    assert {*heard} >= {f"{ids(span)[1]:016x}" for span in attempts}

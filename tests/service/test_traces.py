@@ -1,0 +1,361 @@
+"""Traces: one tree of spans over tasks and threads, nothing where nobody asked, and never at the cost of serving."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind, StatusCode
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service import logs, spans, traces
+from service.index.shard import Job
+from service.node.lanes import Lanes
+from service.problems import Problem
+from service.serving import Service
+from service.settings import Process
+from tests.service.asking import asked
+from tests.service.recorded import ids, ours, parent, recorded, said
+from tests.service.test_lanes import HIT, _noting, _steps
+
+PROJECT = Path(__file__).resolve().parents[2]
+TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+SAMPLED = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "shop=42"}
+UNSAMPLED = {"traceparent": f"00-{TRACE}-{CALLER}-00"}
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+NODE = Process(
+    fleet="shop", role="node", slot="blue", parameters="/p", shard=3, replica="b", instance="i-1", zone="eu-1a"
+)
+
+
+async def _work(request: Request) -> Response:
+    with traces.span("work", k=request.path_params["k"]):
+        if request.path_params["k"] == "0":
+            raise ZeroDivisionError("secret")
+        if request.path_params["k"].isdigit():
+            raise Problem(int(request.path_params["k"]), "secret")
+    with traces.call("attempt"):
+        return Response(str(dict(traces.headers())))
+
+
+def _service() -> Service:
+    return Service([Route("/work/{k:str}", _work, methods=["POST"])], lambda: (True, {}), [])
+
+
+@pytest.fixture
+def root_logger() -> Iterator[io.StringIO]:
+    """What the process's own log handler writes."""
+    root, written = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stdout", written)
+        logs.configure(NODE)
+        yield written
+    root.handlers[:], root.level = handlers, level
+
+
+def test_nothing_is_imported_and_nothing_done_where_no_collector_is_named() -> None:
+    program = """
+import sys
+from service import traces
+from service.settings import Process
+import service.router.process, service.node.process, service.indexer.process
+traces.configure(Process(fleet="f", role="router", slot="blue", parameters="/p"))
+with traces.span("search", k=3) as span:
+    span.set(hits=2)
+    assert traces.headers() == {} and span is traces.NO_SPAN
+traces.flush()
+sys.exit(any(name.split(".")[0] == "opentelemetry" for name in sys.modules))
+"""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, env=clean, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {ENDPOINT: ""},
+        {ENDPOINT: "http://c:4318", "OTEL_SDK_DISABLED": "True"},
+        {ENDPOINT: "http://c:4318", "OTEL_TRACES_EXPORTER": "none"},
+    ],
+)
+def test_traces_are_off_without_a_sound_where_nobody_wants_them(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _configure(environment, monkeypatch)
+    assert (traces._recorder, caplog.text) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({ENDPOINT: "collector:4318"}, f"{ENDPOINT} is 'collector:4318'; give it a URL such as"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://"}, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is 'http://'"),
+        ({ENDPOINT: "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "only http/protobuf is spoken"),
+        ({ENDPOINT: "http://c", "OTEL_TRACES_EXPORTER": "console"}, "allowed are otlp and none"),
+        ({ENDPOINT: "http://c", "OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "the OTEL_* variables can't be used: max_queue_size"),
+    ],
+)
+def test_what_keeps_traces_off_is_one_sentence_and_no_failure(
+    environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _configure(environment, monkeypatch)
+    (line,) = caplog.records
+    assert traces._recorder is None
+    assert (line.levelname, line.message) == ("WARNING", "traces stay off")
+    assert said in line.__dict__["reason"]
+
+
+def test_without_the_extra_a_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delitem(sys.modules, "service.spans")
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    _configure({ENDPOINT: "http://c:4318"}, monkeypatch)
+    (line,) = caplog.records
+    assert line.__dict__["reason"] == (
+        f"{ENDPOINT} is set and opentelemetry is not installed; install the extra `traces` of vectorfleet, "
+        "or unset the variable"
+    )
+    assert traces.span("search") is traces.NO_SPAN
+
+
+def _configure(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "_recorder", None)
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    traces.configure(NODE)
+
+
+def test_the_standard_variables_say_where_and_who_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {
+        ENDPOINT: "http://127.0.0.1:9/base",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.25",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test,vectorfleet.zone=mine",
+    }
+    _configure(variables, monkeypatch)
+    recorder = traces._recorder
+    assert isinstance(recorder, spans.SdkRecorder)
+    try:
+        assert "0.25" in recorder._provider.sampler.get_description()
+        assert (
+            dict(recorder._provider.resource.attributes).items()
+            >= {
+                "service.name": "vectorfleet-node",
+                "service.namespace": "shop",
+                "service.instance.id": "i-1",
+                "cloud.availability_zone": "eu-1a",
+                "vectorfleet.fleet": "shop",
+                "vectorfleet.slot": "blue",
+                "vectorfleet.role": "node",
+                "vectorfleet.instance": "i-1",
+                "vectorfleet.shard": 3,
+                "vectorfleet.replica": "b",
+                "vectorfleet.zone": "mine",
+                "deployment.environment.name": "test",
+            }.items()
+        )
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "search")
+        assert spans.resource(NODE).attributes["service.name"] == "search"
+    finally:
+        recorder.shutdown()
+
+
+def test_a_request_is_a_span_of_its_callers_trace_by_the_conventions_for_http() -> None:
+    with recorded() as found:
+        status, _, body = asked(_service(), "/work/many", "POST", {**SAMPLED, "X-Request-Id": "r-1"})
+        request, work, attempt = found.one("POST /work/{k}"), found.one("work"), found.one("attempt")
+    assert status == 200
+    assert (ids(request)[0], parent(request)) == (int(TRACE, 16), int(CALLER, 16))
+    assert said(request) == {
+        "http.request.method": "POST",
+        "url.scheme": "http",
+        "network.protocol.version": "1.1",
+        "http.route": "/work/{k}",
+        "http.response.status_code": 200,
+        "vectorfleet.request_id": "r-1",
+    }
+    assert (request.kind, work.kind, attempt.kind) == (SpanKind.SERVER, SpanKind.INTERNAL, SpanKind.CLIENT)
+    assert parent(work) == parent(attempt) == ids(request)[1]
+    sent = f"00-{TRACE}-{ids(attempt)[1]:016x}-01"
+    assert body.decode() == str({"traceparent": sent, "tracestate": "shop=42"})
+
+
+@pytest.mark.parametrize(("status", "failed"), [(422, False), (429, False), (503, True), (0, True)])
+def test_a_failure_of_ours_is_one_and_a_callers_mistake_is_none(status: int, failed: bool) -> None:
+    with recorded() as found:
+        answered = asked(_service(), f"/work/{status}", "POST")[0]
+        request, work = found.one("POST /work/{k}"), found.one("work")
+    assert answered == (status or 500)
+    assert said(request)["http.response.status_code"] == answered
+    assert (request.status.status_code, work.status.status_code) == (
+        (StatusCode.ERROR,) * 2 if failed else (StatusCode.UNSET,) * 2
+    )
+    assert said(work)["error.type"] == ("ZeroDivisionError" if status == 0 else str(status))
+    assert "secret" not in request.to_json() + work.to_json()
+
+
+def test_paths_and_other_methods_are_never_named_and_probes_no_spans() -> None:
+    with recorded() as found:
+        for path in ("/healthz", "/livez", "/readyz", "/metrics"):
+            asked(_service(), path)
+        assert found.names == []
+        asked(_service(), "/v1/documents/secret")
+        asked(_service(), "/v1/documents/secret", "BREW")
+        assert found.names == ["GET", "HTTP"]
+        assert "secret" not in "".join(span.to_json() for span in found.exporter.get_finished_spans())
+
+
+def test_of_a_trace_that_is_not_sampled_nothing_is_recorded_and_nodes_hear_so() -> None:
+    with recorded() as found:
+        body = asked(_service(), "/work/many", "POST", UNSAMPLED)[2].decode()
+        assert found.names == []
+    assert f"00-{TRACE}-" in body
+    assert "-00'" in body
+
+
+def test_what_begins_by_itself_is_sampled_once_for_all_its_pieces() -> None:
+    with recorded(ALWAYS_OFF) as found:
+        with traces.span("index"), traces.span("embed"):
+            assert traces.headers()["traceparent"][-2:] in ("00", "02")  # 2: the id is random
+        asked(_service(), "/work/many", "POST")
+        assert found.names == []
+
+
+def test_a_request_is_no_piece_of_what_its_connection_did_before() -> None:
+    with recorded() as found:
+        with traces.span("the request before"):
+            asked(_service(), "/work/many", "POST")
+        assert parent(found.one("POST /work/{k}")) is None
+
+
+def test_pieces_keep_their_place_over_tasks_and_threads() -> None:
+    names: list[str] = []
+    heavy, light = Job(_noting(names), heavy=True), Job(_noting(names), heavy=False)
+
+    def in_thread() -> None:
+        with traces.span("thread"):
+            pass
+
+    async def search(number: int) -> None:
+        with traces.span("search", number=number):
+            assert await Lanes(2).run(_steps(heavy, light)) == [HIT]
+            await asyncio.to_thread(in_thread)
+
+    async def batch() -> None:
+        with traces.span("batch"):
+            await asyncio.gather(*map(search, range(4)))
+
+    with recorded() as found:
+        asyncio.run(batch())
+        batch_id = ids(found.one("batch"))[1]
+        searches = [ids(span)[1] for span in found.named("search")]
+        assert {parent(span) for span in found.named("search")} == {batch_id}
+        for name, each in (("walk", 2), ("thread", 1)):
+            assert sorted(parent(span) or 0 for span in found.named(name)) == sorted(searches * each)
+        assert sorted(bool(ours(span)["heavy"]) for span in found.named("walk")) == [False] * 4 + [True] * 4
+    assert set(names) >= {"exact_0", "MainThread"}
+
+
+def test_what_is_cancelled_says_so_and_is_no_failure() -> None:
+    async def run() -> None:
+        async def wait() -> None:
+            with traces.span("wait"):
+                await asyncio.sleep(30)
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    with recorded() as found:
+        asyncio.run(run())
+        span = found.one("wait")
+    assert (ours(span), span.status.status_code) == ({"outcome": "cancelled"}, StatusCode.UNSET)
+
+
+def test_lines_of_the_log_name_the_trace_and_the_span(root_logger: io.StringIO) -> None:
+    log = logging.getLogger("service.test")
+    with recorded() as found:
+        log.info("outside")
+        with traces.span("work"):
+            log.info("inside")
+        trace_id, span_id = ids(found.one("work"))
+    outside, inside = root_logger.getvalue().splitlines()
+    assert "trace_id" not in outside
+    assert f'"trace_id": "{trace_id:032x}", "span_id": "{span_id:016x}"' in inside
+
+
+def test_the_sdk_speaks_once_a_minute_and_others_as_they_like(
+    root_logger: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    sdk = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    for second in (0, 1, 59, 60, 61):
+        now[0] = 1000.0 + second
+        sdk.error("Failed to export")
+        logging.getLogger("service.test").info("ours")
+    written = root_logger.getvalue()
+    assert (written.count("Failed to export"), written.count('"ours"')) == (2, 5)
+
+
+class Away(SpanExporter):
+    """A collector that takes a request and never answers."""
+
+    def __init__(self) -> None:
+        self.asked, self.end = threading.Event(), threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.asked.set()
+        self.end.wait(30)
+        return SpanExportResult.FAILURE
+
+
+def test_a_collector_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    away, provider = Away(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(away, max_queue_size=8, max_export_batch_size=4))
+    monkeypatch.setattr(traces, "_recorder", spans.SdkRecorder(provider))
+    monkeypatch.setattr(traces, "FLUSH_SECONDS", 0.1)
+    service, started = _service(), time.monotonic()
+    assert [asked(service, "/work/many", "POST")[0] for _ in range(20)] == [200] * 20
+    assert away.asked.wait(5)
+    traces.flush()
+    assert time.monotonic() - started < 5
+    assert traces._recorder is None
+    away.end.set()
+
+
+def test_what_is_left_is_sent_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    class Kept(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            sent.extend(span.name for span in spans)
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(Kept(), schedule_delay_millis=60_000))
+    monkeypatch.setattr(traces, "_recorder", spans.SdkRecorder(provider))
+    with traces.span("last"):
+        assert sent == []
+    traces.flush()
+    assert sent == ["last"]
