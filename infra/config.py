@@ -23,6 +23,8 @@ LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 
 LOG_RETENTION = f"one of {', '.join(map(str, LOG_RETENTION_DAYS))} days"
 SUBNET_BITS = 4  # subnets are a sixteenth of the VPC: six private and six public ones fit
 WORDLLAMA_DIMS = (64, 128, 256)
+# No user and password: a configuration is no place for a secret.
+BASE_URL = r"^https?://[A-Za-z0-9.\[\]:-]+(/\S*)?$"
 REGIONAL = re.compile(r"(us|us-gov|eu|apac|jp|au|ca|global)\.")
 Count = Annotated[int, Field(ge=1)]
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
@@ -58,8 +60,7 @@ class Embedding(_Section):
     dims: int = Field(default=256, ge=2, le=16_384, description="the same whole number as dims")
     url: str | None = Field(
         default=None,
-        # No user and password: a configuration is no place for a secret.
-        pattern=r"^https?://[A-Za-z0-9.\[\]:-]+(/\S*)?$",
+        pattern=BASE_URL,
         description="the base URL of a server with OpenAI's interface, http…; for provider openai alone",
     )
     cidrs: tuple[Cidr, ...] = Field(default=(), description="IPv4 networks; none means the VPC itself")
@@ -67,11 +68,7 @@ class Embedding(_Section):
     @property
     def port(self) -> int:
         """The port of `url`; 0 where that names none that can be."""
-        parts = urlsplit(self.url or "")
-        try:
-            return parts.port or (80 if parts.scheme == "http" else 443)
-        except ValueError:
-            return 0
+        return _port(self.url)
 
 
 class Chunking(_Section):
@@ -93,6 +90,23 @@ class Index(_Section):
     probes: int = Field(default=0, ge=0, le=1_000_000, description="a whole number; 0 means what fits the lists")
     code_dims: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
     rescored: int = Field(default=8, ge=0, le=100, description="a whole number from 0 to 100")
+
+
+class Traces(_Section):
+    """Where the processes send their traces, and how many."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=BASE_URL,
+        description="the base URL of a collector of OTLP over HTTP, http…; none means off",
+    )
+    sample_share: float = Field(default=0.01, ge=0, le=1, description="a share from 0 to 1")
+    cidrs: tuple[Cidr, ...] = Field(default=(), description="IPv4 networks; none means the VPC itself")
+
+    @property
+    def port(self) -> int:
+        """The port of `endpoint`; 0 where that names none that can be."""
+        return _port(self.endpoint)
 
 
 class Weights(_Section):
@@ -221,6 +235,7 @@ class Settings(_Section):
         default=None, pattern=r"^arn:aws[\w-]*:iam::\d{12}:policy/", description="the ARN of an IAM policy"
     )
     indexing: Indexing = Field(default_factory=Indexing, description="an object with mode and schedule")
+    traces: Traces = Field(default_factory=Traces, description="an object with endpoint, sampleShare and cidrs")
     load_generators: LoadGenerators = Field(
         default_factory=LoadGenerators, description="an object with maximum, masterPort and masterCidrs"
     )
@@ -239,6 +254,7 @@ class Settings(_Section):
         return (
             *self._network_findings(),
             *self._embedding_findings(),
+            *self._traces_findings(),
             (
                 "chunking.overlap",
                 self.chunking.overlap >= self.chunking.size,
@@ -325,6 +341,17 @@ class Settings(_Section):
             ),
         )
 
+    def _traces_findings(self) -> tuple[tuple[str, bool, str], ...]:
+        traces = self.traces
+        return (
+            ("traces.endpoint", traces.port == 0, "a base URL with a port from 1 to 65535, or none"),
+            (
+                "traces.cidrs",
+                not all(map(_is_network, traces.cidrs)) or len(set(traces.cidrs)) < len(traces.cidrs),
+                "different IPv4 networks such as 10.0.0.0/8",
+            ),
+        )
+
     def _network_findings(self) -> tuple[tuple[str, bool, str], ...]:
         masters = self.load_generators.master_cidrs
         bad = [cidr for cidr in (self.vpc_cidr, *self.client_cidrs, *masters) if not _is_network(cidr)]
@@ -399,6 +426,14 @@ def _decoded(value: str) -> object:
         return json.loads(value)
     except json.JSONDecodeError:
         return value
+
+
+def _port(url: str | None) -> int:
+    parts = urlsplit(url or "")
+    try:
+        return parts.port or (80 if parts.scheme == "http" else 443)
+    except ValueError:
+        return 0
 
 
 def _is_network(cidr: str) -> bool:

@@ -39,6 +39,7 @@ class Firewall(pulumi.ComponentResource):
             *(rule for role in processes for rule in self._to_aws(role)),
             *(self._load() if "generator" in processes else ()),
             *(self._embedding() if settings.embedding.provider == "openai" else ()),
+            *(self._traces() if settings.traces.endpoint else ()),
         ]
         self.register_outputs({role: group.id for role, group in self.groups.items()})
 
@@ -86,6 +87,19 @@ class Firewall(pulumi.ComponentResource):
             for cidr in embedding.cidrs or (self._settings.vpc_cidr,)
             # EC2 refuses a rule twice, and HTTPS inside the network is allowed for AWS's endpoints.
             if (cidr, embedding.port) != (self._settings.vpc_cidr, HTTPS_PORT)
+        ]
+
+    def _traces(self) -> list[pulumi.Resource]:
+        """Every process sends its traces to the collector, which lies where the embedding model's server may lie."""
+        traces, embedding, vpc = self._settings.traces, self._settings.embedding, self._settings.vpc_cidr
+        there = {(vpc, HTTPS_PORT)}
+        asked = there | {(cidr, embedding.port) for cidr in embedding.cidrs or (vpc,) if embedding.provider == "openai"}
+        return [
+            self._egress(role, f"traces-{cidr}", cidr, traces.port, "The collector of traces")
+            for role in ("router", "node", "indexer")
+            for cidr in traces.cidrs or (vpc,)
+            # EC2 refuses a rule twice.
+            if (cidr, traces.port) not in (there if role == "node" else asked)
         ]
 
     def _egress(self, role: str, where: str, cidr: str, port: int, what: str) -> pulumi.Resource:

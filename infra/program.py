@@ -225,6 +225,7 @@ def _group_args(base: Foundation, role: str, disk: Disk = SMALLEST_DISK) -> Grou
             slot=settings.slot,
             region=base.region,
             parameters=base.parameters.prefix,
+            traces=settings.traces,
         ),
         image=settings.ami_id,
         instance_types=base.types[role],

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.config import Traces
 from infra.model_files import ModelFiles
 from infra.wheelhouse import Wheelhouse
 
@@ -32,6 +33,7 @@ class Role:
     parameters: str
     shard: int | None = None
     replica: str | None = None
+    traces: Traces | None = None
 
     def environment(self) -> dict[str, str]:
         """The environment the manifest carries, all values strings."""
@@ -49,7 +51,18 @@ class Role:
                 "VECTORFLEET_REPLICA": self.replica,
                 "VECTORFLEET_LIFECYCLE_HOOK": LAUNCH_HOOK,
             }
-        return environment
+        return environment | self._traced()
+
+    def _traced(self) -> dict[str, str]:
+        """OpenTelemetry's own variables, which the processes and others understand."""
+        if self.traces is None or self.traces.endpoint is None or self.name in PROGRAMS:
+            return {}
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.traces.endpoint,
+            # Whoever calls with a trace of its own has decided for it.
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": str(self.traces.sample_share),
+        }
 
     def tags(self) -> dict[str, str]:
         """Tags of everything that belongs to the process; routers discover replicas by them."""

@@ -1,8 +1,9 @@
 """
 The wheels that a process of the fleet runs on, as one zip named by its content.
 
-Instances reach no package index, so that everything lies in S3: `service` and `loadtests` at the locked versions, and
-hnswlib compiled for x86-64-v3, a level that every machine of the catalog has, never for the machine that builds.
+Instances reach no package index, so that everything lies in S3: `service`, `traces` and `loadtests` at the locked
+versions, and hnswlib compiled for x86-64-v3, a level that every machine of the catalog has, never for the machine
+that builds.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ COMPILED = "hnswlib"
 FOLDER = "dist"
 # What instances install, by the list of the wheelhouse that names it: groups of the project's dependencies.
 LISTS = {
-    "service.txt": ("service",),
-    "onnx.txt": ("service", "onnx"),
+    "service.txt": ("service", "traces"),
+    "onnx.txt": ("service", "traces", "onnx"),
     "loadtests.txt": ("service", "loadtests"),
 }
 RECORD = "wheelhouse.json"

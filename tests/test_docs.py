@@ -139,6 +139,17 @@ def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent == {(row[0], row[1]) for row in table if len(row) == 3}
 
 
+def test_spans_with_what_they_say() -> None:
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "service").rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = [call for call in calls if re.fullmatch(r"traces\.(span|call|shared)", ast.unparse(call.func))]
+    names = {ast.literal_eval(call.args[0]) for call in made}
+    said = {word.arg for call in made for word in call.keywords}
+    page = section("docs/service.md", "Traces")
+    table = {code for row in rows(page) for code in codes(row[0]) if code.islower()}
+    assert (names, said - codes(page)) == (table, set())
+
+
 def test_api_routes_and_members() -> None:
     page = text("docs/service.md")
     router: Any = api.RouterApi.__new__(api.RouterApi)

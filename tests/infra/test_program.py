@@ -711,6 +711,39 @@ def test_who_embeds_reaches_a_models_server_at_its_port_and_nobody_else_does() -
     assert "cidrs" not in parameter
 
 
+def test_every_process_reaches_the_collector_of_traces_and_sends_it_its_share() -> None:
+    given = {"endpoint": "http://traces.example.com:4318", "sampleShare": 0.5, "cidrs": ["10.9.0.0/16"]}
+    recording = changed(traces=json.dumps(given))
+    opened = {
+        (row.name, row.inputs["fromPort"], row.inputs["cidrIpv4"])
+        for row, ingress in rules(recording)
+        if not ingress and "to-traces" in row.name
+    }
+    roles = ("router", "node", "indexer")
+    assert opened == {(f"rehearsal-{role}-to-traces-10.9.0.0-16", 4318, "10.9.0.0/16") for role in roles}
+    told = {
+        row.name: json.loads(json.loads(_cloud_config(row))["write_files"][0]["content"])["environment"]
+        for row in recording.of_type(TEMPLATE)
+    }
+    assert {name for name, one in told.items() if one.get("OTEL_TRACES_SAMPLER_ARG") == "0.5"} == {
+        name for name in told if "generator" not in name
+    }
+
+
+def _cloud_config(template: Registered) -> str:
+    return base64.b64decode(template.inputs["userData"]).decode().split("\n", 1)[1]
+
+
+def test_a_collector_at_the_models_place_is_reached_by_the_rule_that_is_there() -> None:
+    recording = changed(
+        embedding=json.dumps({**ELSEWHERE, "provider": "openai", "url": "http://inside.example.com:9000/v1"}),
+        traces=json.dumps({"endpoint": "http://inside.example.com:9000"}),
+    )
+    assert [row.name for row, ingress in rules(recording) if not ingress and "to-traces" in row.name] == [
+        "rehearsal-node-to-traces-127.64.0.0-16"
+    ]
+
+
 def test_an_https_server_inside_the_network_is_reached_by_the_rule_that_is_there() -> None:
     """EC2 refuses the same rule twice, whatever its description says."""
     recording = changed(

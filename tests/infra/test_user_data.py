@@ -6,12 +6,14 @@ import base64
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
 
 from infra.artifact import INSTALLER, PROJECT_ROOT
+from infra.config import Traces
 from infra.model_files import ModelFiles
 from infra.user_data import (
     BOOTSTRAP_PATH,
@@ -56,6 +58,19 @@ def test_a_nodes_manifest_is_the_contracts() -> None:
             "AWS_REGION": "us-east-1",
         },
     }
+
+
+def test_where_traces_go_stands_in_the_environment_by_opentelemetrys_own_names() -> None:
+    traces = Traces(endpoint="http://collector:4318", sample_share=0.25)
+    added = replace(NODE, traces=traces).environment().items() - NODE.environment().items()
+    assert dict(added) == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.25",
+    }
+    generator = Role("generator", "main", "blue", "us-east-1", "/vectorfleet/main", traces=traces)
+    for silent in (replace(NODE, traces=Traces()), generator):
+        assert not [name for name in silent.environment() if name.startswith("OTEL_")]
 
 
 def test_a_router_belongs_to_no_shard() -> None:

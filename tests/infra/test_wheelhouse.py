@@ -20,6 +20,7 @@ dependencies = ["alpha>=1"]
 [project.optional-dependencies]
 service = ["Beta_Two[fast]==2.0"]
 onnx = []
+traces = ["alpha"]
 loadtests = ["gamma"]
 """
 HASH = f"--hash=sha256:{'a' * 64}"
