@@ -22,6 +22,7 @@ from service.storage import snapshot
 from service.storage.entry import Damaged
 from service.storage.objects import Stored, Unanswered
 from tests.service.memory_store import MemoryStore
+from tests.service.recorded import ours, recorded, said
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
 from tests.service.small_space import DIMS, build
 
@@ -332,3 +333,35 @@ def test_two_builders_of_one_generation_do_no_harm(store: MemoryStore, tmp_path:
     for disk in ("one", "two"):
         snapshot_at(shard_store(store, BUILD, 0, tmp_path / disk), 6, 1)
     assert _replica(store, tmp_path / "fresh").index.digest == replica.index.digest
+
+
+def test_a_restore_a_build_and_a_take_over_are_spans(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with recorded() as found:
+        replica = _replica(store, tmp_path / "serving")
+        asyncio.run(_generations(replica)._build())
+        snapshot_at(shard_store(store, BUILD, 0, tmp_path / "other"), 6, 1)
+        asyncio.run(_generations(replica, [])._give_way())
+        assert found.names == ["restore", "build", "take over"]
+        restore, failed, take_over = map(ours, found.exporter.get_finished_spans())
+    assert restore == {"generation": 0, "rows": replica.index.rows, "position": replica.position}
+    assert failed == {"generation": 1, "rows": replica.index.rows, "exit_code": 1}
+    assert take_over["position"] == 6
+
+
+def test_a_successors_restore_says_that_it_is_one_and_a_damaged_snapshot_fails_it(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "other"), 6, 1)
+    manifest = next(key for key in store.objects if key.endswith("manifest.json"))
+    name = snapshot.names(store, BUILD.id, 0)[0]
+    with recorded() as found:
+        Replica(shard_store(store, BUILD, 0, tmp_path / "good")).succeed(name)
+        store.objects[manifest] = b"{"
+        with pytest.raises(Damaged):
+            Replica(shard_store(store, BUILD, 0, tmp_path / "bad")).succeed(name)
+        good, bad = found.named("restore")
+    assert (ours(good)["successor"], ours(good)["generation"]) == (True, 1)
+    assert said(bad)["error.type"] == "Damaged"

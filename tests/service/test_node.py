@@ -13,12 +13,15 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from service import cloudwatch
 from service.node import process as process_module
+from service.node.api import NodeApi
 from service.node.process import Handed, Node
 from service.node.replica import Replica
+from service.problems import Problem
 from service.settings import Process
 from service.storage.objects import Stored, StoreError, Unanswered
 from tests.service.memory_store import MemoryStore
-from tests.service.shard_history import histories, index_all, write
+from tests.service.recorded import ours, recorded
+from tests.service.shard_history import histories, index_all, shard_store, write
 from tests.service.small_space import build
 
 BUILD = build(shards=1)
@@ -141,3 +144,20 @@ def test_only_a_restore_that_has_not_failed_asks_its_group_for_more_time(
     node = _node(tmp_path)
     _until(node, lambda ready, body: len(seen) >= 2)
     assert (seen[:2], node._restoring) == ([True, False], False)
+
+
+def test_waiting_for_a_position_is_a_span_and_a_position_that_is_there_is_none(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    replica, api = Replica(shard_store(store, BUILD, 0, tmp_path)), NodeApi()
+    replica.boot()
+    api.serve(replica)
+
+    async def ask() -> None:
+        await api._ready_for(BUILD.id, 4, 1.0)
+        with pytest.raises(Problem):
+            await api._ready_for(BUILD.id, 5, 0.01)
+
+    with recorded() as found:
+        asyncio.run(ask())
+        assert ours(found.one("wait")) == {"position": 5, "applied": 4, "reached": False}
