@@ -97,9 +97,8 @@ def test_a_write_and_a_search_are_one_tree_each_over_all_processes(fleet: Servic
 
 def test_no_text_and_no_id_of_a_document_leaves_the_fleet(fleet: ServiceFleet, collector: Collector) -> None:
     trace, _ = _asked(fleet, "/v1/documents/lookup", {"source_ids": NAMES})
-    eventually(
-        lambda: "POST /v1/documents/lookup" in {span.name for span in collector.of(trace)}, "the look-up's trace"
-    )
+    each = ["shard", "attempt", "POST /lookup"]
+    _tree(collector, trace, ["POST /v1/documents/lookup", *each, *each])
     request = urllib.request.Request(f"{fleet.routers[0].url}/v1/documents/{NAMES[0]}", method="DELETE")
     urllib.request.urlopen(request, timeout=10).close()
     route = "DELETE /v1/documents/{source_id}"
