@@ -232,11 +232,11 @@ class RouterApi:
 
     async def _search(self, body: SearchRequest) -> SearchAnswer:
         with traces.span("search", k=body.k, exact=body.exact, filtered=body.filter is not None) as searched:
-            answer = await self._found(body)
+            answer = await self._nearest(body)
             searched.set(shards=answer.shards_total, shards_answered=answer.shards_answered, hits=len(answer.hits))
             return answer
 
-    async def _found(self, body: SearchRequest) -> SearchAnswer:
+    async def _nearest(self, body: SearchRequest) -> SearchAnswer:
         scatter, build = self._serving()
         body.check()
         space = self._space

@@ -149,7 +149,7 @@ class Scatter:
                 task.cancel()
         raise Behind if behind else Failed
 
-    async def _ask(self, replica: Replica, body: bytes, path: str, shape: type[A], why: str) -> A:
+    async def _ask(self, replica: Replica, body: bytes, path: str, shape: type[A], why: str = "first") -> A:
         node = replica.node
         with traces.call("attempt", shard=node.shard, replica=node.replica, node=node.instance, why=why) as attempt:
             status, content = await self._reply(replica, body, path)

@@ -195,7 +195,7 @@ def test_failures_beside_a_good_answer_are_taken_note_of(monkeypatch: pytest.Mon
             super().__init__(session, slot, lambda: "b")
             self.last, self.end = slot.all()[-1], asyncio.Event()
 
-        async def _ask(self, replica: Replica, body: bytes, path: str, shape: Any, why: str) -> Any:
+        async def _ask(self, replica: Replica, body: bytes, path: str, shape: Any, why: str = "") -> Any:
             if replica is self.last:
                 self.end.set()
                 return ShardAnswer(4, [])
