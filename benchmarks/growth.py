@@ -166,6 +166,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "growth"
     from matplotlib import pyplot
 
     titles = {"vectors": "vectors", "shards": "shards", "connections": "callers at once"}
@@ -174,19 +175,19 @@ def draw(points: Sequence[Point], path: Path) -> None:
         along = [one.rows if name == "vectors" else getattr(one, name) for one in curve]
         above, below = axes[0][column], axes[1][column]
         above.plot(along, [one.of_bare for one in curve], "o-", color="#1f5fa8")
-        above.set_ylim(bottom=0)
+        above.set_ylim(0, 1.12 * max(one.of_bare for one in curve))
         below.plot(along, [one.p95_ms for one in curve], "o-", color="#b3402e", label="P95")
         below.plot(along, [one.p50_ms for one in curve], "o-", color="#d9a441", label="P50")
-        below.set_ylim(bottom=0)
-        below.set_xscale("log", base=10 if name == "vectors" else 2)
-        if name != "vectors":
-            below.set_xticks(along, [str(one) for one in along])
+        below.set_ylim(0, 1.12 * max(one.p95_ms for one in curve))
+        below.set_xscale("log")
+        below.set_xticks(along, [f"{one:,}" for one in along])
+        below.minorticks_off()
         below.set_xlabel(titles[name])
         for one in (above, below):
             one.grid(alpha=0.25)
             one.spines[["top", "right"]].set_visible(False)
     axes[0][0].set_ylabel("searches/s, of bare hnswlib's")
     axes[1][0].set_ylabel("milliseconds")
-    axes[1][0].legend(frameon=False)
-    figure.savefig(path)
+    axes[1][0].legend(frameon=False, loc="lower right")
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)
