@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from benchmarks import bulk as bulk_ingest
 from benchmarks import growth as growing
 from benchmarks import levels as instruction_sets
+from benchmarks import peers as servers
 from benchmarks import takeover
+from benchmarks.peer import Asked, PeerError
 from benchmarks.serving import Figures, Setting, measure
 from service.index.bench import clustered
 from service.index.part import Vectors
@@ -39,6 +41,9 @@ ROWS: Callable[[Command], Command] = click.option(
 DIMS: Callable[[Command], Command] = click.option(
     "--dims", type=click.IntRange(2, 4_096), default=384, show_default=True, help="Of rows made up without."
 )
+
+PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
+PROGRAMS = click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True)
 
 # click's own 2 reads as UNDECIDED where verdicts are exit codes.
 click.UsageError.exit_code = 64
@@ -83,8 +88,7 @@ def serving(
     click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, k = {k}, {connections} connections")
     for one, figures in found.items():
         click.echo(f"\nef {one}")
-        for first, *others in (HEAD, *map(_row, figures)):
-            click.echo(f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in others))
+        _table(HEAD, map(_row, figures))
 
 
 @main.command("take-over")
@@ -103,8 +107,7 @@ def take_over(data: Path | None, rows: int, dims: int, rate: float, quiet: float
         return
     click.echo(f"{found['rows']:,} vectors of {found['dims']} dimensions, {rate:g} searches a second")
     click.echo(f"{found['seconds']:g} s, in the end of which the process before may still answer")
-    for first, *others in (("", "searches", "failed", "P50 ms", "P99 ms", "slowest"), *_times(found)):
-        click.echo(f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in others))
+    _table(("", "searches", "failed", "P50 ms", "P99 ms", "slowest"), _times(found))
 
 
 @main.command()
@@ -192,8 +195,7 @@ def levels(data: Path | None, rows: int, dims: int, rounds: int, seconds: float,
         return
     click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, ef {parameters.ef_search}, one thread")
     head = ("compiled for", "recall", "searches/s", "of native", "spread", "build s", "of native")
-    for first, *others in (head, *map(_level, found)):
-        click.echo(f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in others))
+    _table(head, map(_level, found))
 
 
 def _level(one: dict[str, Any]) -> tuple[str, ...]:
@@ -203,8 +205,69 @@ def _level(one: dict[str, Any]) -> tuple[str, ...]:
     return (one["level"], f"{one['recall']:.3f}", *rate, *build)
 
 
+@main.command()
+@DATA
+@ROWS
+@DIMS
+@click.option("--chroma", type=PROGRAM, help="Chroma's program, `chroma`; left out without it.")
+@click.option("--postgres", type=PROGRAMS, help="The folder of PostgreSQL's programs, with pgvector beside them.")
+@click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), default=100, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at once.")
+@click.option("--shards", type=click.IntRange(1, 8), default=1, show_default=True, help="Of ours.")
+@click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Turns of each.")
+@click.option("--seconds", type=click.IntRange(1, 60), default=4, show_default=True, help="Of a turn.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def peers(
+    data: Path | None,
+    rows: int,
+    dims: int,
+    chroma: Path | None,
+    postgres: Path | None,
+    ef: int,
+    connections: int,
+    shards: int,
+    rounds: int,
+    seconds: int,
+    as_json: bool,
+) -> None:
+    """Searches a second beside Chroma and pgvector, where their programs are: same vectors, same graph, in turns."""
+    programs = {name: path for name, path in (("chroma", chroma), ("postgres", postgres)) if path is not None}
+    if not programs:
+        raise click.UsageError("name the programs of a peer: --chroma FILE, --postgres FOLDER, or both")
+    held, wanted = _vectors(data, rows, dims, 500)
+    setting = servers.Setting(rounds, float(seconds), shards, programs)
+    asked = Asked(wanted, 10, connections)
+    try:
+        found = servers.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, ef), setting, _say)
+    except PeerError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        shape = {"rows": len(held), "dims": held.shape[1], "ef": ef, "connections": connections, "shards": shards}
+        click.echo(json.dumps(shape | {"peers": found}, indent=2))
+        return
+    click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, ef {ef}, {connections} connections")
+    head = ("", "recall", "searches/s", "P95 ms", "ours times", "spread", "our P95 of")
+    _table(head, map(_peer, found))
+
+
+def _peer(one: dict[str, Any]) -> tuple[str, ...]:
+    rates = (f"{one['recall']:.3f}", f"{one['per_second']:,}", f"{one['p95_ms']:.1f}")
+    return (
+        one["name"],
+        *rates,
+        f"{one['ours']:.2f}",
+        f"{one['least']:.2f}–{one['most']:.2f}",
+        f"{one['ours_p95']:.2f}",
+    )
+
+
 def _times(found: dict[str, Any]) -> list[tuple[str, ...]]:
     return [(name, *map(str, found[name].values())) for name in ("outside", "during")]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    for first, *others in (head, *rows):
+        click.echo(f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in others))
 
 
 def _say(line: str) -> None:

@@ -163,16 +163,20 @@ class RouterApi:
 
     async def lookup(self, request: Request) -> Response:
         """What is held of documents, from every shard concerned; 503 unless all of them answer."""
-        return json_response(await self._found(await decoded(request, LookupRequest)))
+        body = await decoded(request, LookupRequest)
+        with self._reads.under_way():
+            return json_response(await self._found(body))
 
     async def document(self, request: Request) -> Response:
         """A document as it was last written: nodes know where, the documents log has it whole."""
         source_id = named(request.path_params["source_id"])
-        found = await self._found(LookupRequest([source_id], queried(request, DocumentQuery).min_position))
-        place = found.documents[source_id]
-        if place is None:
-            raise Problem(404, f"there is no document {source_id!r} as of position {found.position}")
-        return json_response(await asyncio.to_thread(self._stored.document, place.position, place.item))
+        wanted = LookupRequest([source_id], queried(request, DocumentQuery).min_position)
+        with self._reads.under_way():
+            found = await self._found(wanted)
+            place = found.documents[source_id]
+            if place is None:
+                raise Problem(404, f"there is no document {source_id!r} as of position {found.position}")
+            return json_response(await self._stored.document(place.position, place.item))
 
     async def _found(self, body: LookupRequest) -> LookupDocuments:
         scatter, build = self._serving()
@@ -181,8 +185,7 @@ class RouterApi:
             by_shard[shard_of(source_id, self._replicas.shards)].append(source_id)
         wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
         asked = {s: ShardLookup(build.id, ids, body.min_position, wait) for s, ids in by_shard.items()}
-        with self._reads.under_way():
-            gathered = await scatter.lookup(asked)
+        gathered = await scatter.lookup(asked)
         if len(gathered.answers) < len(by_shard):
             raise self._incomplete(len(gathered.answers), len(by_shard), gathered.behind, body.min_position)
         documents = dict.fromkeys(body.source_ids, None) | {
@@ -290,7 +293,7 @@ class RouterApi:
         """The newest snapshots of the slot's build, as S3 has them."""
         _, build = self._serving()
         limit = queried(request, SnapshotsQuery).limit
-        return json_response(await asyncio.to_thread(self._stored.snapshots, build, limit))
+        return json_response(await self._stored.snapshots(build, limit))
 
     async def take_snapshots(self, request: Request) -> Response:
         """Have every shard's replicas make a snapshot; the answer does not wait for them."""
@@ -311,7 +314,7 @@ class RouterApi:
 
     async def slots(self, _: Request) -> Response:
         """Both slots of the fleet with their builds, as S3 has them."""
-        return json_response(await asyncio.to_thread(self._stored.slots))
+        return json_response(await self._stored.slots())
 
     async def openapi(self, _: Request) -> Response:
         """The description of this API."""

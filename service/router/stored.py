@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -18,20 +18,51 @@ from service.storage.metadata import from_text
 from service.storage.objects import ObjectStore, StoreError
 from service.storage.snapshot import manifest_of, names
 
+P = ParamSpec("P")
 T = TypeVar("T")
 READS_AT_ONCE = 8
 
 
 class Stored:
-    """Reads from the documents bucket and the index bucket; everything here blocks, and raises Problem 503."""
+    """
+    Reads from the documents bucket and the index bucket; raises Problem 503 where S3 does not give what is asked for.
+
+    In threads of its own: an append that had to wait for who reads would be a slow write.
+    """
 
     def __init__(self, documents: ObjectStore, index: ObjectStore) -> None:
         self._documents = documents_log(documents)
         self._index = index
+        self._pool = ThreadPoolExecutor(READS_AT_ONCE, "stored")
 
-    def document(self, position: int, item: int) -> DocumentAnswer:
+    async def document(self, position: int, item: int) -> DocumentAnswer:
         """The document that was written as `item` of entry `position`, as it was sent."""
-        found = written_as(_answered(lambda: self._documents.read(position)), item)
+        return await self._read(self._document, position, item)
+
+    async def slots(self) -> SlotsAnswer:
+        """Both slots with their builds."""
+        find = Slots(self._index).find
+        builds = await asyncio.gather(*(self._read(find, slot) for slot in SLOTS))
+        return SlotsAnswer(list(map(SlotBuild, SLOTS, builds)))
+
+    async def snapshots(self, build: Build, limit: int) -> SnapshotsAnswer:
+        """Of each shard of `build` the newest snapshots, `limit` of them at most, those that can't be read too."""
+        shards = range(build.recipe.shards)
+        return SnapshotsAnswer(build.id, await asyncio.gather(*(self._of_shard(build, one, limit) for one in shards)))
+
+    async def _of_shard(self, build: Build, shard: int, limit: int) -> ShardSnapshots:
+        found = await self._read(names, self._index, build.id, shard)
+        newest = (self._read(self._snapshot, build, shard, name) for name in found[:limit])
+        return ShardSnapshots(shard, len(found), await asyncio.gather(*newest))
+
+    async def _read(self, read: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, read, *arguments)
+        except (StoreError, Damaged) as error:
+            raise Problem(503, f"S3 does not give what was asked for: {error}", retry_after_seconds=1) from error
+
+    def _document(self, position: int, item: int) -> DocumentAnswer:
+        found = written_as(self._documents.read(position), item)
         return DocumentAnswer(
             source_id=found.source_id,
             position=position,
@@ -43,30 +74,11 @@ class Stored:
             vector=np.frombuffer(found.vector, "<f4").tolist() if found.vector else None,
         )
 
-    def slots(self) -> SlotsAnswer:
-        """Both slots with their builds."""
-        pointers = Slots(self._index)
-        return SlotsAnswer([SlotBuild(slot, _answered(partial(pointers.find, slot))) for slot in SLOTS])
-
-    def snapshots(self, build: Build, limit: int) -> SnapshotsAnswer:
-        """Of each shard of `build` the newest snapshots, `limit` of them at most, those that can't be read too."""
-        with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-            return SnapshotsAnswer(
-                build.id, [self._of_shard(pool, build, s, limit) for s in range(build.recipe.shards)]
-            )
-
-    def _of_shard(self, pool: ThreadPoolExecutor, build: Build, shard: int, limit: int) -> ShardSnapshots:
-        found = _answered(lambda: names(self._index, build.id, shard))
-        newest = list(pool.map(partial(self._snapshot, build, shard), found[:limit]))
-        return ShardSnapshots(shard, len(found), newest)
-
     def _snapshot(self, build: Build, shard: int, name: str) -> Snapshot:
         try:
             manifest = manifest_of(self._index, build, shard, name)
         except Damaged as damage:
             return Snapshot(name, refused=str(damage))
-        except StoreError as error:
-            raise _unanswered(error) from error
         return Snapshot(
             name,
             position=manifest.position,
@@ -78,14 +90,3 @@ class Stored:
             size_bytes=sum(file.size_bytes for file in manifest.files),
             writer=manifest.writer,
         )
-
-
-def _answered(read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except (StoreError, Damaged) as error:
-        raise _unanswered(error) from error
-
-
-def _unanswered(error: Exception) -> Problem:
-    return Problem(503, f"S3 does not give what was asked for: {error}", retry_after_seconds=1)

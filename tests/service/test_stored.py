@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -34,7 +35,7 @@ def test_a_document_is_what_was_sent(writes: list[tuple[str, dict[str, int]]]) -
     documents = [one.document(space(dims=3)) for one in sent]
     position = Append(documents_log(store), Tail(), to_rows(documents), "a").run().header.number
     for item, one in enumerate(sent):
-        found = Stored(store, store).document(position, item)
+        found = asyncio.run(Stored(store, store).document(position, item))
         assert (found.source_id, found.title, found.text, found.metadata) == (
             one.source_id,
             one.title,
@@ -50,20 +51,20 @@ def test_a_given_vector_comes_back() -> None:
     store = MemoryStore()
     document = DocumentWrite("v", vector=[0.5, -1.0, 0.25]).document(space(dims=3, given=True))
     Append(documents_log(store), Tail(), to_rows([document]), "a").run()
-    assert Stored(store, store).document(1, 0).vector == [0.5, -1.0, 0.25]
+    assert asyncio.run(Stored(store, store).document(1, 0)).vector == [0.5, -1.0, 0.25]
 
 
 def test_what_s3_does_not_give_is_a_problem() -> None:
     store = MemoryStore()
     with pytest.raises(Problem, match="S3 does not give") as caught:
-        Stored(store, store).document(7, 0)
+        asyncio.run(Stored(store, store).document(7, 0))
     assert (caught.value.status, caught.value.extra) == (503, {"retry_after_seconds": 1})
 
 
 def test_slots_are_both_with_what_they_point_at() -> None:
     store = MemoryStore()
     made = Slots(store).claim("green", BUILD.recipe)
-    slots = Stored(store, store).slots().slots
+    slots = asyncio.run(Stored(store, store).slots()).slots
     assert [(one.slot, one.build) for one in slots] == [("blue", None), ("green", made)]
 
 
@@ -80,7 +81,7 @@ def store(tmp_path: Path) -> MemoryStore:
 
 
 def test_snapshots_come_newest_first_and_no_more_than_asked_for(store: MemoryStore) -> None:
-    (shard,) = Stored(store, store).snapshots(BUILD, 2).shards
+    (shard,) = asyncio.run(Stored(store, store).snapshots(BUILD, 2)).shards
     assert (shard.shard, shard.total, [one.generation for one in shard.newest]) == (0, 3, [3, 2])
     newest = shard.newest[0]
     manifest = snapshot.manifest_of(store, BUILD, 0, newest.name)
@@ -94,12 +95,12 @@ def test_a_snapshot_that_nothing_may_load_is_listed_with_the_reason(store: Memor
     name = snapshot.names(store, BUILD.id, 0)[0]
     key = f"{snapshot.prefix_of(BUILD.id, 0)}{name}/manifest.json"
     store.objects[key] = store.objects[key][:-40]
-    shown = Stored(store, store).snapshots(BUILD, 5).shards[0].newest
+    shown = asyncio.run(Stored(store, store).snapshots(BUILD, 5)).shards[0].newest
     assert [bool(one.refused) for one in shown] == [True, False, False]
     assert name in shown[0].refused
 
 
 def test_answers_are_json(store: MemoryStore) -> None:
-    answer = msgspec.json.decode(msgspec.json.encode(Stored(store, store).snapshots(BUILD, 1)))
+    answer = msgspec.json.decode(msgspec.json.encode(asyncio.run(Stored(store, store).snapshots(BUILD, 1))))
     assert answer["shards"][0]["newest"][0]["refused"] == ""
     assert np.isfinite(answer["shards"][0]["newest"][0]["created_ms"])

@@ -1,0 +1,102 @@
+"""Chroma's server as a peer: the same vectors in one collection, asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.closed_loop import Loop, ask, closed_loop, request
+from benchmarks.peer import Asked, PeerError
+from rehearsal.emulator.launch import free_port
+from service.index.part import Vectors
+from service.storage.builds import IndexParameters
+
+HOST = "127.0.0.1"
+BATCH = 2_000
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.1
+API = "/api/v2/tenants/default_tenant/databases/default_database/collections"
+
+
+class Chroma:
+    """A collection that is filled."""
+
+    name = "Chroma"
+
+    def __init__(self, port: int, requests: list[bytes], asked: Asked) -> None:
+        self._address = (HOST, port)
+        self._requests, self._asked = requests, asked
+
+    def rows(self) -> list[list[int]]:
+        """The rows found for each query."""
+        return [[int(one) for one in json.loads(body)["ids"][0]] for body in ask(self._address, self._requests)]
+
+    def turn(self, seconds: float) -> Loop:
+        """Searches for so many seconds."""
+        return closed_loop(self._address, self._requests, self._asked.connections, seconds)
+
+
+@contextmanager
+def chroma(
+    program: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: Asked, processors: set[int]
+) -> Iterator[Chroma]:
+    """A server of its own in `folder`, on these processors once it is filled; raises PeerError."""
+    port = free_port()
+    command = [str(program), "run", "--path", str(folder), "--host", HOST, "--port", str(port)]
+    with (folder / "chroma.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+    try:
+        _await(server, port, folder / "chroma.log")
+        collection = _filled(port, vectors, index)
+        for thread in Path(f"/proc/{server.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), processors)
+        yield Chroma(port, [_query(collection, query, asked.k) for query in asked.queries], asked)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://{HOST}:{port}/api/v2/heartbeat", timeout=1).close()
+            return
+        except OSError:
+            time.sleep(POLL_SECONDS)
+    raise PeerError(f"Chroma did not answer in {READY_SECONDS:g} s; see {log}")
+
+
+def _filled(port: int, vectors: Vectors, index: IndexParameters) -> str:
+    parameters = {"max_neighbors": index.m, "ef_construction": index.ef_construction, "ef_search": index.ef_search}
+    wanted = {"name": "bench", "configuration": {"hnsw": {"space": "ip", **parameters}}}
+    collection = str(_post(port, API, wanted)["id"])
+    for first in range(0, len(vectors), BATCH):
+        rows = range(first, min(first + BATCH, len(vectors)))
+        body = {"ids": [str(row) for row in rows], "embeddings": [vectors[row].tolist() for row in rows]}
+        _post(port, f"{API}/{collection}/add", body)
+    return collection
+
+
+def _post(port: int, path: str, body: object) -> dict[str, Any]:
+    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://{HOST}:{port}{path}", data, headers), timeout=300
+        ) as answer:
+            return dict(json.loads(answer.read() or b"{}") or {})
+    except urllib.error.HTTPError as error:
+        raise PeerError(f"Chroma refused {path}: {error.code} {error.read()[:300].decode(errors='replace')}") from error
+
+
+def _query(collection: str, query: Vectors, k: int) -> bytes:
+    body = {"query_embeddings": [query.tolist()], "n_results": k, "include": ["distances"]}
+    return request(HOST, f"{API}/{collection}/query", "application/json", json.dumps(body).encode())
