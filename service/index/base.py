@@ -6,7 +6,7 @@ import numpy as np
 
 from service.index.ann import Ann
 from service.index.filters import Columns, Filter, Mask
-from service.index.metric import COSINE, Metric
+from service.index.metric import Metric
 from service.index.part import NOTHING, Nearest, Passage, Vectors, best_rows
 from service.index.rows import Rows
 from service.index.texts import Texts
@@ -20,7 +20,7 @@ class Base:
     leave them out.
     """
 
-    def __init__(self, rows: Rows, ann: Ann, metric: Metric = COSINE) -> None:
+    def __init__(self, rows: Rows, ann: Ann, metric: Metric) -> None:
         self.rows = rows
         self.live = np.ones(len(rows.vectors), dtype=bool)
         self._ann, self._metric = ann, metric

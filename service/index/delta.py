@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.index.filters import Columns, Filter, Mask
-from service.index.metric import COSINE, Metric
+from service.index.metric import Metric
 from service.index.part import Nearest, Passage, Vectors, best_rows
 from service.storage.shards import Record
 
@@ -22,7 +22,7 @@ def large_delta_rows(base_rows: int) -> int:
 class Delta:
     """Chunks in the order they were written. Rows of replaced documents stay, dead, until the next base."""
 
-    def __init__(self, dims: int, metric: Metric = COSINE) -> None:
+    def __init__(self, dims: int, metric: Metric) -> None:
         self._metric = metric
         self._vectors = np.empty((FIRST_CAPACITY, dims), np.float32)
         self._live = np.zeros(FIRST_CAPACITY, dtype=bool)

@@ -15,7 +15,7 @@ import numpy as np
 from service.index.base import Base
 from service.index.delta import Delta
 from service.index.filters import Filter, Mask
-from service.index.metric import COSINE, Metric
+from service.index.metric import Metric
 from service.index.part import Nearest, Part, Vectors, best_rows, best_rows_each
 from service.index.rows import digest_text, document_digest
 from service.storage.metadata import Value, from_text
@@ -89,7 +89,7 @@ class ShardIndex:
     until somebody has built a graph of one and puts it in its place.
     """
 
-    def __init__(self, base: Base | None, dims: int, delta_rows: int = DELTA_ROWS, metric: Metric = COSINE) -> None:
+    def __init__(self, base: Base | None, dims: int, metric: Metric, *, delta_rows: int = DELTA_ROWS) -> None:
         self.base, self.metric = base, metric
         self.segments: list[Base | Delta] = []
         self.delta = Delta(dims, metric)

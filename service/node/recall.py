@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import Counter, Gauge
 
-from service.index.metric import COSINE, Metric
+from service.index.metric import Metric
 from service.index.shard import Hit
 
 KEPT_SAMPLES = 100
@@ -28,7 +28,7 @@ class LiveRecall:
     One sample at a time, in a thread, and after each a pause a hundred times as long as it took.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, metric: Metric = COSINE) -> None:
+    def __init__(self, metric: Metric, clock: Callable[[], float] = time.monotonic) -> None:
         self._metric = metric
         self._samples: deque[float] = deque(maxlen=KEPT_SAMPLES)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="recall")
@@ -67,6 +67,7 @@ def recall_of(hits: Sequence[Hit], exact_scores: Sequence[float], metric: Metric
     """
     The share of the exact answers that is there; an answer as near as the last of those is one of them.
 
+    >>> from service.index.metric import COSINE
     >>> recall_of([Hit("a", "", "", 0.9), Hit("b", "", "", 0.4)], [0.9, 0.7], COSINE)
     0.5
     """

@@ -83,7 +83,7 @@ def test_in_a_shard_of_many_chunks_of_one_text_every_other_document_is_found() -
     records = [record(f"same{number}", one) for number in range(3_000)]
     records += [record(f"other{number}", others[number : number + 1]) for number in range(300)]
     rows = rows_file.from_records(records, 8)
-    index = ShardIndex(Base(rows, structures.build(rows.vectors, HNSW, 1)), 8)
+    index = ShardIndex(Base(rows, structures.build(rows.vectors, HNSW, 1), COSINE), 8, COSINE)
     assert canary_recall(index) >= RECALL_FLOORS["hnsw"]
     assert [index.search(vector, 1)[0].source_id for vector in others] == [f"other{n}" for n in range(300)]
     hits = index.search(one[0], 20)

@@ -19,6 +19,7 @@ from service.index import shard as shard_module
 from service.index import structures
 from service.index.base import Base
 from service.index.filters import BadFilter, Columns, parse
+from service.index.metric import COSINE
 from service.index.part import Passage
 from service.index.shard import ShardIndex
 from service.storage import entry as entry_module
@@ -154,13 +155,13 @@ def test_a_shard_answers_with_the_nearest_of_those_that_match(
         for number in range(400)
     }
     rows = rows_file.from_records([records[number] for number in range(250)], DIMS)
-    index = ShardIndex(Base(rows, structures.build(rows.vectors, parameters, 1)), DIMS, delta_rows=100)
+    index = ShardIndex(Base(rows, structures.build(rows.vectors, parameters, 1), COSINE), DIMS, COSINE, delta_rows=100)
     for number in range(250, 400):
         index.apply(records[number])
     frozen = index.frozen[0]
     held = frozen.records()
     segment = rows_file.from_records(held, DIMS)
-    index.seal(frozen, held, Base(segment, structures.build(segment.vectors, parameters, 1)))
+    index.seal(frozen, held, Base(segment, structures.build(segment.vectors, parameters, 1), COSINE))
     changed = {n: record(n, {"tenth": 99}, random, chunks=1 if n % 2 else 0) for n in range(0, 400, 7)}
     for one in changed.values():
         index.apply(one)
@@ -186,7 +187,7 @@ def test_a_document_of_many_chunks_costs_no_more_than_a_look_at_each(monkeypatch
     random = np.random.default_rng(6)
     records = [record(number, {"n": number}, random, chunks=1_000) for number in range(3)]
     rows = rows_file.from_records(records, DIMS)
-    index = ShardIndex(Base(rows, structures.build(rows.vectors, recipe().index, 1)), DIMS)
+    index = ShardIndex(Base(rows, structures.build(rows.vectors, recipe().index, 1), COSINE), DIMS, COSINE)
     read: list[int] = []
     plain = Base.passage
 

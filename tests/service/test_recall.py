@@ -30,7 +30,7 @@ def test_recall_is_the_share_of_the_exact_answers_and_ties_count() -> None:
 
 def test_one_sample_at_a_time_and_then_a_pause_as_long_as_a_hundred_of_it() -> None:
     now = [10.0]
-    live = LiveRecall(lambda: now[0])
+    live = LiveRecall(COSINE, lambda: now[0])
 
     def due() -> bool:
         return live.due
@@ -58,7 +58,7 @@ def test_one_sample_at_a_time_and_then_a_pause_as_long_as_a_hundred_of_it() -> N
 
 
 def test_old_samples_are_forgotten() -> None:
-    live = LiveRecall()
+    live = LiveRecall(COSINE)
     for _ in range(KEPT_SAMPLES):
         live.add(0.0)
     for _ in range(KEPT_SAMPLES):
@@ -70,7 +70,9 @@ def test_exact_scores_are_those_of_the_moment_whatever_is_written_meanwhile() ->
     random = np.random.default_rng(2)
     records = [record(f"s{n}", unit(random.normal(size=(3, DIMS)))) for n in range(60)]
     rows = rows_file.from_records(records[:40], DIMS)
-    index = ShardIndex(Base(rows, structures.build(rows.vectors, recipe().index, 1)), DIMS, delta_rows=15)
+    index = ShardIndex(
+        Base(rows, structures.build(rows.vectors, recipe().index, 1), COSINE), DIMS, COSINE, delta_rows=15
+    )
     for one in records[40:]:
         index.apply(one)
     query = unit(random.normal(size=(1, DIMS)))[0]

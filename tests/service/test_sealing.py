@@ -13,6 +13,7 @@ from service.index import structures
 from service.index.ann import Ann
 from service.index.base import Base
 from service.index.delta import Delta
+from service.index.metric import COSINE
 from service.index.shard import ShardIndex
 from service.node import sealing as sealing_module
 from service.node.replica import Replica
@@ -35,7 +36,7 @@ def _vectors(seed: int, count: int = 1) -> Vectors:
 def replica(tmp_path: Path) -> Replica:
     """A replica whose deltas are frozen at 50 rows, with 120 documents of one row."""
     replica = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path))
-    replica.index = ShardIndex(None, DIMS, LIMIT)
+    replica.index = ShardIndex(None, DIMS, COSINE, delta_rows=LIMIT)
     for number in range(120):
         replica.index.apply(record(f"s{number}", _vectors(number), position=number + 1))
     return replica

@@ -34,7 +34,7 @@ def graph_over(records: Iterable[Record], metric: Metric = COSINE) -> Base:
 
 def rebuilt(live: dict[str, Record], delta_rows: int = 10_000, metric: Metric = COSINE) -> ShardIndex:
     """The index of a generation that holds exactly these records."""
-    return ShardIndex(graph_over(live.values(), metric), DIMS, delta_rows, metric)
+    return ShardIndex(graph_over(live.values(), metric), DIMS, metric, delta_rows=delta_rows)
 
 
 def plainly(vectors: Vectors, query: Vectors, metric: Metric) -> npt.NDArray[np.float64]:
@@ -56,10 +56,10 @@ class AnyHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.live: dict[str, Record] = {}
-        self.index = ShardIndex(None, DIMS, 12, self.metric)
+        self.index = ShardIndex(None, DIMS, self.metric, delta_rows=12)
         self.sealing: tuple[Delta, list[Record], Base] | None = None
         self.asked: tuple[Steps, list[Nearest], Vectors, int, bool] | None = None
-        self.log_only = ShardIndex(None, DIMS, metric=self.metric)
+        self.log_only = ShardIndex(None, DIMS, self.metric)
         self.position = 0
 
     def _apply(self, written: Record) -> None:
@@ -224,7 +224,7 @@ def test_deleted_documents_nearest_to_a_query_hide_no_live_ones(exact: bool) -> 
 def test_more_hits_than_documents_gives_all_documents() -> None:
     index = rebuilt({"a": record("a", _near(QUERY, 3, 0.9, 1))})
     assert [hit.source_id for hit in index.search(QUERY, 1_000)] == ["a"]
-    assert ShardIndex(None, DIMS).search(QUERY, 10) == []
+    assert ShardIndex(None, DIMS, COSINE).search(QUERY, 10) == []
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
@@ -260,11 +260,11 @@ def test_a_wrong_graph_among_duplicates_is_caught_whatever_scores_it_claims() ->
     rows = rows_file.from_records(live.values(), DIMS)
     # The graph's distances are those of its own vectors: only the rows tell that they belong to other documents.
     other = structures.build(np.roll(vectors, 1, axis=0), PARAMETERS, 1)
-    assert canary_recall(ShardIndex(Base(rows, other), DIMS)) < 0.5
+    assert canary_recall(ShardIndex(Base(rows, other, COSINE), DIMS, COSINE)) < 0.5
 
 
 def test_without_a_base_there_is_nothing_that_canaries_could_doubt() -> None:
-    assert canary_recall(ShardIndex(None, DIMS)) == 1.0
+    assert canary_recall(ShardIndex(None, DIMS, COSINE)) == 1.0
     assert canary_recall(rebuilt({})) == 1.0
 
 
