@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.closed_loop import Loop, ask, closed_loop, request
-from benchmarks.peer import Asked, PeerError
+from benchmarks.peer import Asked, PeerError, await_peer
 from rehearsal.emulator.launch import free_port
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
 HOST = "127.0.0.1"
 BATCH = 2_000
-READY_SECONDS = 60.0
-POLL_SECONDS = 0.1
 API = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 
 
@@ -54,7 +52,7 @@ def chroma(
     with (folder / "chroma.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
     try:
-        _await(server, port, folder / "chroma.log")
+        await_peer(server, partial(_answers, port), "Chroma", folder / "chroma.log")
         collection = _filled(port, vectors, index)
         for thread in Path(f"/proc/{server.pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), processors)
@@ -64,15 +62,12 @@ def chroma(
         server.wait()
 
 
-def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://{HOST}:{port}/api/v2/heartbeat", timeout=1).close()
-            return
-        except OSError:
-            time.sleep(POLL_SECONDS)
-    raise PeerError(f"Chroma did not answer in {READY_SECONDS:g} s; see {log}")
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://{HOST}:{port}/api/v2/heartbeat", timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _filled(port: int, vectors: Vectors, index: IndexParameters) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from benchmarks.closed_loop import Loop
 from service.index.part import Vectors
+
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.1
 
 
 class PeerError(Exception):
@@ -20,6 +27,16 @@ class Asked:
     queries: Vectors
     k: int
     connections: int
+
+
+def await_peer(server: subprocess.Popen[bytes], answers: Callable[[], bool], name: str, log: Path) -> None:
+    """Wait until a server that was just started answers; raises PeerError."""
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and server.poll() is None:
+        if answers():
+            return
+        time.sleep(POLL_SECONDS)
+    raise PeerError(f"{name} did not answer in {READY_SECONDS:g} s; see {log}")
 
 
 class Peer(Protocol):

@@ -8,17 +8,16 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from benchmarks.closed_loop import Loop
-from benchmarks.peer import Asked, PeerError
+from benchmarks.peer import Asked, PeerError, await_peer
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
 USER = "bench"
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
-READY_SECONDS = 60.0
-POLL_SECONDS = 0.1
 MEMORY = "1GB"
 # The query's vector is read from a table: pgbench can't send one, and parsing it would cost the server more.
 NEAREST = "SELECT id FROM items ORDER BY embedding <#> (SELECT q FROM queries WHERE queries.id = :r) LIMIT {k}"
@@ -125,7 +124,7 @@ def pgvector(
     postgres.run("initdb", "-D", str(postgres.data), "-U", USER, "--auth=trust", "-E", "UTF8", "--no-sync")
     server = postgres.serve()
     try:
-        _await(server, postgres)
+        await_peer(server, partial(_answers, postgres), "PostgreSQL", postgres.log)
         _fill(postgres, vectors, index, asked.queries)
         # What serves a connection is a child that is made for it.
         os.sched_setaffinity(server.pid, processors)
@@ -135,15 +134,12 @@ def pgvector(
         server.wait()
 
 
-def _await(server: subprocess.Popen[bytes], postgres: Programs) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            postgres.run("createdb", USER)
-            return
-        except PeerError:
-            time.sleep(POLL_SECONDS)
-    raise PeerError(f"PostgreSQL did not answer in {READY_SECONDS:g} s; see {postgres.log}")
+def _answers(postgres: Programs) -> bool:
+    try:
+        postgres.run("createdb", USER)
+    except PeerError:
+        return False
+    return True
 
 
 def _fill(postgres: Programs, vectors: Vectors, index: IndexParameters, queries: Vectors) -> None:

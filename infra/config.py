@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ SUBNET_BITS = 4  # subnets are a sixteenth of the VPC: six private and six publi
 WORDLLAMA_DIMS = (64, 128, 256)
 # No user and password: a configuration is no place for a secret.
 BASE_URL = r"^https?://[A-Za-z0-9.\[\]:-]+(/\S*)?$"
+DIFFERENT_NETWORKS = "different IPv4 networks such as 10.0.0.0/8"
 REGIONAL = re.compile(r"(us|us-gov|eu|apac|jp|au|ca|global)\.")
 Count = Annotated[int, Field(ge=1)]
 Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
@@ -313,6 +314,18 @@ class Settings(_Section):
                 embedding.provider != "given" and self.index.metric != "cosine",
                 "cosine, which says all of the unit vectors that texts become; ip and l2 with embedding.provider given",
             ),
+            *self._model_findings(),
+            ("embedding.url", embedding.port == 0, "a base URL with a port from 1 to 65535, or none"),
+            (
+                "embedding.cidrs",
+                not _are_networks(embedding.cidrs),
+                DIFFERENT_NETWORKS,
+            ),
+        )
+
+    def _model_findings(self) -> tuple[tuple[str, bool, str], ...]:
+        embedding = self.embedding
+        return (
             (
                 "embedding.model",
                 embedding.provider == "given" and embedding.model == "wordllama",
@@ -328,12 +341,6 @@ class Settings(_Section):
                 embedding.provider == "onnx" and not re.fullmatch(VERSION, embedding.version),
                 f"the {VERSION_DIGITS} hexadecimal digits that `python -m infra model FOLDER` says",
             ),
-            ("embedding.url", embedding.port == 0, "a base URL with a port from 1 to 65535, or none"),
-            (
-                "embedding.cidrs",
-                not all(map(_is_network, embedding.cidrs)) or len(set(embedding.cidrs)) < len(embedding.cidrs),
-                "different IPv4 networks such as 10.0.0.0/8",
-            ),
             (
                 "embedding.model",
                 embedding.provider == "bedrock" and bool(REGIONAL.match(embedding.model)),
@@ -347,8 +354,8 @@ class Settings(_Section):
             ("traces.endpoint", traces.port == 0, "a base URL with a port from 1 to 65535, or none"),
             (
                 "traces.cidrs",
-                not all(map(_is_network, traces.cidrs)) or len(set(traces.cidrs)) < len(traces.cidrs),
-                "different IPv4 networks such as 10.0.0.0/8",
+                not _are_networks(traces.cidrs),
+                DIFFERENT_NETWORKS,
             ),
         )
 
@@ -366,8 +373,8 @@ class Settings(_Section):
             ),
             (
                 "loadGenerators.masterCidrs",
-                any(cidr in bad for cidr in masters) or len(set(masters)) < len(masters),
-                "different IPv4 networks such as 10.0.0.0/8",
+                not _are_networks(masters),
+                DIFFERENT_NETWORKS,
             ),
             (
                 "loadGenerators.maximum",
@@ -434,6 +441,10 @@ def _port(url: str | None) -> int:
         return parts.port or (80 if parts.scheme == "http" else 443)
     except ValueError:
         return 0
+
+
+def _are_networks(cidrs: Sequence[str]) -> bool:
+    return all(map(_is_network, cidrs)) and len(set(cidrs)) == len(cidrs)
 
 
 def _is_network(cidr: str) -> bool:

@@ -121,7 +121,9 @@ class InstanceGroup(pulumi.ComponentResource):
         artifact, wheelhouse, model = storage.artifact, storage.wheelhouse, storage.model
         return storage.artifacts.bucket.id.apply(
             lambda bucket: user_data.encode(
-                role, bucket=bucket, key=artifact.key, sha256=artifact.sha256, wheelhouse=wheelhouse, model=model
+                user_data.manifest(
+                    role, bucket=bucket, key=artifact.key, sha256=artifact.sha256, wheelhouse=wheelhouse, model=model
+                )
             )
         )
 

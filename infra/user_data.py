@@ -131,15 +131,6 @@ def render(role_manifest: Mapping[str, object], bootstrap: str) -> str:
     return text
 
 
-def encode(
-    role: Role,
-    *,
-    bucket: str,
-    key: str,
-    sha256: str,
-    wheelhouse: Wheelhouse | None = None,
-    model: ModelFiles | None = None,
-) -> str:
+def encode(role_manifest: Mapping[str, object]) -> str:
     """User data as a launch template takes it: base64 of `render`."""
-    role_manifest = manifest(role, bucket=bucket, key=key, sha256=sha256, wheelhouse=wheelhouse, model=model)
     return base64.b64encode(render(role_manifest, BOOTSTRAP_SOURCE.read_text()).encode()).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 from loadtests.corpora.corpus import Document
 from service.client import Client, ServiceError, Unanswered
+from service.storage import content
 from service.storage.metadata import to_text
 
 BATCH_DOCUMENTS = 250
@@ -82,10 +82,8 @@ def _missing(client: Client, batch: Sequence[Document], head: int) -> list[Docum
 
 
 def content_hash(document: Document) -> str:
-    """The hash by which the service knows a content: sha256 of title, a zero byte and text, then of the metadata."""
-    said = hashlib.sha256(document.title.encode() + b"\0" + document.text.encode())
-    more = to_text(document.metadata).encode()
-    return (hashlib.sha256(said.digest() + more) if more else said).hexdigest()
+    """The hash by which the service knows a content, in hex."""
+    return content.content_hash(document.title, document.text, to_text(document.metadata)).hex()
 
 
 def _write(client: Client, documents: Sequence[Document]) -> dict[str, Any]:

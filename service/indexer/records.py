@@ -10,7 +10,8 @@ from service.embedding.model import Embedder
 from service.embedding.splitter import heading, split
 from service.index.metric import METRICS
 from service.storage.builds import Recipe
-from service.storage.documents import Written, content_hash
+from service.storage.content import content_hash
+from service.storage.documents import Written
 from service.storage.shards import Record, Vectors
 
 

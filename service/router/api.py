@@ -30,7 +30,7 @@ from service.router.answers import (
 )
 from service.router.commits import GroupCommits
 from service.router.figures import FleetMetrics
-from service.router.openapi import document
+from service.router.openapi import JSON, encoded
 from service.router.overload import Fullness, Reads
 from service.router.questions import Questions
 from service.router.replicas import Replicas
@@ -50,7 +50,7 @@ from service.router.requests import (
     named,
     queried,
 )
-from service.router.scatter import WAIT_FOR_POSITION_SECONDS, Scatter, merge
+from service.router.scatter import Scatter, merge, wait_seconds_for
 from service.router.stored import Stored
 from service.serving import json_response
 from service.storage.builds import Build
@@ -183,7 +183,7 @@ class RouterApi:
         by_shard: dict[int, list[str]] = defaultdict(list)
         for source_id in body.source_ids:
             by_shard[shard_of(source_id, self._replicas.shards)].append(source_id)
-        wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
+        wait = wait_seconds_for(body.min_position)
         asked = {s: ShardLookup(build.id, ids, body.min_position, wait) for s, ids in by_shard.items()}
         gathered = await scatter.lookup(asked)
         if len(gathered.answers) < len(by_shard):
@@ -245,8 +245,8 @@ class RouterApi:
         space = self._space
         space.check(body.model)
         vector = await self._vector(body, space)
-        wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
-        query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, body.min_position, wait, body.conditions())
+        wait, wanted = wait_seconds_for(body.min_position), body.conditions()
+        query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, body.min_position, wait, wanted)
         gathered = await scatter.search(query)
         answered, total = len(gathered.answers), self._replicas.shards
         if not answered or (gathered.behind and body.min_position):
@@ -299,8 +299,7 @@ class RouterApi:
         """Have every shard's replicas make a snapshot; the answer does not wait for them."""
         body = await decoded(request, SnapshotRequest)
         scatter, build = self._serving()
-        wait = WAIT_FOR_POSITION_SECONDS if body.min_position else 0.0
-        taken = await scatter.snapshots(SnapshotAsk(build.id, body.min_position, wait))
+        taken = await scatter.snapshots(SnapshotAsk(build.id, body.min_position, wait_seconds_for(body.min_position)))
         if missing := sorted(set(range(self._replicas.shards)) - taken.keys()):
             raise Problem(
                 503,
@@ -318,7 +317,7 @@ class RouterApi:
 
     async def openapi(self, _: Request) -> Response:
         """The description of this API."""
-        return json_response(document())
+        return Response(encoded(), media_type=JSON)
 
     async def status(self, _: Request) -> Response:
         """The slot's build, head, shards and replicas."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -80,6 +81,12 @@ OPERATIONS = (
     Operation("GET", "/v1/status", "The slot's build, head, shards and replicas", None),
 )
 EVERY = (401, 403, 429, 503)
+
+
+@cache
+def encoded() -> bytes:
+    """The document as JSON: made once, since whoever has no key may ask for it as often as he likes."""
+    return msgspec.json.encode(document())
 
 
 def document() -> dict[str, Any]:

@@ -221,10 +221,10 @@ def named(source_id: str) -> str:
         raise Problem(422, f"{source_id[:MAX_SOURCE_ID]!r} is no source_id: {error}") from error
 
 
-def queried(request: Request, shape: type[T]) -> T:
-    """The request's query string as `shape`; raises Problem 422 saying what is wrong."""
+def queried(request: Request, shape: type[T], **besides: str) -> T:
+    """The request's query string, and what it has `besides`, as `shape`; raises Problem 422 saying what is wrong."""
     try:
-        return msgspec.convert(dict(request.query_params), shape, strict=False)
+        return msgspec.convert({**request.query_params, **besides}, shape, strict=False)
     except msgspec.ValidationError as error:
         raise Problem(422, f"the query string is not a {shape.__name__}: {error}") from error
 
@@ -233,11 +233,7 @@ async def decoded_search(request: Request) -> SearchRequest:
     """A search as JSON, or as the raw float32 of its vector with the rest in the query string; raises Problem."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != RAW_MEDIA_TYPE:
         return await decoded(request, SearchRequest)
-    vector = base64.b64encode(await body_of(request)).decode()
-    try:
-        return msgspec.convert({**request.query_params, "vector": vector}, SearchRequest, strict=False)
-    except msgspec.ValidationError as error:
-        raise Problem(422, f"the query string is not a SearchRequest: {error}") from error
+    return queried(request, SearchRequest, vector=base64.b64encode(await body_of(request)).decode())
 
 
 def float32_of(vector: list[float] | str, space: Space) -> np.ndarray:

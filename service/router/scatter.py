@@ -197,6 +197,11 @@ def _patience(replica: Replica, query: ShardQuery | ShardLookup) -> float:
     return HEDGE_SECONDS + min(query.wait_seconds, HEDGE_WAITING_SECONDS)
 
 
+def wait_seconds_for(min_position: int) -> float:
+    """Seconds that a shard may take to reach a position; none where any position will do."""
+    return WAIT_FOR_POSITION_SECONDS if min_position else 0.0
+
+
 def merge(answers: dict[int, ShardAnswer], k: int) -> list[Hit]:
     """The k best hits of all shards, best first; a document lives on one shard, so none comes twice."""
     hits = [hit for answer in answers.values() for hit in answer.hits]

@@ -12,7 +12,8 @@ import numpy as np
 from service.problems import Problem
 from service.router.answers import DocumentAnswer, ShardSnapshots, SlotBuild, SlotsAnswer, Snapshot, SnapshotsAnswer
 from service.storage.builds import SLOTS, Build, Slots
-from service.storage.documents import content_hash, documents_log, written_as
+from service.storage.content import content_hash
+from service.storage.documents import documents_log, written_as
 from service.storage.entry import Damaged
 from service.storage.metadata import from_text
 from service.storage.objects import ObjectStore, StoreError

@@ -90,7 +90,7 @@ def test_tags_are_what_discovery_reads() -> None:
 
 
 def test_cloud_init_finds_its_mark_and_json_below_it() -> None:
-    text = base64.b64decode(encode(NODE, **ARTIFACT)).decode()
+    text = base64.b64decode(encode(manifest(NODE, **ARTIFACT))).decode()
     first, rest = text.split("\n", 1)
     config = json.loads(rest)
     files = {entry["path"]: entry for entry in config["write_files"]}
@@ -131,7 +131,7 @@ def packed_model(path: Path) -> ModelFiles:
 def test_the_bootstrap_leaves_room_for_a_longer_manifest(tmp_path: Path) -> None:
     wheelhouse = Wheelhouse(Path("w.zip"), "f" * 64, 1, (), "inputs")
     stored: Stored = {"bucket": "b" * 63, "key": f"service/{'f' * 64}.zip", "sha256": "f" * 64}
-    text = base64.b64decode(encode(ROUTER, **stored, wheelhouse=wheelhouse, model=packed_model(tmp_path)))
+    text = base64.b64decode(encode(manifest(ROUTER, **stored, wheelhouse=wheelhouse, model=packed_model(tmp_path))))
     assert len(text) < USER_DATA_LIMIT_BYTES / 2
 
 

@@ -8,7 +8,7 @@ from loadtests import ingest as module
 from loadtests.corpora.corpus import Document
 from loadtests.ingest import BATCH_BYTES, BATCH_DOCUMENTS, IngestError, content_hash, ingest, wait_until_searchable
 from service.client import ServiceError, Unanswered
-from service.storage import documents as storage
+from service.storage import content as storage
 from service.storage.metadata import Value, to_text
 from tests.loadtests.memory_fleet import MemoryFleet, unavailable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from runbooks.canaries import WritePlan, beacons, content_hash
-from service.storage import documents
+from service.storage import content
 
 
 def test_beacons_of_one_ledger_share_no_text_with_another() -> None:
@@ -20,7 +20,7 @@ def test_a_beacon_is_nearer_to_itself_than_to_any_other() -> None:
 
 def test_the_content_hash_is_the_services() -> None:
     assert content_hash("t", "x") == hashlib.sha256(b"t\0x").hexdigest()
-    assert content_hash("t", "x") == documents.content_hash("t", "x").hex()
+    assert content_hash("t", "x") == content.content_hash("t", "x").hex()
 
 
 def test_only_settled_documents_are_touched_again() -> None:

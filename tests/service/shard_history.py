@@ -13,7 +13,8 @@ from service.indexer.indexer import Indexer
 from service.node.build import publish_generation
 from service.node.restore import ShardStore
 from service.storage.builds import Build
-from service.storage.documents import ANY_POSITION, Document, content_hash, documents_log, to_rows
+from service.storage.content import content_hash
+from service.storage.documents import ANY_POSITION, Document, documents_log, to_rows
 from service.storage.log import Append, Tail, tail_of
 from service.storage.objects import ObjectStore
 from service.storage.shards import from_entry, shard_log, shard_of

@@ -23,7 +23,8 @@ from service.index.metric import COSINE
 from service.index.part import Passage
 from service.index.shard import ShardIndex
 from service.storage import entry as entry_module
-from service.storage.documents import SCHEMA, Document, content_hash, from_entry, to_rows
+from service.storage.content import content_hash
+from service.storage.documents import SCHEMA, Document, from_entry, to_rows
 from service.storage.entry import Damaged, Header, decode, encode
 from service.storage.metadata import MOST_BYTES, from_text, problem_with, to_text
 from service.storage.shards import Record

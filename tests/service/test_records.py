@@ -11,7 +11,8 @@ import pytest
 from service.embedding.given import Given
 from service.index.metric import Name
 from service.indexer.records import records_of
-from service.storage.documents import Document, Written, content_hash
+from service.storage.content import content_hash
+from service.storage.documents import Document, Written
 from service.storage.shards import Record
 from tests.service.small_space import DIMS, Vectors, WordEmbedder, document, recipe
 

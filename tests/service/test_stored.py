@@ -16,7 +16,8 @@ from service.router.requests import DocumentWrite
 from service.router.stored import Stored
 from service.storage import snapshot
 from service.storage.builds import Slots
-from service.storage.documents import content_hash, documents_log, to_rows
+from service.storage.content import content_hash
+from service.storage.documents import documents_log, to_rows
 from service.storage.log import Append, Tail
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write

@@ -19,7 +19,7 @@ import pytest
 
 from infra import artifact, wheelhouse
 from infra.model_files import ModelFiles, pack
-from infra.user_data import Role, encode
+from infra.user_data import Role, encode, manifest
 from infra.wheelhouse import Wheelhouse
 from tests.service.tiny_onnx import DIMS, folder
 from tests.wire.machine import FLAGS, Machine
@@ -65,7 +65,9 @@ class Store:
         made = artifact.build()
         named = {"bucket": self.bucket, "key": made.key, "sha256": made.sha256, **changed}
         bucket, key, sha256 = named["bucket"], named["key"], named["sha256"]
-        return encode(role, bucket=bucket, key=key, sha256=sha256, wheelhouse=wheels or self.wheels, model=model)
+        return encode(
+            manifest(role, bucket=bucket, key=key, sha256=sha256, wheelhouse=wheels or self.wheels, model=model)
+        )
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,7 @@ print(providers.load(embedding, model.Access(folder="{home}"), model.QUICK).embe
 
 def test_a_manifest_without_a_wheelhouse_says_how_to_get_one(fresh: Machine, store: Store) -> None:
     role = _Role("router", "f", "blue", "us-east-1", "/f")
-    plain = encode(role, bucket=store.bucket, key="service/1.zip", sha256="1")
+    plain = encode(manifest(role, bucket=store.bucket, key="service/1.zip", sha256="1"))
     assert "run make artifact, then deploy the stack again" in refused(fresh, plain)
 
 
