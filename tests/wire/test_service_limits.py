@@ -80,6 +80,7 @@ def test_a_snapshot_that_the_disk_has_no_room_for_costs_no_answer_and_no_write(
     eventually(lambda: says(node, "the builder failed"), "a builder without room", seconds=60)
     assert finds(fleet, 7, position)
     # What the builder left would fill the disk, and a full disk has writes refused.
+    assert (node.ready() or {"disk_percent": 100.0})["disk_percent"] < 90
     position = eventually(lambda: write(fleet, 1_000, 200), "a write")
     assert finds(fleet, 1_100, position)
     assert fleet.client().snapshots()["shards"][0]["total"] == 0
