@@ -84,16 +84,24 @@ class Fleet:
 
     def restore(self, shard: int, flaw: str) -> None:
         with self.lock:
-            entries = [
-                (position, item, document)
-                for position, documents in enumerate(self.log.entries, start=1)
-                for item, document in enumerate(documents)
-                if shard_of(document["source_id"], self.shards) == shard
-            ]
             rows: dict[str, Document] = {}
-            for position, item, document in flawed(entries, flaw, self.flaw_count):
+            for position, item, document in flawed(self._entries(shard), flaw, self.flaw_count):
                 self._apply(rows, position, item, document)
             self.rows[shard] = rows
+
+    def has_something_to_forget(self, shard: int) -> bool:
+        """Whether a restore with the flaw would differ from one without, as it must for a drill to see it."""
+        with self.lock:
+            entries = self._entries(shard)
+            return self.flaw == "none" or flawed(entries, self.flaw, self.flaw_count) != entries
+
+    def _entries(self, shard: int) -> list[tuple[int, int, Document]]:
+        return [
+            (position, item, document)
+            for position, documents in enumerate(self.log.entries, start=1)
+            for item, document in enumerate(documents)
+            if shard_of(document["source_id"], self.shards) == shard
+        ]
 
     def lose(self, shard: int) -> None:
         with self.lock:
@@ -181,6 +189,9 @@ class FollowsEc2(threading.Thread):
             self.seen.setdefault(instance["InstanceId"], time.monotonic() if boot_seconds else 0.0)
         ready = [i for i in alive if time.monotonic() - self.seen[i["InstanceId"]] >= boot_seconds]
         with self.fleet.lock:
+            if self.fleet.rows[shard] is None and not self.fleet.has_something_to_forget(shard):
+                # What the observer writes and deletes is chance: the shard boots until it can show its flaw.
+                ready = []
             if not ready:
                 self.fleet.lose(shard)
             elif self.fleet.rows[shard] is None:

@@ -97,8 +97,7 @@ def test_the_page_brings_the_shard_back_and_the_drill_passes(place: Place) -> No
 def test_a_restore_that_forgets_turns_the_drill_red(place: Place, flaw: str, word: str) -> None:
     # More than one, because the observer may touch one again and so make it whole.
     with Fleet(place, "--boot", "1", "--flaw", flaw, "--flaw-count", "4"):
-        # A delete must have happened before the fault.
-        result = drill(place.settings(healthy_canaries=120))
+        result = drill(place.settings())
     assert result.verdict is Verdict.FAIL
     assert any(word in sentence for sentence in result.reasons), result.reasons
 
