@@ -23,8 +23,7 @@ from benchmarks.peer import Asked, PeerError
 from benchmarks.serving import Figures, Setting, measure
 from service.index.bench import clustered
 from service.index.part import Vectors
-from service.settings import INDEX_RANGES
-from service.storage.builds import IndexParameters
+from service.storage.builds import INDEX_RANGES, IndexParameters
 
 HEAD = ("", "recall", "searches/s", "of bare", "spread", "P50 ms", "P95 ms", "CPU µs")
 NAME_WIDTH, WIDTH = 48, 12

@@ -13,8 +13,7 @@ import numpy as np
 
 from service.index import bench
 from service.index.metric import METRICS, Name
-from service.settings import INDEX_RANGES
-from service.storage.builds import IndexParameters
+from service.storage.builds import INDEX_RANGES, IndexParameters
 
 MIB = 1 << 20
 LEAST_ROWS = 100

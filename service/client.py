@@ -64,7 +64,32 @@ class Client:
             headers=key_header(),
         )
 
-    def write(self, documents: Sequence[Mapping[str, Any]], *, model: str = "") -> dict[str, Any]:
+    def collections(self) -> dict[str, Any]:
+        """Which collections there are: {"position", "collections": [{"name", "id", "source", …}]}."""
+        return self._call("GET", "/v1/collections", None)
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        dims: int | None = None,
+        model: str | None = None,
+        index: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """
+        Have a collection of a name: of vectors where `dims` is given, else of texts. Returns what it is.
+
+        The very same may be there already; with another kind of that name it is ServiceError, status 409.
+        """
+        chosen = {"source": "text" if dims is None else "vector", "dims": dims, "model": model, "index": index}
+        body = {key: value for key, value in chosen.items() if value is not None}
+        return self._call("PUT", f"/v1/collections/{quote(name, safe='')}", body)
+
+    def drop_collection(self, name: str) -> dict[str, Any]:
+        """Drop a collection with all its documents; {"name", "id", "position"}."""
+        return self._call("DELETE", f"/v1/collections/{quote(name, safe='')}", None)
+
+    def write(self, documents: Sequence[Mapping[str, Any]], *, model: str = "", collection: str = "") -> dict[str, Any]:
         """
         Store documents (`source_id`, `title`, `text`, `vector`, `metadata`, or `delete`); {"position", "results"}.
 
@@ -72,19 +97,23 @@ class Client:
         "name/version", is what the vectors are of: the fleet refuses another one's.
         """
         named = [{"request_id": uuid4().hex} | _plain(document) for document in documents]
-        return self._call("POST", "/v1/documents", {"documents": named} | ({"model": model} if model else {}))
+        of = ({"model": model} if model else {}) | _collection(collection)
+        return self._call("POST", "/v1/documents", {"documents": named} | of)
 
-    def delete(self, source_id: str) -> dict[str, Any]:
+    def delete(self, source_id: str, *, collection: str = "") -> dict[str, Any]:
         """Delete one document."""
-        return self.write([{"source_id": source_id, "delete": True}])
+        return self.write([{"source_id": source_id, "delete": True}], collection=collection)
 
-    def lookup(self, source_ids: Sequence[str], min_position: int | None = None) -> dict[str, Any]:
+    def lookup(
+        self, source_ids: Sequence[str], min_position: int | None = None, *, collection: str = ""
+    ) -> dict[str, Any]:
         """What the fleet holds of these documents: {"position", "documents": {source_id: place or None}}."""
-        return self._call("POST", "/v1/documents/lookup", {"source_ids": list(source_ids)} | _position(min_position))
+        asked = {"source_ids": list(source_ids)} | _position(min_position) | _collection(collection)
+        return self._call("POST", "/v1/documents/lookup", asked)
 
-    def document(self, source_id: str, min_position: int | None = None) -> dict[str, Any]:
+    def document(self, source_id: str, min_position: int | None = None, *, collection: str = "") -> dict[str, Any]:
         """A document as it was last written; ServiceError with status 404 where there is none."""
-        query = urlencode(_position(min_position))
+        query = urlencode(_position(min_position) | _collection(collection))
         return self._call("GET", f"/v1/documents/{quote(source_id, safe='')}?{query}", None)
 
     def search(
@@ -96,15 +125,16 @@ class Client:
         exact: bool = False,
         min_position: int | None = None,
         filter: Mapping[str, Any] | None = None,
+        collection: str = "",
     ) -> dict[str, Any]:
         """
-        The nearest documents, of those that `filter` lets through.
+        The nearest documents of a collection, of those that `filter` lets through.
 
         {"hits", "shards_total", "shards_answered", "partial", "position"}.
         """
         query = {"text": text} if text is not None else {"vector": _base64(() if vector is None else vector)}
         more = {"k": k, "exact": exact} | ({} if filter is None else {"filter": filter})
-        return self._call("POST", "/v1/search", query | more | _position(min_position))
+        return self._call("POST", "/v1/search", query | more | _position(min_position) | _collection(collection))
 
     def snapshots(self, limit: int = 5) -> dict[str, Any]:
         """The newest snapshots of each shard: {"build", "shards": [{"shard", "total", "newest"}]}."""
@@ -145,6 +175,10 @@ def _base64(vector: Sequence[float]) -> str:
     if sys.byteorder == "big":
         numbers.byteswap()
     return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _collection(collection: str) -> dict[str, str]:
+    return {"collection": collection} if collection else {}
 
 
 def _position(min_position: int | None) -> dict[str, int]:

@@ -108,24 +108,9 @@ def load_parameters(prefix: str) -> Parameters:
     )
 
 
-# Wider than these no type gets better, only slower or larger; the program's configuration has the same.
-INDEX_RANGES = {
-    "m": (8, 64),
-    "ef_construction": (100, 500),
-    "ef_search": (50, 500),
-    "lists": (0, 1_000_000),
-    "probes": (0, 1_000_000),
-    "code_dims": (1, 64),
-    "rescored": (0, 100),
-}
-
-
 def _checked(prefix: str, index: IndexParameters) -> IndexParameters:
-    for name, (least, most) in INDEX_RANGES.items():
-        if not least <= getattr(index, name) <= most:
-            raise BadSettings(
-                f"parameter {prefix}/index has {name} {getattr(index, name)}; allowed are {least} to {most}"
-            )
+    if problem := index.problem():
+        raise BadSettings(f"parameter {prefix}/index: {problem}")
     return index
 
 

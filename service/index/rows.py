@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from service.storage.collections import DEFAULT_ID
 from service.storage.entry import Damaged
 from service.storage.shards import Record
 
@@ -60,8 +61,8 @@ class Rows(NamedTuple):
         ends = [*firsts[1:], len(ordinals)]
         return map(Stored, *([column[first] for first in firsts] for column in columns), map(range, firsts, ends))
 
-    def records(self) -> Iterator[Record]:
-        """The rows as the records that made them, one per document."""
+    def records(self, collection: int) -> Iterator[Record]:
+        """The rows, which are of one collection, as the records that made them, one per document."""
         title, text, metadata = (self.table.column(name).to_pylist() for name in ("title", "text", "metadata"))
         for source_id, position, item, content_hash, rows in self.documents():
             yield Record(
@@ -73,6 +74,7 @@ class Rows(NamedTuple):
                 content_hash=content_hash,
                 chunks=text[rows.start : rows.stop],
                 vectors=self.vectors[rows.start : rows.stop],
+                collection=collection,
             )
 
 
@@ -115,12 +117,12 @@ def load(path: Path, dims: int) -> Rows:
     return Rows(table, flat.reshape(-1, dims))
 
 
-def document_digest(source_id: str, content_hash: bytes, chunks: int) -> int:
-    """A document's share of a shard's digest: one term per chunk, from (source_id, ordinal, content hash)."""
-    total = 0
+def document_digest(source_id: str, content_hash: bytes, chunks: int, collection: int = DEFAULT_ID) -> int:
+    """A document's share of a shard's digest: a term per chunk, of (collection, source_id, ordinal, content hash)."""
+    total, salt = 0, collection.to_bytes(hashlib.blake2b.SALT_SIZE, "big")
     for ordinal in range(chunks):
         name = f"{source_id}\0{ordinal}\0".encode() + content_hash
-        total += int.from_bytes(hashlib.blake2b(name, digest_size=DIGEST_BYTES).digest(), "big")
+        total += int.from_bytes(hashlib.blake2b(name, digest_size=DIGEST_BYTES, salt=salt).digest(), "big")
     return total
 
 

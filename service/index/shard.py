@@ -1,344 +1,139 @@
-"""A shard's index: base, segments and delta together, folded from records, answering with one hit per document."""
+"""A shard's index: the rows of every collection that is there, folded from records in log order."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-import msgspec
-import numpy as np
-
 from service.index.base import Base
+from service.index.collection import DELTA_ROWS, CollectionIndex
 from service.index.delta import Delta
-from service.index.filters import Filter, Mask
-from service.index.metric import Metric
-from service.index.part import Nearest, Part, Vectors, best_rows, best_rows_each
-from service.index.rows import digest_text, document_digest
-from service.storage.metadata import Value, from_text
+from service.index.metric import METRICS
+from service.index.rows import digest_text
+from service.storage.builds import Recipe
+from service.storage.collections import DEFAULT, DEFAULT_ID, Registry, from_text
 from service.storage.shards import Record
 
-# Scanning this many rows costs about what walking a graph of them does ten times.
-DELTA_ROWS = 10_000
-OVERFETCH = 3
-LOOKED_AT = 20  # rows for each document of an exact answer, which may have many chunks near a query
-# Exact search over so many rows takes about what a walk through a graph takes that finds them among others.
-FEW_ROWS = 10_000
-# A walk that is to meet them among `all` rows looks at about WALKED × all / few of them: with fewer than
-# √(WALKED × all) rows left it is cheaper to look at just those.
-WALKED = 300
-CANARIES = 16
-CANARY_K = 10
-CANARY_NOISE = 0.02
-# Below it a structure is not of these rows, or broken; how near it comes to 1 is a choice of parameters, not a fault.
-RECALL_FLOORS = {"flat": 0.9, "hnsw": 0.9, "ivf": 0.8, "pq": 0.7}
+
+class Sized(NamedTuple):
+    """So many rows of one recipe."""
+
+    recipe: Recipe
+    rows: int
 
 
-class Hit(msgspec.Struct, frozen=True):
-    """A document found: the text is that of its best chunk, the score that of the metric, greater where nearer."""
-
-    source_id: str
-    title: str
-    text: str
-    score: float
-    metadata: dict[str, Value] = {}
-
-
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """What the shard holds of a document: where it was written, its content hash, and its rows in one of the parts."""
-
-    position: int
-    item: int
-    content_hash: bytes
-    part: Part
-    rows: range
-    digest: int
-
-
-class Candidate(NamedTuple):
-    """A row that may become a hit."""
-
-    score: float
-    part: Part
-    row: int
-
-
-class Job(NamedTuple):
-    """
-    A part of a search that reads only what stands: it may run in any thread, whatever is applied meanwhile.
-
-    `heavy` ones look at so many rows that other searches should not have to wait.
-    """
-
-    run: Callable[[], list[Nearest]]
-    heavy: bool
-
-
-Steps = Generator[Job, list[Nearest], list[Hit]]
+def recipes_of(registry: Registry, slot: Recipe) -> dict[int, Recipe]:
+    """How a slot indexes each collection, by its id."""
+    return {one.id: one.kind.recipe(slot) for one in (DEFAULT, *registry.collections)}
 
 
 class ShardIndex:
     """
-    Apply records in log order; search at any time between two of them, in the same thread except for the jobs of
-    `searching`.
+    Apply records in log order; search collections at any time between two of them.
 
-    A delta that has reached `delta_rows` is frozen and a new one begun. Frozen ones are scanned like the delta,
-    until somebody has built a graph of one and puts it in its place.
+    `bases` are those of collections in `registry`, by their ids.
     """
 
-    def __init__(self, base: Base | None, dims: int, metric: Metric, *, delta_rows: int = DELTA_ROWS) -> None:
-        self.base, self.metric = base, metric
-        self.segments: list[Base | Delta] = []
-        self.delta = Delta(dims, metric)
-        self._dims = dims
-        self._limit = delta_rows
-        self._held: dict[str, Held] = {}
-        self._digest = 0
-        self._rows = 0
-        if base is not None:
-            self._hold_base(base)
+    def __init__(
+        self,
+        recipe: Recipe,
+        registry: Registry | None = None,
+        bases: Mapping[int, Base] | None = None,
+        *,
+        delta_rows: int = DELTA_ROWS,
+    ) -> None:
+        self._recipe, self._limit = recipe, delta_rows
+        self._dropped_rows = 0
+        self._indexes: dict[int, CollectionIndex] = {}
+        self._recipes: dict[int, Recipe] = {}
+        self._renew(registry or Registry(), bases or {})
 
-    def _hold_base(self, base: Base) -> None:
-        for source_id, position, item, content_hash, rows in base.rows.documents():
-            self._hold(source_id, position, item, content_hash, base, rows)
+    def _renew(self, registry: Registry, bases: Mapping[int, Base]) -> None:
+        """Have the collections of a registry: new ones begin with their bases or empty, the rows of others are gone."""
+        self.registry, self._recipes = registry, recipes_of(registry, self._recipe)
+        for gone in self._indexes.keys() - self._recipes.keys():
+            index = self._indexes.pop(gone)
+            self._dropped_rows += index.delta_rows + (len(index.base) if index.base is not None else 0)
+        for new in self._recipes.keys() - self._indexes.keys():
+            self._indexes[new] = self._index(new, bases.get(new))
 
-    def _hold(self, source_id: str, position: int, item: int, content_hash: bytes, part: Part, rows: range) -> None:
-        digest = document_digest(source_id, content_hash, len(rows))
-        self._digest += digest
-        self._rows += len(rows)
-        self._held[source_id] = Held(position, item, content_hash, part, rows, digest)
+    def _index(self, collection: int, base: Base | None) -> CollectionIndex:
+        recipe = self._recipes[collection]
+        dims, metric = recipe.embedding.dims, METRICS[recipe.index.metric]
+        return CollectionIndex(base, dims, metric, collection=collection, delta_rows=self._limit)
+
+    def of(self, collection: int) -> CollectionIndex | None:
+        """The rows of a collection; None where there is none of that id."""
+        return self._indexes.get(collection)
+
+    def recipe_of(self, collection: int) -> Recipe:
+        """How the rows of a collection that is there are indexed."""
+        return self._recipes[collection]
+
+    @property
+    def default(self) -> CollectionIndex:
+        """The rows of the default collection."""
+        return self._indexes[DEFAULT_ID]
+
+    @property
+    def collections(self) -> list[CollectionIndex]:
+        """Every collection's rows, the default one's first."""
+        return [self._indexes[collection] for collection in sorted(self._indexes)]
+
+    def apply(self, record: Record) -> None:
+        """Fold the next record in. What is of a collection that is not there changes nothing."""
+        if record.registry:
+            self._renew(from_text(record.registry), {})
+        elif (index := self._indexes.get(record.collection)) is not None:
+            index.apply(record)
+
+    def _sum(self, count: Callable[[CollectionIndex], int]) -> int:
+        return sum(map(count, self._indexes.values()))
 
     @property
     def documents(self) -> int:
         """Live documents."""
-        return len(self._held)
+        return self._sum(lambda index: index.documents)
 
     @property
     def rows(self) -> int:
         """Live chunks."""
-        return self._rows
+        return self._sum(lambda index: index.rows)
 
     @property
     def delta_rows(self) -> int:
-        """Chunks written since the base, those in segments included."""
-        return len(self.delta) + sum(map(len, self.segments))
+        """Chunks written since the bases, those in segments included."""
+        return self._sum(lambda index: index.delta_rows)
+
+    @property
+    def base_rows(self) -> int:
+        """Rows of the bases, dead ones included."""
+        return self._sum(lambda index: len(index.base) if index.base is not None else 0)
 
     @property
     def changed_rows(self) -> int:
-        """Rows written since the base and its dead ones: what the next base would be rid of."""
-        return self.delta_rows + (self.base.dead_rows if self.base is not None else 0)
+        """Rows written since the bases, their dead ones, and those of dropped collections: what the next are rid of."""
+        return self._dropped_rows + self._sum(lambda index: index.changed_rows)
 
     @property
-    def frozen(self) -> list[Delta]:
-        """The frozen deltas, oldest first."""
-        return [segment for segment in self.segments if isinstance(segment, Delta)]
+    def segments(self) -> int:
+        """How many deltas were frozen since the bases, sealed or not yet."""
+        return self._sum(lambda index: len(index.segments))
+
+    @property
+    def frozen(self) -> Iterator[tuple[CollectionIndex, Delta]]:
+        """The frozen deltas of each collection, its oldest first."""
+        return ((index, delta) for index in self.collections for delta in index.frozen)
+
+    @property
+    def sized(self) -> list[Sized]:
+        """The rows that each collection keeps in memory, dead ones included."""
+        return [
+            Sized(self._recipes[index.collection], index.delta_rows + (len(index.base) if index.base else 0))
+            for index in self.collections
+        ]
 
     @property
     def digest(self) -> str:
         """The order-free digest of the live set: equal sets have equal digests on every path to them."""
-        return digest_text(self._digest)
-
-    def held(self, source_id: str) -> Held | None:
-        """What is held of a document, None when it isn't there."""
-        return self._held.get(source_id)
-
-    def apply(self, record: Record) -> None:
-        """Replace a document by the record's chunks; none deletes it, and one that does not count changes nothing."""
-        held = self._held.get(record.source_id)
-        if not record.counts(0 if held is None else held.position):
-            return
-        self._drop(record.source_id)
-        if record.chunks:
-            rows = self.delta.add(record)
-            self._hold(record.source_id, record.position, record.item, record.content_hash, self.delta, rows)
-        if len(self.delta) >= self._limit:
-            self.segments.append(self.delta)
-            self.delta = Delta(self._dims, self.metric)
-
-    def _drop(self, source_id: str) -> None:
-        held = self._held.pop(source_id, None)
-        if held is None:
-            return
-        self._digest -= held.digest
-        self._rows -= len(held.rows)
-        held.part.kill(held.rows)
-
-    def seal(self, frozen: Delta, records: Sequence[Record], segment: Base) -> None:
-        """Answer from `segment` instead of a frozen delta. It was built from `records`, which the delta held then."""
-        first = 0
-        for record in records:
-            rows = range(first, first + len(record.chunks))
-            first = rows.stop
-            held = self._held.get(record.source_id)
-            if held is None or held.part is not frozen:
-                # Replaced or deleted while the graph was being built.
-                segment.kill(rows)
-            else:
-                self._held[record.source_id] = msgspec.structs.replace(held, part=segment, rows=rows)
-        self.segments[self.segments.index(frozen)] = segment
-
-    def search(self, vector: Vectors, k: int, *, exact: bool = False, wanted: Filter | None = None) -> list[Hit]:
-        """
-        The k nearest documents to `vector` (dims,), which the metric has prepared, best first; fewer when fewer are
-        live and `wanted`.
-
-        Chunks of one document compete and dead rows stay in the graphs, so more rows than k are fetched, and more
-        again until k documents stand above everything that was not looked at. Where a filter leaves few rows all of
-        those are looked at.
-        """
-        steps = self.searching(vector, k, exact=exact, wanted=wanted)
-        try:
-            job = next(steps)
-            while True:
-                job = steps.send(job.run())
-        except StopIteration as done:
-            hits: list[Hit] = done.value
-            return hits
-
-    def searching(self, vector: Vectors, k: int, *, exact: bool = False, wanted: Filter | None = None) -> Steps:
-        """
-        The steps of `search`: whoever runs them sends in what each job returns.
-
-        What was applied while a job ran is in the answer: dead rows are left out after it, the delta is searched then,
-        and where the parts are others by then the step is made again.
-        """
-        wider = 1
-        while True:
-            still = self._still
-            among = [part.matching(wanted) for part in still]
-            left = self._rows
-            if wanted is not None:
-                left = sum(int(mask.sum()) for mask in [*among, self.delta.matching(wanted)])
-            if not k or not left:
-                return []
-            all_rows = sum(map(len, still)) + len(self.delta)
-            few = wanted is not None and left <= max(FEW_ROWS, math.isqrt(WALKED * all_rows))
-            exact = exact or few
-            found = min(k, self.documents)
-            count = wider * (left if few else math.ceil(found * OVERFETCH * all_rows / (left if wanted else all_rows)))
-            heavy = exact and all_rows > FEW_ROWS
-            near = yield Job(partial(_look, still, vector, count, among, exact=exact), heavy)
-            if still != self._still:
-                continue
-            near.append(self.delta.search(vector, count, self.delta.matching(wanted)))
-            hits = self._merge(_candidates([*still, self.delta], near), k)
-            left_out = any(one.floor > -math.inf for one in near)
-            if len(hits) >= min(k, self.documents) or (exact and not left_out):
-                return hits
-            # A graph may not reach every row; exact search over all of them holds every document.
-            exact = exact or count >= (all_rows if wanted is None else FEW_ROWS)
-            wider *= 4
-
-    def exact_later(self, vector: Vectors, k: int, wanted: Filter | None = None) -> Callable[[], list[float]]:
-        """
-        What gives, in any thread and whatever is applied meanwhile, the scores of the k nearest documents as of now.
-        """
-        parts = [(part, part.vectors_of(range(len(part))), part.matching(wanted).copy()) for part in self._parts]
-
-        def scores() -> list[float]:
-            near = [(part, best_rows(rows, mask, vector, k * LOOKED_AT, self.metric)) for part, rows, mask in parts]
-            return _best_documents(near, k)
-
-        return scores
-
-    def similarity(self, source_id: str, vector: Vectors) -> float:
-        """A document's score by its own rows, whatever a graph says of it; -inf when it isn't there."""
-        held = self._held.get(source_id)
-        if held is None:
-            return -np.inf
-        return float(self.metric.scores(held.part.vectors_of(held.rows), vector).max())
-
-    @property
-    def _still(self) -> list[Part]:
-        """The parts that nothing is added to."""
-        based: list[Part] = [self.base] if self.base is not None else []
-        return [*based, *self.segments]
-
-    @property
-    def _parts(self) -> list[Part]:
-        return [*self._still, self.delta]
-
-    def _merge(self, candidates: Iterable[Candidate], k: int) -> list[Hit]:
-        best: dict[str, Hit] = {}
-        for score, part, row in candidates:
-            if len(best) == k:
-                break
-            # Looked at first: a document may have thousands of chunks, and only its best one is read.
-            source_id = part.source_of(row)
-            if source_id not in best:
-                title, text, metadata = part.passage(row)
-                best[source_id] = Hit(source_id, title, text, float(f"{score:.7g}"), from_text(metadata))
-        return list(best.values())
-
-
-def _look(parts: Sequence[Part], vector: Vectors, count: int, among: Sequence[Mask], *, exact: bool) -> list[Nearest]:
-    return [
-        (part.search_exactly if exact else part.search)(vector, count, mask)
-        for part, mask in zip(parts, among, strict=True)
-    ]
-
-
-def _best_documents(near: Iterable[tuple[Part, Nearest]], k: int) -> list[float]:
-    """The scores of the k best documents among rows of several parts, best first."""
-    found = sorted(
-        ((float(s), part, int(r)) for part, one in near for r, s in zip(one.rows, one.scores, strict=True)),
-        key=lambda each: -each[0],
-    )
-    best: dict[str, float] = {}
-    for score, part, row in found:
-        best.setdefault(part.source_of(row), score)
-        if len(best) == k:
-            break
-    return list(best.values())
-
-
-def _candidates(parts: Sequence[Part], near: Sequence[Nearest]) -> Iterator[Candidate]:
-    """The live rows, best first, down to where a part may hold more than it gave; made as they are asked for."""
-    floor = max(one.floor for one in near)
-    streams = [_stream(part, one) for part, one in zip(parts, near, strict=True) if len(one.rows)]
-    best_first = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_descending)
-    return itertools.takewhile(lambda candidate: candidate.score >= floor, best_first)
-
-
-def _stream(part: Part, near: Nearest) -> Iterator[Candidate]:
-    alive = part.matching(None)[near.rows].tolist()
-    return (
-        Candidate(score, part, row)
-        for row, score, lives in zip(near.rows.tolist(), near.scores.tolist(), alive, strict=True)
-        if lives
-    )
-
-
-def _descending(candidate: Candidate) -> float:
-    return -candidate.score
-
-
-def canary_recall(index: ShardIndex) -> float:
-    """
-    Recall of a new index's base against exact search, for queries near its own rows; 1.0 without a base.
-
-    A hit is right when it is as near as the last of the exact ones: of documents with one text any may be found.
-    The queries are the same for the same base: evenly chosen rows, each moved a little off its place.
-    """
-    if index.base is None or not len(index.base):
-        return 1.0
-    base, metric = index.base, index.metric
-    canaries = _near(base.rows.vectors, CANARIES, metric)
-    found = wanted = 0
-    near = best_rows_each(base.rows.vectors, canaries, CANARY_K * LOOKED_AT, metric)
-    for canary, one in zip(canaries, near, strict=True):
-        exact = _best_documents([(base, one)], CANARY_K)
-        wanted += len(exact)
-        floor = metric.as_near(exact[-1])
-        found += sum(index.similarity(hit.source_id, canary) >= floor for hit in index.search(canary, CANARY_K))
-    return found / wanted
-
-
-def _near(vectors: Vectors, count: int, metric: Metric) -> Vectors:
-    rows = np.linspace(0, len(vectors) - 1, min(count, len(vectors))).astype(np.int64)
-    noise = np.random.default_rng(len(vectors)).normal(0, CANARY_NOISE, (len(rows), vectors.shape[1]))
-    moved = vectors[rows] + noise * np.linalg.norm(vectors[rows], axis=1, keepdims=True)
-    return np.stack([metric.prepared(one) for one in moved])
+        return digest_text(self._sum(lambda index: index.digest_term))

@@ -18,6 +18,7 @@ from service.indexer.backlog import Backlog
 from service.indexer.fold import Seen
 from service.indexer.records import records_of
 from service.storage.builds import Build
+from service.storage.collections import Registry, registry_of
 from service.storage.documents import Written, documents_log, from_entry
 from service.storage.log import Append, Overtaken, Tail, tail_of
 from service.storage.objects import ObjectStore
@@ -51,6 +52,7 @@ class Indexer:
         self._logs = [shard_log(index, build.id, shard, build.recipe.embedding.dims) for shard in shards]
         self._tails = [Tail() for _ in shards]
         self._read = Tail()
+        self._registry = Registry()
         self._seen = Seen()
         self.backlog = Backlog(index, build)
 
@@ -60,11 +62,12 @@ class Indexer:
         return min(tail.end for tail in self._tails) - 1
 
     def catch_up(self) -> None:
-        """Find where each shard log ends, and take in the request ids of all documents indexed so far."""
+        """Find where each shard log ends, and take in request ids and collections of all documents indexed so far."""
         self._tails = [one.tail(tail.number) for one, tail in zip(self._logs, self._tails, strict=True)]
         behind = self.position - self._read.number
         for entry in islice(self._documents.follow(self._read), max(0, behind)):
             self._seen.remember(self._seen.first_writes(from_entry(entry)))
+            self._registry = registry_of(entry) or self._registry
             self._read = tail_of(entry)
 
     def step(self) -> Step:
@@ -80,12 +83,12 @@ class Indexer:
         with traces.span("index", position=tail.number, entries=entries, documents=len(written)) as indexed:
             fresh = self._seen.first_writes(written)
             with traces.span("embed"):
-                records = records_of(fresh.documents, self._build.recipe, self._embedder)
+                folded = records_of(fresh.documents, self._registry, self._build.recipe, self._embedder)
             for shard in range(len(self._logs)):
-                self._extend(shard, records, tail.number + 1)
+                self._extend(shard, folded.records, tail.number + 1)
             self._seen.remember(fresh)
-            self._read = tail
-            step = _summary(entries, records)
+            self._read, self._registry = tail, folded.registry
+            step = _summary(entries, folded.records)
             indexed.set(chunks=step.chunks, rejected=step.rejected)
             return step
 
@@ -112,7 +115,7 @@ class Indexer:
             missing = [
                 record
                 for record in records
-                if record.position >= tail.end and shard_of(record.source_id, shards) == shard
+                if record.position >= tail.end and (record.registry or shard_of(record.source_id, shards) == shard)
             ]
             rows = to_rows(missing, self._build.recipe.embedding.dims)
             append = Append(self._logs[shard], tail, rows, uuid4().hex, (tail.end, end))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,32 +12,64 @@ from service.embedding.model import Embedder
 from service.embedding.splitter import heading, split
 from service.index.metric import METRICS
 from service.storage.builds import Recipe
+from service.storage.collections import Registry, from_text
 from service.storage.content import content_hash
 from service.storage.documents import Written
 from service.storage.shards import Record, Vectors
 
 
-def records_of(documents: Sequence[Written], recipe: Recipe, embedder: Embedder) -> list[Record]:
-    """One record per document, in order; deletions have no chunks, hopeless documents a reason."""
-    if recipe.embedding.given:
-        return [_given(written, recipe) for written in documents]
-    chunks = [_chunks(written, recipe) for written in documents]
+class Folded(NamedTuple):
+    """Records of some documents, and the registry after them."""
+
+    records: list[Record]
+    registry: Registry
+
+
+def records_of(documents: Sequence[Written], registry: Registry, slot: Recipe, embedder: Embedder) -> Folded:
+    """
+    One record per document, in order; deletions have no chunks, hopeless documents a reason.
+
+    `registry` says which collections there are before the first of them.
+    """
+    registries = list(accumulate(documents, _registry_after, initial=registry))
+    recipes = [_recipe(one, known, slot) for one, known in zip(documents, registries[1:], strict=True)]
+    chunks = [_chunks(written, recipe) for written, recipe in zip(documents, recipes, strict=True)]
     texts = [
         heading(written.document.title, chunk)
         for written, its_chunks in zip(documents, chunks, strict=True)
         for chunk in its_chunks
     ]
-    vectors = embedder.embed(texts)
+    vectors = embedder.embed(texts) if texts else _none(slot.embedding.dims)
     ends = np.cumsum([len(its_chunks) for its_chunks in chunks], dtype=np.int64)
-    return [
-        _embedded(written, its_chunks, vectors[end - len(its_chunks) : end])
-        for written, its_chunks, end in zip(documents, chunks, ends, strict=True)
+    records = [
+        _of(written, recipe, its_chunks, vectors[end - len(its_chunks) : end])
+        for written, recipe, its_chunks, end in zip(documents, recipes, chunks, ends, strict=True)
     ]
+    return Folded(records, registries[-1])
 
 
-def _chunks(written: Written, recipe: Recipe) -> list[str]:
+def _registry_after(registry: Registry, written: Written) -> Registry:
+    return from_text(written.document.registry) if written.document.registry else registry
+
+
+def _recipe(written: Written, registry: Registry, slot: Recipe) -> Recipe | None:
+    """How the document is indexed; None where that isn't for it, or its collection is not there."""
+    collection = registry.get(written.document.collection)
+    return None if collection is None or written.document.registry else collection.kind.recipe(slot)
+
+
+def _chunks(written: Written, recipe: Recipe | None) -> list[str]:
+    """What is to be embedded of it."""
     document = written.document
-    return [] if document.delete else split(document.title, document.text, recipe.chunking)
+    if recipe is None or recipe.embedding.given or document.delete:
+        return []
+    return split(document.title, document.text, recipe.chunking)
+
+
+def _of(written: Written, recipe: Recipe | None, chunks: list[str], vectors: Vectors) -> Record:
+    if recipe is None:
+        return _record(written, [], vectors, "" if written.document.registry else "its collection was dropped before")
+    return _given(written, recipe) if recipe.embedding.given else _embedded(written, chunks, vectors)
 
 
 def _given(written: Written, recipe: Recipe) -> Record:
@@ -74,6 +108,8 @@ def _record(written: Written, chunks: list[str], vectors: Vectors, rejected: str
         content_hash=content_hash(document.title, document.text, document.metadata, document.vector),
         metadata=document.metadata,
         if_position=document.if_position,
+        collection=document.collection,
+        registry=document.registry,
         chunks=chunks,
         vectors=vectors,
         rejected=rejected,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service import traces
+from service.index.collection import CollectionIndex
 from service.node.generations import Generations
 from service.node.lanes import Lanes
 from service.node.messages import (
@@ -65,7 +66,7 @@ class NodeApi:
         POSITION.set_function(lambda: replica.position)
         ROWS.set_function(lambda: replica.index.rows)
         DELTA_ROWS.set_function(lambda: replica.index.delta_rows)
-        SEGMENTS.set_function(lambda: len(replica.index.segments))
+        SEGMENTS.set_function(lambda: replica.index.segments)
         GENERATION.set_function(lambda: replica.generation)
         READY.set_function(lambda: replica.ready)
         HELD_BACK.set_function(lambda: bool(replica.held_back))
@@ -96,15 +97,11 @@ class NodeApi:
     async def search(self, request: Request) -> Response:
         """Nearest documents of the shard."""
         query = _decode(await request.body(), ShardQuery)
-        vector = query.array()
-        if vector.shape != (self._replica.shard.dims,) or not np.isfinite(vector).all():
-            raise Problem(
-                422,
-                f"the vector has shape {vector.shape}; needed are {self._replica.shard.dims} finite numbers",
-            )
         await self._ready_for(query.build, query.min_position, query.wait_seconds)
-        index = self._replica.index
-        kind, filtered = self._replica.shard.build.recipe.index, query.filter is not None
+        index, vector = self._collection(query.collection), query.array()
+        if vector.shape != (index.dims,) or not np.isfinite(vector).all():
+            raise Problem(422, f"the vector has shape {vector.shape}; needed are {index.dims} finite numbers")
+        kind, filtered = self._replica.index.recipe_of(query.collection).index, query.filter is not None
         searched = traces.span(
             "search", k=query.k, exact=query.exact, filtered=filtered, index=kind.type, ef_search=kind.ef_search
         )
@@ -113,14 +110,14 @@ class NodeApi:
         recall = self._replica.recall
         if recall.due and not query.exact:
             exactly = index.exact_later(vector, query.k, query.filter)
-            self._sampling = asyncio.create_task(recall.sample(hits, exactly))
+            self._sampling = asyncio.create_task(recall.sample(hits, exactly, index.metric))
         return _encoded(ShardAnswer(self._replica.position, hits))
 
     async def lookup(self, request: Request) -> Response:
         """What the shard holds of the given documents."""
         query = _decode(await request.body(), ShardLookup)
         await self._ready_for(query.build, query.min_position, query.wait_seconds)
-        index = self._replica.index
+        index = self._collection(query.collection)
         held = {source_id: index.held(source_id) for source_id in query.source_ids}
         found = {
             source_id: Found(document.position, document.item, document.content_hash.hex())
@@ -144,6 +141,13 @@ class NodeApi:
             reason = self._replica.held_back or "this replica has only just restored"
             raise Problem(503, f"no snapshot can be made here: {reason}", retry_after_seconds=1)
         return _encoded(SnapshotAsked(self.generations.ask()))
+
+    def _collection(self, collection: int) -> CollectionIndex:
+        """Its rows. Who asks has reached its creation: where it is not, it was dropped."""
+        index = self._replica.index.of(collection)
+        if index is None:
+            raise Problem(410, f"collection {collection} is gone at position {self._replica.position}")
+        return index
 
     async def _reaches(self, position: int, wait_seconds: float) -> bool:
         replica = self._replica

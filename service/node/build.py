@@ -9,19 +9,25 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from service.index import rows as rows_file
 from service.index import structures
+from service.index.shard import recipes_of
 from service.node.background import give_way
-from service.node.restore import BUILDING, ShardStore, load_snapshot, restore, tail_at
+from service.node.live import LiveRecords, fold
+from service.node.restore import BUILDING, ShardStore, load_snapshot
 from service.storage import snapshot
+from service.storage.builds import Recipe
+from service.storage.collections import Registry
 from service.storage.entry import Damaged
-from service.storage.log import Tail, tail_of
-from service.storage.shards import Record, from_entry
-from service.storage.snapshot import ROWS_FILE, Manifest
+from service.storage.log import Tail
+from service.storage.shards import Record
+from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, Manifest, file_name
 
 # The other half goes on answering; on one processor the priority alone decides.
 BUILD_THREADS = max(1, len(os.sched_getaffinity(0)) // 2)
@@ -67,68 +73,51 @@ def publish_generation(shard: ShardStore, *, entry: int, generation: int, thread
 def digest(shard: ShardStore, entry: int) -> str:
     """The digest of the shard after log entry `entry`, by what lies in S3; raises Damaged where it can't be folded."""
     give_way()
-    return _digest(fold(shard, entry)[0])
+    return fold(shard, entry)[0].digest
 
 
-def _digest(live: dict[str, Record]) -> str:
-    terms = (rows_file.document_digest(one.source_id, one.content_hash, len(one.chunks)) for one in live.values())
-    return rows_file.digest_text(sum(terms))
-
-
-def fold(shard: ShardStore, until: int) -> tuple[dict[str, Record], Tail]:
-    """The live records after entry `until`, and the tail there: newest snapshot not behind it, then the log."""
-    live: dict[str, Record] = {}
-    tail = Tail()
-    restored = restore(shard)
-    if restored.opened is not None and restored.opened.manifest.entry <= until:
-        base = restored.opened.index.base
-        assert base is not None
-        live = {record.source_id: record for record in base.rows.records()}
-        tail = tail_at(restored.opened.manifest)
-    entries = shard.log.follow(tail)
-    # What lies behind `until` is not looked at: it may be what somebody stands still before.
-    while tail.number < until and (entry := next(entries, None)) is not None:
-        for record in from_entry(entry):
-            _apply(live, record)
-        tail = tail_of(entry)
-    if tail.number != until:
-        raise Damaged(f"{shard.log.name}: ends at entry {tail.number}, but {until} was asked for")
-    return live, tail
-
-
-def _apply(live: dict[str, Record], record: Record) -> None:
-    held = live.get(record.source_id)
-    if not record.counts(0 if held is None else held.position):
-        return
-    live.pop(record.source_id, None)
-    if record.chunks:
-        live[record.source_id] = record
-
-
-def _write(
-    shard: ShardStore, live: dict[str, Record], tail: Tail, generation: int, folder: Path, threads: int
-) -> Manifest:
-    rows = rows_file.from_records(live.values(), shard.dims)
-    rows_file.save(rows, folder / ROWS_FILE)
-    parameters = shard.build.recipe.index
-    made = structures.build(np.ascontiguousarray(rows.vectors), parameters, threads)
-    names = [ROWS_FILE]
-    if index_file := structures.file_of(made, parameters):
-        made.save(folder / index_file)
-        names.append(index_file)
+def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, folder: Path, threads: int) -> Manifest:
+    rows: dict[int, int] = {}
+    files: list[str] = []
+    for collection, recipe in recipes_of(live.registry, shard.build.recipe).items():
+        written = _write_collection(collection, recipe, live.of(collection), folder, threads)
+        rows[collection], files = written.rows, [*files, *written.files]
     return Manifest(
+        format=FORMAT if live.registry != Registry() else PLAIN_FORMAT,
         build=shard.build,
         shard=shard.shard,
         generation=generation,
         position=tail.end - 1,
         entry=tail.number,
         append_id=tail.append_id,
-        rows=len(rows.vectors),
+        rows=sum(rows.values()),
         documents=len(live),
-        digest=_digest(live),
+        digest=live.digest,
         created_ms=shard.store.clock.now_ms(),
-        files=[snapshot.file_of(folder / name) for name in names],
+        files=[snapshot.file_of(folder / name) for name in files],
+        registry=live.registry,
+        rows_each=rows,
     )
+
+
+class Written(NamedTuple):
+    """Rows of one collection, and the files that hold them."""
+
+    rows: int
+    files: list[str]
+
+
+def _write_collection(
+    collection: int, recipe: Recipe, records: Sequence[Record], folder: Path, threads: int
+) -> Written:
+    rows = rows_file.from_records(records, recipe.embedding.dims)
+    names = [file_name(collection, ROWS_FILE)]
+    rows_file.save(rows, folder / names[0])
+    made = structures.build(np.ascontiguousarray(rows.vectors), recipe.index, threads)
+    if index_file := structures.file_of(made, recipe.index):
+        names.append(file_name(collection, index_file))
+        made.save(folder / names[-1])
+    return Written(len(rows.vectors), names)
 
 
 def _verify(manifest: Manifest, folder: Path) -> None:

@@ -36,6 +36,4 @@ class NodeMetrics:
         return sizes(self._proc / "self" / "status")["VmRSS"]
 
     def _modelled_bytes(self) -> int:
-        index = self._replica.index
-        held = len(index.base) if index.base is not None else 0
-        return modelled_bytes(self._replica.shard.build.recipe, held + index.delta_rows)
+        return modelled_bytes(self._replica.index.sized)

@@ -14,12 +14,14 @@ import msgspec
 
 from service import traces
 from service.index.delta import large_delta_rows
+from service.index.shard import Sized, recipes_of
 from service.node.replica import Replica
 from service.node.restore import claimed
 from service.node.room import PROC, modelled_bytes, shortage
+from service.storage.collections import DEFAULT_ID
 from service.storage.entry import Damaged
 from service.storage.objects import Refused, Stored, StoreError
-from service.storage.snapshot import position_of
+from service.storage.snapshot import Manifest, position_of
 
 QUIET_SECONDS = 3.0
 QUIET_DELTA_ROWS = 500
@@ -110,7 +112,7 @@ class Generations:
             except Damaged as damage:
                 self._refuse(name, str(damage))
                 continue
-            if self._has_room(manifest.rows):
+            if self._has_room(manifest):
                 with traces.span("take over", position=position, rows=manifest.rows):
                     damaged = await self._succeed(name)
                 self._failures[name] += 1
@@ -125,9 +127,12 @@ class Generations:
         self._refused.add(name)
         log.error("snapshot refused", extra={"reason": reason})
 
-    def _has_room(self, rows: int) -> bool:
+    def _has_room(self, manifest: Manifest) -> bool:
         """Whether a second process fits beside this one; the replica says so where it does not, and serves on."""
-        reason = shortage(modelled_bytes(self._replica.shard.build.recipe, rows), self._proc)
+        recipes = recipes_of(manifest.registry, manifest.build.recipe)
+        rows = manifest.rows_each or {DEFAULT_ID: manifest.rows}
+        sized = [Sized(recipes[collection], count) for collection, count in rows.items()]
+        reason = shortage(modelled_bytes(sized), self._proc)
         if reason and not self._replica.held_back:
             log.error("a newer generation is held back", extra={"reason": reason})
         self._replica.held_back = reason
@@ -139,7 +144,7 @@ class Generations:
         index = self._replica.index
         return is_due(
             changed_rows=index.changed_rows,
-            base_rows=len(index.base.live) if index.base is not None else 0,
+            base_rows=index.base_rows,
             quiet_seconds=time.monotonic() - self._replica.applied_at,
         )
 

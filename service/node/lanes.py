@@ -8,8 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from service import traces
+from service.index.collection import Hit, Job, Steps
 from service.index.part import Nearest
-from service.index.shard import Hit, Job, Steps
 
 # What it costs to hand a job to a thread and take its result, about, with the interpreter's lock in between.
 HANDOVER_SECONDS = 0.0003

@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from service.index.shard import Hit
+from service.index.collection import Hit
 
 MEDIA_TYPE = "application/msgpack"
 
 
 class ShardQuery(msgspec.Struct, frozen=True):
     """
-    Search one shard of `build`, at `min_position` or later, waiting for it at most `wait_seconds`.
+    Search a collection in one shard of `build`, at `min_position` or later, waiting for it at most `wait_seconds`.
 
     `filter` is one as service.index.filters parses it.
     """
@@ -27,6 +27,7 @@ class ShardQuery(msgspec.Struct, frozen=True):
     min_position: int = 0
     wait_seconds: float = 0.0
     filter: dict[str, dict[str, Any]] | None = None
+    collection: int = 0
 
     def array(self) -> npt.NDArray[np.float32]:
         """The vector, shape (dims,)."""
@@ -55,12 +56,13 @@ class SnapshotAsked(msgspec.Struct, frozen=True):
 
 
 class ShardLookup(msgspec.Struct, frozen=True):
-    """Which of these documents does one shard of `build` hold?"""
+    """Which of these documents of a collection does one shard of `build` hold?"""
 
     build: str
     source_ids: list[str]
     min_position: int = 0
     wait_seconds: float = 0.0
+    collection: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import Counter, Gauge
 
+from service.index.collection import Hit
 from service.index.metric import Metric
-from service.index.shard import Hit
 
 KEPT_SAMPLES = 100
 LEAST_PAUSE_SECONDS = 1.0
@@ -28,8 +28,7 @@ class LiveRecall:
     One sample at a time, in a thread, and after each a pause a hundred times as long as it took.
     """
 
-    def __init__(self, metric: Metric, clock: Callable[[], float] = time.monotonic) -> None:
-        self._metric = metric
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._samples: deque[float] = deque(maxlen=KEPT_SAMPLES)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="recall")
         self._clock, self._next = clock, clock()
@@ -45,12 +44,12 @@ class LiveRecall:
         """Whether the next search should be sampled."""
         return not self._busy and self._clock() >= self._next
 
-    async def sample(self, hits: Sequence[Hit], exact_scores: Callable[[], Sequence[float]]) -> None:
-        """Compare an answer with the scores that exact search gives the same question."""
+    async def sample(self, hits: Sequence[Hit], exact_scores: Callable[[], Sequence[float]], metric: Metric) -> None:
+        """Compare an answer with the scores that exact search by the same metric gives the same question."""
         self._busy, started = True, self._clock()
         try:
             scores = await asyncio.get_running_loop().run_in_executor(self._pool, exact_scores)
-            self.add(recall_of(hits, scores, self._metric))
+            self.add(recall_of(hits, scores, metric))
         finally:
             self._busy = False
             took = self._clock() - started

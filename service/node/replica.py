@@ -58,7 +58,7 @@ class Replica:
         self.ready = False
         self.restore_seconds = 0.0
         self.applied_at = time.monotonic()
-        self.recall = LiveRecall(metric=shard.metric)
+        self.recall = LiveRecall()
         self._crashes = Crashes(shard)
         self._advanced = asyncio.Event()
 
@@ -208,6 +208,7 @@ class Replica:
             "documents": self.index.documents,
             "delta_rows": self.index.delta_rows,
             "digest": self.index.digest,
+            "collections": {index.collection: index.documents for index in self.index.collections},
             "restored_from": self.restored_from,
             "refused": self.refused,
             "held_back": self.held_back,

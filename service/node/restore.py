@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from service.index import rows as rows_file
 from service.index import structures
-from service.index.ann import Ann
 from service.index.base import Base
-from service.index.metric import METRICS, Metric
-from service.index.part import Vectors
-from service.index.shard import RECALL_FLOORS, ShardIndex, canary_recall
+from service.index.collection import RECALL_FLOORS, canary_recall
+from service.index.metric import METRICS
+from service.index.shard import ShardIndex, recipes_of
 from service.storage import snapshot
-from service.storage.builds import Build
+from service.storage.builds import Build, Recipe
 from service.storage.entry import Damaged
 from service.storage.log import Log, Tail
 from service.storage.objects import ObjectStore
@@ -33,24 +33,14 @@ class ShardStore(NamedTuple):
     shard: int
     folder: Path
 
-    @property
-    def dims(self) -> int:
-        """Dimensions of the build's vectors."""
-        return self.build.recipe.embedding.dims
-
-    @property
-    def metric(self) -> Metric:
-        """By what the build's vectors are near."""
-        return METRICS[self.build.recipe.index.metric]
-
     def emptied(self) -> ShardIndex:
         """The shard's index before anything is in it."""
-        return ShardIndex(None, self.dims, metric=self.metric)
+        return ShardIndex(self.build.recipe)
 
     @property
     def log(self) -> Log:
         """The shard's log."""
-        return shard_log(self.store, self.build.id, self.shard, self.dims)
+        return shard_log(self.store, self.build.id, self.shard, self.build.recipe.embedding.dims)
 
     def snapshots(self) -> list[str]:
         """Names of the shard's snapshots, newest first."""
@@ -96,31 +86,46 @@ def open_snapshot(shard: ShardStore, name: str) -> Opened:
 
 
 def load_snapshot(manifest: Manifest, folder: Path) -> Opened:
-    """Load checked files, check what they hold against the manifest and that the graph finds what exact search does."""
-    recipe = manifest.build.recipe
-    rows = rows_file.load(folder / snapshot.ROWS_FILE, recipe.embedding.dims)
-    metric = METRICS[recipe.index.metric]
-    base = Base(rows, _structure(manifest, rows.vectors, folder), metric)
-    index = ShardIndex(base, recipe.embedding.dims, metric=metric)
+    """Load checked files, check what they hold by the manifest and that each graph finds what exact search does."""
+    recipes = recipes_of(manifest.registry, manifest.build.recipe)
+    _check_files(manifest, recipes)
+    bases = {collection: _base(manifest, collection, recipe, folder) for collection, recipe in recipes.items()}
+    index = ShardIndex(manifest.build.recipe, manifest.registry, bases)
     found = (index.rows, index.documents, index.digest)
     written = (manifest.rows, manifest.documents, manifest.digest)
+    label = f"snapshot {snapshot.name_of(manifest)}"
     if found != written:
-        raise Damaged(f"snapshot {snapshot.name_of(manifest)}: holds rows, documents, digest {found}, not {written}")
-    recall = canary_recall(index)
-    if recall < RECALL_FLOORS[recipe.index.type]:
-        raise Damaged(
-            f"snapshot {snapshot.name_of(manifest)}: its canaries find {recall:.2f} of what exact search finds"
-        )
+        raise Damaged(f"{label}: holds rows, documents, digest {found}, not {written}")
+    for one in index.collections:
+        recall = canary_recall(one)
+        if recall < RECALL_FLOORS[recipes[one.collection].index.type]:
+            of = f" of collection {one.collection}" if one.collection else ""
+            raise Damaged(f"{label}: its canaries{of} find {recall:.2f} of what exact search finds")
     return Opened(manifest, index)
 
 
-def _structure(manifest: Manifest, vectors: Vectors, folder: Path) -> Ann:
-    """What the snapshot has over its rows."""
-    parameters = manifest.build.recipe.index
-    named = [file.name for file in manifest.files if file.name != snapshot.ROWS_FILE]
-    if named not in ([], [structures.FILES.get(parameters.type)]):
-        raise Damaged(f"snapshot {snapshot.name_of(manifest)}: {', '.join(named)} is not of type {parameters.type}")
-    return structures.load(folder / named[0] if named else None, vectors, parameters)
+def _base(manifest: Manifest, collection: int, recipe: Recipe, folder: Path) -> Base:
+    """The rows of one collection, and what the snapshot has over them."""
+    rows_path = folder / snapshot.file_name(collection, snapshot.ROWS_FILE)
+    index_name = snapshot.file_name(collection, structures.FILES.get(recipe.index.type, ""))
+    files = {file.name for file in manifest.files}
+    if rows_path.name not in files:
+        raise Damaged(f"snapshot {snapshot.name_of(manifest)}: it has no {rows_path.name}")
+    rows = rows_file.load(rows_path, recipe.embedding.dims)
+    made = structures.load(folder / index_name if index_name in files else None, rows.vectors, recipe.index)
+    return Base(rows, made, METRICS[recipe.index.metric])
+
+
+def _check_files(manifest: Manifest, recipes: Mapping[int, Recipe]) -> None:
+    """Raises Damaged for a file that belongs to no collection, or not to its type of index."""
+    known = {
+        snapshot.file_name(collection, name)
+        for collection, recipe in recipes.items()
+        for name in (snapshot.ROWS_FILE, structures.FILES.get(recipe.index.type))
+        if name is not None
+    }
+    if unknown := [file.name for file in manifest.files if file.name not in known]:
+        raise Damaged(f"snapshot {snapshot.name_of(manifest)}: {', '.join(unknown)} is not of its collections' types")
 
 
 def restore(shard: ShardStore) -> Restored:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.sizing import Rows, chunk_bytes, index_bytes, measured_terms, total_bytes
-from service.storage.builds import Recipe
+from infra.sizing import PROCESS_BYTES, Rows, chunk_bytes, index_bytes, measured_terms, total_bytes
+from service.index.shard import Sized
 
 PROC = Path("/proc")
 # The node's unit may not have it (MemoryMax), and the kernel needs some.
@@ -45,12 +46,16 @@ def shortage(wanted_bytes: int, proc: Path = PROC) -> str:
     )
 
 
-def modelled_bytes(recipe: Recipe, rows: int) -> int:
-    """What the measured model says that a node with so many rows holds, while no new base is loaded."""
-    index = recipe.index
-    held = Rows(max(1, rows), recipe.embedding.dims, index.type, index.m)
-    terms = measured_terms(held, chunk_bytes=chunk_bytes(recipe.chunking.size))
-    return total_bytes(terms) - index_bytes(held)
+def modelled_bytes(collections: Iterable[Sized]) -> int:
+    """What the measured model says that a node with these rows holds, while no new base is loaded."""
+    return PROCESS_BYTES + sum(map(_held_bytes, collections))
+
+
+def _held_bytes(one: Sized) -> int:
+    index, embedding = one.recipe.index, one.recipe.embedding
+    held = Rows(max(1, one.rows), embedding.dims, index.type, index.m)
+    terms = measured_terms(held, chunk_bytes=chunk_bytes(one.recipe.chunking.size))
+    return total_bytes(terms) - index_bytes(held) - PROCESS_BYTES
 
 
 def sizes(path: Path) -> dict[str, int]:

@@ -11,9 +11,9 @@ import numpy as np
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
+from service.index.collection import RECALL_FLOORS, CollectionIndex, canary_recall
 from service.index.delta import Delta
 from service.index.metric import METRICS
-from service.index.shard import RECALL_FLOORS, ShardIndex, canary_recall
 from service.node.background import background_thread
 from service.node.replica import Replica
 from service.storage.builds import IndexParameters
@@ -30,7 +30,7 @@ def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: 
     # hnswlib and FAISS let go of the GIL while they build: searches go on beside it.
     metric = METRICS[parameters.metric]
     segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), metric)
-    recall = canary_recall(ShardIndex(segment, dims, metric=metric))
+    recall = canary_recall(CollectionIndex(segment, dims, metric=metric))
     if recall < RECALL_FLOORS[parameters.type]:
         log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors), "recall": recall})
         return None
@@ -53,13 +53,14 @@ class Sealing:
 
     async def seal_one(self) -> bool:
         """Seal the oldest frozen delta; whether there was one to seal."""
-        index, shard = self._replica.index, self._replica.shard
-        frozen = next((delta for delta in index.frozen if delta not in self._unsealable), None)
-        if frozen is None:
+        shard = self._replica.index
+        found = next((one for one in shard.frozen if one[1] not in self._unsealable), None)
+        if found is None:
             return False
-        records, parameters = frozen.records(), shard.build.recipe.index
+        index, frozen = found
+        records, parameters = frozen.records(), shard.recipe_of(index.collection).index
         loop = asyncio.get_running_loop()
-        segment = await loop.run_in_executor(self._pool, build_segment, records, parameters, shard.dims)
+        segment = await loop.run_in_executor(self._pool, build_segment, records, parameters, index.dims)
         if segment is None:
             self._unsealable.append(frozen)
         else:

@@ -72,7 +72,7 @@ class Verification:
 
     async def _compare(self) -> None:
         index = self._replica.index
-        reason = shortage(modelled_bytes(self._replica.shard.build.recipe, index.rows))
+        reason = shortage(modelled_bytes(index.sized))
         if reason:
             raise NotFolded(reason)
         entry, held = self._replica.tail.number, index.digest

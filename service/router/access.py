@@ -85,6 +85,8 @@ def needed(method: str, path: str) -> Role:
     """The least role for a request. Looking documents up only reads, for all that it is a POST."""
     if path.rstrip("/") == "/v1/snapshots" and method == "POST":
         return Role.ADMIN
+    if path.startswith("/v1/collections/") and method in ("PUT", "DELETE"):
+        return Role.ADMIN
     writes = path.rstrip("/") == "/v1/documents" or (path.startswith("/v1/documents/") and method == "DELETE")
     return Role.WRITE if writes else Role.READ
 

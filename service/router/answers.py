@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from service.index.shard import Hit
+from service.index.collection import Hit
 from service.node.messages import Found
-from service.storage.builds import Build
+from service.storage.builds import Build, IndexParameters
+from service.storage.collections import Source
 from service.storage.metadata import Value
 
 
@@ -43,6 +44,37 @@ class DocumentAnswer(msgspec.Struct, frozen=True):
     text: str
     metadata: dict[str, Value]
     vector: list[float] | None
+
+
+class CollectionAnswer(msgspec.Struct, frozen=True):
+    """
+    A collection and what it holds. `model` and `dims` are of its vectors in this slot; `index` is null before the slot
+    has a build, and `documents` while a shard says nothing of it.
+    """
+
+    name: str
+    id: int
+    source: Source
+    model: str
+    dims: int
+    metric: str
+    index: IndexParameters | None
+    documents: int | None
+
+
+class CollectionsAnswer(msgspec.Struct, frozen=True):
+    """The collections that there are at `position` of the documents log or later, the default one first."""
+
+    position: int
+    collections: list[CollectionAnswer]
+
+
+class DroppedAnswer(msgspec.Struct, frozen=True):
+    """A collection that was dropped, by the entry at `position`."""
+
+    name: str
+    id: int
+    position: int
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
 import numpy as np
 from prometheus_client import Counter, Histogram
@@ -22,13 +26,17 @@ from service.router.answers import (
     AskedSnapshots,
     BatchAnswer,
     BatchResult,
+    CollectionAnswer,
+    CollectionsAnswer,
+    DroppedAnswer,
     LookupDocuments,
     SearchAnswer,
     SearchFailure,
     WriteAnswer,
     WriteResult,
 )
-from service.router.commits import GroupCommits
+from service.router.collections import Changing, missing
+from service.router.commits import GroupCommits, Outdated
 from service.router.figures import FleetMetrics
 from service.router.openapi import JSON, encoded
 from service.router.overload import Fullness, Reads
@@ -36,6 +44,8 @@ from service.router.questions import Questions
 from service.router.replicas import Replicas
 from service.router.requests import (
     BatchRequest,
+    CollectionRequest,
+    DeletionQuery,
     DocumentQuery,
     DocumentWrite,
     LookupRequest,
@@ -44,17 +54,32 @@ from service.router.requests import (
     SnapshotsQuery,
     Space,
     WriteRequest,
+    collection_name,
+    collection_reference,
     decoded,
     decoded_search,
     float32_of,
     named,
     queried,
 )
-from service.router.scatter import Scatter, merge, wait_seconds_for
+from service.router.scatter import Gone, Scatter, merge, wait_seconds_for
 from service.router.stored import Stored
 from service.serving import json_response
 from service.storage.builds import Build
+from service.storage.collections import (
+    DEFAULT,
+    DEFAULT_NAME,
+    BadChange,
+    Change,
+    Collection,
+    NoCollection,
+    Registry,
+)
 from service.storage.shards import shard_of
+
+T = TypeVar("T")
+# How often a write follows a name to another collection of it before it gives up.
+NAMESAKES = 3
 
 SEARCHES = Counter("vectorfleet_router_searches_total", "Searches by how they ended", ["outcome"])
 SEARCH_SECONDS = Histogram(
@@ -92,6 +117,7 @@ class RouterApi:
         self._configured = space
         self._replicas = replicas
         self._commits = commits
+        self._collections = commits.collections
         self._metrics = metrics
         self._reads = Reads()
         self._fullness = Fullness(replicas)
@@ -104,6 +130,10 @@ class RouterApi:
     def routes(self) -> list[Route]:
         """Everything under /v1, and its description."""
         return [
+            Route("/v1/collections", self.collections),
+            Route("/v1/collections/{name:any}", self.collection),
+            Route("/v1/collections/{name:any}", self.create_collection, methods=["PUT"]),
+            Route("/v1/collections/{name:any}", self.drop_collection, methods=["DELETE"]),
             Route("/v1/documents", self.write, methods=["POST"]),
             Route("/v1/documents/lookup", self.lookup, methods=["POST"]),
             Route("/v1/documents/{source_id:any}", self.document),
@@ -140,26 +170,98 @@ class RouterApi:
         shards = range(self._replicas.shards)
         return [shard for shard in shards if not self._replicas.ready(shard, self.build_id)]
 
+    async def collections(self, _: Request) -> Response:
+        """Every collection that there is, by what the documents log says now."""
+        position = await self._collections.refresh()
+        there = [DEFAULT, *self._collections.registry.collections]
+        return json_response(CollectionsAnswer(position, [self._described(one) for one in there]))
+
+    async def collection(self, request: Request) -> Response:
+        """One collection."""
+        reference = collection_reference(request.path_params["name"])
+        return json_response(self._described(await self._collections.find_anew(reference)))
+
+    async def create_collection(self, request: Request) -> Response:
+        """Have a collection of a name; where the very same is there already nothing changes."""
+        name = collection_name(request.path_params["name"])
+        body = await decoded(request, CollectionRequest)
+        if name == DEFAULT_NAME:
+            raise Problem(409, f"{name!r} is the collection of the fleet's own configuration; choose another name")
+        kind = body.kind(self._space.embedding)
+        made = await self._change(lambda registry, position: registry.with_one(name, kind, position))
+        return json_response(self._described(made.collection))
+
+    async def drop_collection(self, request: Request) -> Response:
+        """Drop a collection with all its documents."""
+        reference = collection_reference(request.path_params["name"])
+        made = await self._change(lambda registry, position: registry.without(reference, position))
+        gone = made.registry.dropped[-1]
+        return json_response(DroppedAnswer(gone.name, gone.id, gone.position))
+
+    async def _change(self, make: Callable[[Registry, int], Change]) -> Change:
+        changing = Changing(self._collections, make)
+        try:
+            await self._commits.change(changing)
+        except NoCollection as error:
+            raise missing(error) from error
+        except BadChange as error:
+            raise Problem(409, str(error)) from error
+        assert changing.made is not None
+        return changing.made
+
+    def _described(self, one: Collection) -> CollectionAnswer:
+        space = self._space.within(one)
+        return CollectionAnswer(
+            name=one.name,
+            id=one.id,
+            source="vector" if space.embedding.given else "text",
+            model=space.embedding.name,
+            dims=space.embedding.dims,
+            metric=space.metric.name,
+            index=one.kind.index or (self.build.recipe.index if self.build else None),
+            documents=self._replicas.documents(one.id),
+        )
+
     async def write(self, request: Request) -> Response:
         """Store documents; the answer means that they are in S3."""
         body = await decoded(request, WriteRequest)
         body.check()
-        self._space.check(body.model)
-        return await self._store(body.documents)
+        return await self._store(body)
 
     async def delete(self, request: Request) -> Response:
         """Store the deletion of one document."""
-        return await self._store([DocumentWrite.deletion(request.path_params["source_id"])])
+        deletion = DocumentWrite.deletion(request.path_params["source_id"])
+        return await self._store(WriteRequest([deletion], collection=queried(request, DeletionQuery).collection))
 
-    async def _store(self, writes: list[DocumentWrite]) -> Response:
-        if not all(write.delete for write in writes):
+    async def _store(self, body: WriteRequest) -> Response:
+        if not all(write.delete for write in body.documents):
             self._fullness.check()
-        space = self._space
-        documents = [write.document(space) for write in writes]
-        place = await self._commits.write(documents)
+        for _ in range(NAMESAKES):
+            space = self._space.within(await self._collections.find(body.collection))
+            space.check(body.model)
+            documents = [write.document(space) for write in body.documents]
+            with suppress(Outdated):
+                place = await self._commits.write(documents)
+                break
+        else:
+            raise Problem(
+                503,
+                f"collection {body.collection!r} was dropped and created again {NAMESAKES} times meanwhile",
+                outcome="not_written",
+                retry_after_seconds=1,
+            )
         WRITTEN.inc(len(documents))
         results = [WriteResult(d.source_id, d.request_id, place.first_item + i) for i, d in enumerate(documents)]
         return json_response(WriteAnswer(place.position, results))
+
+    async def _within(self, reference: str, ask: Callable[[Collection], Awaitable[T]]) -> T:
+        """What is answered of the collection of a name: of a namesake where nodes say that the one known is gone."""
+        with suppress(Gone):
+            return await ask(await self._collections.find(reference))
+        try:
+            return await ask(await self._collections.find_anew(reference))
+        except Gone as error:
+            raise Problem(410, f"collection {reference!r} was dropped; create it again, or name another") from error
 
     async def lookup(self, request: Request) -> Response:
         """What is held of documents, from every shard concerned; 503 unless all of them answer."""
@@ -170,7 +272,8 @@ class RouterApi:
     async def document(self, request: Request) -> Response:
         """A document as it was last written: nodes know where, the documents log has it whole."""
         source_id = named(request.path_params["source_id"])
-        wanted = LookupRequest([source_id], queried(request, DocumentQuery).min_position)
+        query = queried(request, DocumentQuery)
+        wanted = LookupRequest([source_id], query.min_position, query.collection)
         with self._reads.under_way():
             found = await self._found(wanted)
             place = found.documents[source_id]
@@ -179,15 +282,19 @@ class RouterApi:
             return json_response(await self._stored.document(place.position, place.item))
 
     async def _found(self, body: LookupRequest) -> LookupDocuments:
+        return await self._within(body.collection, partial(self._found_in, body))
+
+    async def _found_in(self, body: LookupRequest, collection: Collection) -> LookupDocuments:
         scatter, build = self._serving()
+        least = max(body.min_position, collection.id)
         by_shard: dict[int, list[str]] = defaultdict(list)
         for source_id in body.source_ids:
             by_shard[shard_of(source_id, self._replicas.shards)].append(source_id)
-        wait = wait_seconds_for(body.min_position)
-        asked = {s: ShardLookup(build.id, ids, body.min_position, wait) for s, ids in by_shard.items()}
+        wait = wait_seconds_for(least)
+        asked = {s: ShardLookup(build.id, ids, least, wait, collection.id) for s, ids in by_shard.items()}
         gathered = await scatter.lookup(asked)
         if len(gathered.answers) < len(by_shard):
-            raise self._incomplete(len(gathered.answers), len(by_shard), gathered.behind, body.min_position)
+            raise self._incomplete(len(gathered.answers), len(by_shard), gathered.behind, least)
         documents = dict.fromkeys(body.source_ids, None) | {
             source_id: found for answer in gathered.answers.values() for source_id, found in answer.documents.items()
         }
@@ -235,22 +342,24 @@ class RouterApi:
 
     async def _search(self, body: SearchRequest) -> SearchAnswer:
         with traces.span("search", k=body.k, exact=body.exact, filtered=body.filter is not None) as searched:
-            answer = await self._nearest(body)
+            body.check()
+            answer = await self._within(body.collection, partial(self._nearest, body))
             searched.set(shards=answer.shards_total, shards_answered=answer.shards_answered, hits=len(answer.hits))
             return answer
 
-    async def _nearest(self, body: SearchRequest) -> SearchAnswer:
+    async def _nearest(self, body: SearchRequest, collection: Collection) -> SearchAnswer:
         scatter, build = self._serving()
-        body.check()
-        space = self._space
+        space = self._space.within(collection)
         space.check(body.model)
         vector = await self._vector(body, space)
-        wait, wanted = wait_seconds_for(body.min_position), body.conditions()
-        query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, body.min_position, wait, wanted)
+        # A node that has reached a collection's creation has it, or has seen it dropped.
+        least, wanted = max(body.min_position, collection.id), body.conditions()
+        wait = wait_seconds_for(least)
+        query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, least, wait, wanted, collection.id)
         gathered = await scatter.search(query)
         answered, total = len(gathered.answers), self._replicas.shards
-        if not answered or (gathered.behind and body.min_position):
-            raise self._incomplete(answered, total, gathered.behind, body.min_position)
+        if not answered or (gathered.behind and least):
+            raise self._incomplete(answered, total, gathered.behind, least)
         with traces.span("merge"):
             hits = merge(gathered.answers, body.k)
         return SearchAnswer(
@@ -270,6 +379,10 @@ class RouterApi:
         """A vector needs no model, so that searches by vector go on while it is away."""
         if body.vector is not None:
             return space.metric.prepared(float32_of(body.vector, space))
+        if space.embedding.given:
+            raise Problem(
+                422, f"vectors of {space.embedding.name} come with the documents; ask with a vector of the same model"
+            )
         if self.questions is None:
             raise Problem(503, self.fault or "the model is not loaded yet", retry_after_seconds=1)
         with traces.span("embed"):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 from uuid import uuid4
 
+import pyarrow as pa
 from prometheus_client import Counter, Histogram
 
 from service import traces
 from service.problems import Problem
+from service.router.collections import Changing, Collections, Unchanged
 from service.storage import conformance
+from service.storage.collections import BadChange, NoCollection
 from service.storage.documents import Document, documents_log, to_rows
-from service.storage.entry import Damaged
+from service.storage.entry import Damaged, Entry
 from service.storage.log import Append, AppendFailed, Tail, tail_of
 from service.storage.objects import ObjectStore, StoreError
 
@@ -37,8 +41,23 @@ class Place(NamedTuple):
     first_item: int
 
 
+class Outdated(Exception):
+    """Collections were dropped before documents of theirs could be stored; nothing of those was."""
+
+    def __init__(self, collections: set[int]) -> None:
+        super().__init__(f"collections {sorted(collections)} were dropped")
+        self._collections = collections
+
+    def concerns(self, documents: Sequence[Document]) -> bool:
+        """Whether any of the documents was for one of them."""
+        return any(document.collection in self._collections for document in documents)
+
+
 class _Request(NamedTuple):
+    """Documents to store; or none, and a change of the collections, which gets an entry of its own."""
+
     documents: Sequence[Document]
+    change: Changing | None
     size_bytes: int
     place: asyncio.Future[Place]
     span: traces.Span
@@ -57,6 +76,7 @@ class GroupCommits:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._log = documents_log(store)
+        self.collections = Collections(self._log)
         self._tail = Tail()
         self._queue: asyncio.Queue[_Request] = asyncio.Queue()
         self._queued_bytes = 0
@@ -79,13 +99,13 @@ class GroupCommits:
         """
         Store documents in one commit; returns when they are in S3.
 
-        Raises Problem: 413 for more than a commit holds, 429 while too much waits, 503 with the write's outcome.
+        Raises Problem: 413 for more than a commit holds, 429 while too much waits, 503 with the write's outcome; and
+        Outdated where a document's collection has been dropped.
         """
         size = size_bytes(documents)
         if size > COMMIT_BYTES:
             raise Problem(413, f"the documents take {size} bytes, one request may take {COMMIT_BYTES}; send fewer")
-        if not self.ready:
-            raise Problem(503, "the documents log is not open yet", outcome="not_written", retry_after_seconds=1)
+        self._check_open()
         if self._queued_bytes + size > QUEUE_BYTES:
             raise Problem(
                 429,
@@ -94,12 +114,31 @@ class GroupCommits:
                 retry_after_seconds=1,
             )
         with traces.span("write", documents=len(documents), bytes=size) as span:
-            request = _Request(documents, size, asyncio.get_running_loop().create_future(), span, time.monotonic())
-            self._queued_bytes += size
-            self._queue.put_nowait(request)
-            place = await request.place
+            place = await self._queued(documents, None, size, span)
             span.set(position=place.position)
             return place
+
+    async def change(self, change: Changing) -> None:
+        """
+        Store a change of the collections; returns when it is in S3, or was so already.
+
+        Raises Problem 503 with the outcome, and what the change itself raises.
+        """
+        self._check_open()
+        with traces.span("change collections") as span, suppress(Unchanged):
+            span.set(position=(await self._queued([], change, 0, span)).position)
+
+    def _check_open(self) -> None:
+        if not self.ready:
+            raise Problem(503, "the documents log is not open yet", outcome="not_written", retry_after_seconds=1)
+
+    async def _queued(
+        self, documents: Sequence[Document], change: Changing | None, size: int, span: traces.Span
+    ) -> Place:
+        place: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        self._queued_bytes += size
+        self._queue.put_nowait(_Request(documents, change, size, place, span, time.monotonic()))
+        return await place
 
     async def run(self) -> None:
         """Open the log, then commit what arrives, for ever."""
@@ -126,17 +165,19 @@ class GroupCommits:
         log.info("the documents log is open", extra={"head": self.head})
 
     async def _gather(self) -> list[_Request]:
-        """The first request, and what joins it within GATHER_SECONDS and COMMIT_BYTES."""
+        """The first request, and what joins it within GATHER_SECONDS and COMMIT_BYTES; a change stays alone."""
         first = self._held or await self._queue.get()
         self._held = None
         requests, total = [first], first.size_bytes
+        if first.change is not None:
+            return requests
         until = time.monotonic() + GATHER_SECONDS
         while (left := until - time.monotonic()) > 0:
             try:
                 request = await asyncio.wait_for(self._queue.get(), left)
             except TimeoutError:
                 break
-            if total + request.size_bytes > COMMIT_BYTES:
+            if total + request.size_bytes > COMMIT_BYTES or request.change is not None:
                 self._held = request
                 break
             requests.append(request)
@@ -144,36 +185,65 @@ class GroupCommits:
         return requests
 
     async def _commit(self, requests: Sequence[_Request], commit: traces.Span) -> None:
-        documents = [document for request in requests for document in request.documents]
-        commit.set(documents=len(documents))
+        """Store them in one entry; whose collection is gone is told so, and the others are stored without it."""
         for request in requests:
             request.span.set(queued_seconds=time.monotonic() - request.arrived)
+        while requests:
+            try:
+                await self._store_all(requests, commit)
+                return
+            except Outdated as outdated:
+                for request in requests:
+                    if outdated.concerns(request.documents):
+                        _refuse(request, outdated)
+                requests = [one for one in requests if not outdated.concerns(one.documents)]
+
+    async def _store_all(self, requests: Sequence[_Request], commit: traces.Span) -> None:
+        """Raises Outdated, of which nothing is stored; every other end is told to who waits for it."""
+        documents, change = [document for one in requests for document in one.documents], requests[0].change
+        commit.set(documents=len(documents))
         try:
-            append = Append(self._log, self._tail, to_rows(documents), uuid4().hex)
+            rows = change.rows if change is not None else self._checked(documents, to_rows(documents))
         except Exception as error:
             log.exception("documents could not be made an entry")
             self._fail(requests, error, "not_written")
             return
+        append = Append(self._log, self._tail, rows, uuid4().hex, changes=change is not None)
         try:
             with COMMIT_SECONDS.time(), traces.span("append"):
-                entry = await asyncio.to_thread(append.run)
+                # Of a collection made behind the tail that is known nothing can be said there.
+                at_head = change is not None or any(one.collection > self._tail.number for one in documents)
+                entry = await asyncio.to_thread(append.run_at_head if at_head else append.run)
         except (AppendFailed, StoreError, Damaged) as error:
-            self._tail = append.tail
             outcome = error.outcome if isinstance(error, AppendFailed) else "unknown"
             commit.set(outcome=outcome)
             self._fail(requests, error, outcome)
-            return
+        except Outdated:
+            raise
+        except (Unchanged, BadChange, NoCollection) as refusal:
+            _refuse(requests[0], refusal)
         except Exception as error:
             self._fail(requests, error, "unknown")
             raise
-        COMMITS.inc()
-        self._tail = tail_of(entry)
-        commit.set(position=self._tail.number)
-        first = 0
-        for request in requests:
-            if not request.place.cancelled():
-                request.place.set_result(Place(self._tail.number, first))
-            first += len(request.documents)
+        else:
+            COMMITS.inc()
+            commit.set(position=entry.header.number)
+            _acknowledge(requests, entry)
+            append.tail = tail_of(entry)
+        finally:
+            self._tail = append.tail
+
+    def _checked(self, documents: Sequence[Document], rows: pa.RecordBatch) -> Callable[[Tail], pa.RecordBatch]:
+        """The rows for any tail of the log at which the documents' collections are there; else it raises Outdated."""
+        wanted = {document.collection for document in documents}
+
+        def after(tail: Tail) -> pa.RecordBatch:
+            registry = self.collections.learn(tail)
+            if gone := {collection for collection in wanted if registry.get(collection) is None}:
+                raise Outdated(gone)
+            return rows
+
+        return after
 
     @staticmethod
     def _fail(requests: Sequence[_Request], error: Exception, outcome: str) -> None:
@@ -182,3 +252,16 @@ class GroupCommits:
             if not request.place.done():
                 problem = Problem(503, str(error), outcome=outcome, retry_after_seconds=1)
                 request.place.set_exception(problem)
+
+
+def _refuse(request: _Request, reason: Exception) -> None:
+    if not request.place.done():
+        request.place.set_exception(reason)
+
+
+def _acknowledge(requests: Sequence[_Request], entry: Entry) -> None:
+    first = 0
+    for request in requests:
+        if not request.place.cancelled():
+            request.place.set_result(Place(entry.header.number, first))
+        first += len(request.documents)

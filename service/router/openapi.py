@@ -12,7 +12,10 @@ from service import VERSION
 from service.router.answers import (
     AskedSnapshots,
     BatchAnswer,
+    CollectionAnswer,
+    CollectionsAnswer,
     DocumentAnswer,
+    DroppedAnswer,
     LookupDocuments,
     ProblemDetails,
     SearchAnswer,
@@ -23,6 +26,8 @@ from service.router.answers import (
 from service.router.requests import (
     MAX_SOURCE_ID,
     BatchRequest,
+    CollectionRequest,
+    DeletionQuery,
     DocumentQuery,
     LookupRequest,
     SearchRequest,
@@ -30,6 +35,7 @@ from service.router.requests import (
     SnapshotsQuery,
     WriteRequest,
 )
+from service.storage.collections import REFERENCE_PATTERN
 
 REFERENCE = "#/components/schemas/{name}"
 JSON, PROBLEM, RAW = "application/json", "application/problem+json", "application/octet-stream"
@@ -37,8 +43,9 @@ SAID = {
     400: "The request can't be read as HTTP.",
     401: "The key is missing or not known.",
     403: "The key's role may not do this.",
-    404: "There is no such document.",
-    409: "The slot serves another model.",
+    404: "There is no such document or collection.",
+    409: "The vectors are of another model, or there is another collection of that name.",
+    410: "The collection was dropped.",
     413: "A limit of size is passed.",
     422: "The body is not what is described here, or can't be meant so.",
     429: "Too much waits, or the key asks too often.",
@@ -64,16 +71,29 @@ class Operation:
     status: int = 200
 
 
+# Of what names a collection.
+NAMING = (404, 410, 422)
 OPERATIONS = (
+    Operation("GET", "/v1/collections", "Every collection", CollectionsAnswer),
+    Operation("GET", "/v1/collections/{name}", "One collection", CollectionAnswer, None, NAMING),
     Operation(
-        "POST", "/v1/documents", "Store, replace and delete documents", WriteAnswer, WriteRequest, (409, 413, 422, 507)
+        "PUT", "/v1/collections/{name}", "Create a collection", CollectionAnswer, CollectionRequest, (409, 413, 422)
     ),
+    Operation("DELETE", "/v1/collections/{name}", "Drop a collection", DroppedAnswer, None, (409, *NAMING)),
     Operation(
-        "GET", "/v1/documents/{source_id}", "A document as written", DocumentAnswer, None, (404, 422), DocumentQuery
+        "POST",
+        "/v1/documents",
+        "Store, replace and delete documents",
+        WriteAnswer,
+        WriteRequest,
+        (409, 413, 507, *NAMING),
     ),
-    Operation("DELETE", "/v1/documents/{source_id}", "Delete one document", WriteAnswer, None, (422,)),
-    Operation("POST", "/v1/documents/lookup", "What is held of documents", LookupDocuments, LookupRequest, (413, 422)),
-    Operation("POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, 413, 422)),
+    Operation("GET", "/v1/documents/{source_id}", "A document as written", DocumentAnswer, None, NAMING, DocumentQuery),
+    Operation("DELETE", "/v1/documents/{source_id}", "Delete one document", WriteAnswer, None, NAMING, DeletionQuery),
+    Operation(
+        "POST", "/v1/documents/lookup", "What is held of documents", LookupDocuments, LookupRequest, (413, *NAMING)
+    ),
+    Operation("POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, 413, *NAMING)),
     Operation("POST", "/v1/search/batch", "Several searches at once", BatchAnswer, BatchRequest, (413, 422)),
     Operation("GET", "/v1/snapshots", "The newest snapshots", SnapshotsAnswer, None, (422,), SnapshotsQuery),
     Operation("POST", "/v1/snapshots", "Have snapshots made", AskedSnapshots, SnapshotRequest, (413, 422), status=202),
@@ -122,10 +142,18 @@ def _operation(one: Operation) -> dict[str, Any]:
     return described
 
 
+IN_PATH: dict[str, Any] = {
+    "source_id": {"type": "string", "minLength": 1, "maxLength": MAX_SOURCE_ID},
+    "name": {"type": "string", "pattern": f"^{REFERENCE_PATTERN}$"},
+}
+
+
 def _in_path(path: str) -> list[dict[str, Any]]:
-    limits = {"type": "string", "minLength": 1, "maxLength": MAX_SOURCE_ID}
-    named = {"name": "source_id", "in": "path", "required": True, "schema": limits}
-    return [named] if "{source_id}" in path else []
+    return [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in IN_PATH.items()
+        if f"{{{name}}}" in path
+    ]
 
 
 def _in_query(shape: type | None) -> list[dict[str, Any]]:

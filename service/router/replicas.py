@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a node says of itself at /readyz; other members are left alone."""
+    """
+    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection.
+    """
 
     ready: bool
     build: str = ""
@@ -36,6 +38,7 @@ class Report(msgspec.Struct, frozen=True):
     documents: int = 0
     delta_rows: int = 0
     digest: str = ""
+    collections: dict[int, int] = {}
     restored_from: str = ""
     stale: str = ""
     recall: float | None = None
@@ -111,6 +114,17 @@ class Replicas:
     def ready(self, shard: int, build: str) -> list[Replica]:
         """The replicas of a shard that answer and are ready to serve `build`."""
         return [replica for replica in self.of(shard, build) if replica.ready]
+
+    def documents(self, collection: int) -> int | None:
+        """How many documents a collection has, by what ready nodes say; None where a shard has no such node."""
+        counts = []
+        for shard in range(self.shards):
+            reports = [one.report for one in self.all() if one.node.shard == shard and one.ready]
+            newest = max(reports, key=lambda report: report.position, default=None)
+            if newest is None or collection not in newest.collections:
+                return None
+            counts.append(newest.collections[collection])
+        return sum(counts)
 
     def missing(self, replicas: int) -> dict[str, int]:
         """

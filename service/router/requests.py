@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import Counter
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -16,6 +16,16 @@ from service.index.filters import BadFilter, parse
 from service.index.metric import METRICS, Metric
 from service.problems import Problem
 from service.storage.builds import Embedding, IndexParameters
+from service.storage.collections import (
+    DEFAULT_ID,
+    DEFAULT_NAME,
+    NAME_PATTERN,
+    REFERENCE_PATTERN,
+    UNNAMED_MODEL,
+    Collection,
+    Kind,
+    Source,
+)
 from service.storage.documents import ANY_POSITION, Document
 from service.storage.metadata import Value, problem_with, to_text
 
@@ -34,25 +44,37 @@ MAX_TEXT_BYTES = 1 << 20
 MAX_TITLE = 1_024
 # A text is embedded between two other requests: 7 s of nothing else for 2.4 MB.
 MAX_QUERY = 20_000
+MIN_DIMS, MAX_DIMS = 2, 16_384
 SourceId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SOURCE_ID)]
 Position = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+CollectionName = Annotated[str, msgspec.Meta(pattern=f"^{NAME_PATTERN}$")]
+# A name means whichever has it, `name@id` that one and no later namesake.
+CollectionReference = Annotated[str, msgspec.Meta(pattern=f"^{REFERENCE_PATTERN}$")]
 
 
 class Space(NamedTuple):
-    """Where the vectors of a slot lie, and by what they are near."""
+    """Where the vectors of a collection lie in a slot, and by what they are near."""
 
     embedding: Embedding
     metric: Metric
+    collection: int = DEFAULT_ID
 
     @classmethod
     def of(cls, embedding: Embedding, index: IndexParameters) -> Space:
         """The space that a recipe or a configuration names."""
         return cls(embedding, METRICS[index.metric])
 
+    def within(self, collection: Collection) -> Space:
+        """That of a collection, where this one is the default collection's."""
+        kind = collection.kind
+        metric = METRICS[kind.index.metric] if kind.index is not None else self.metric
+        return Space(kind.embedding(self.embedding), metric, collection.id)
+
     def check(self, model: str) -> None:
         """Raises Problem 409 where a request names another model; one that names none is taken at its word."""
         if model and model != self.embedding.name:
-            raise Problem(409, f"this slot serves model {self.embedding.name}, the request names {model}")
+            has = "this collection has vectors of" if self.collection else "this slot serves"
+            raise Problem(409, f"{has} model {self.embedding.name}, the request names {model}")
 
 
 class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +112,17 @@ class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         name, metadata = self.request_id or uuid4().hex, to_text(self.metadata)
         condition = ANY_POSITION if self.if_position is None else self.if_position
-        return Document(name, self.source_id, self.delete, self.title, self.text, metadata, vector, condition)
+        return Document(
+            name,
+            self.source_id,
+            self.delete,
+            self.title,
+            self.text,
+            metadata,
+            vector,
+            condition,
+            collection=space.collection,
+        )
 
     def _vector(self, space: Space) -> bytes:
         """As little-endian float32; raises Problem where it is missing, not wanted, or can't be."""
@@ -101,8 +133,9 @@ class DocumentWrite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not space.embedding.given:
             raise Problem(
                 422,
-                f"document {self.source_id!r} may not have a vector: this fleet embeds texts, with "
-                f"{space.embedding.name}; to give vectors, set embedding.provider to given",
+                f"document {self.source_id!r} may not have a vector: its text is embedded, with "
+                f"{space.embedding.name}; to give vectors, make a collection with source vector, or set the fleet's "
+                "embedding.provider to given",
             )
         try:
             return float32_of(self.vector, space).astype("<f4").tobytes()
@@ -115,6 +148,7 @@ class WriteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     documents: Annotated[list[DocumentWrite], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
     model: str = ""
+    collection: CollectionReference = DEFAULT_NAME
 
     def check(self) -> None:
         """Every request_id names one document: the fold drops a second one as a repetition of the first."""
@@ -133,6 +167,7 @@ class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source_ids: Annotated[list[SourceId], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
     min_position: Position = 0
+    collection: CollectionReference = DEFAULT_NAME
 
 
 class SnapshotRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,9 +183,61 @@ class SnapshotsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DocumentQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A document is wanted as of `min_position` or later."""
+    """A document of a collection is wanted as of `min_position` or later."""
 
     min_position: Position = 0
+    collection: CollectionReference = DEFAULT_NAME
+
+
+class DeletionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of which collection a document is to be deleted."""
+
+    collection: CollectionReference = DEFAULT_NAME
+
+
+class IndexChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a collection is indexed; each type reads its own parameters alone, within the ranges of the configuration."""
+
+    type: Literal["flat", "hnsw", "ivf", "pq"] = "hnsw"
+    metric: Literal["cosine", "ip", "l2"] = "cosine"
+    m: int = 16
+    ef_construction: int = 200
+    ef_search: int = 100
+    lists: int = 0
+    probes: int = 0
+    code_dims: int = 4
+    rescored: int = 8
+
+    def parameters(self) -> IndexParameters:
+        """Raises Problem 422 where one is out of its range."""
+        chosen = msgspec.convert(msgspec.to_builtins(self), IndexParameters)
+        if problem := chosen.problem():
+            raise Problem(422, f"index: {problem}")
+        return chosen
+
+
+class CollectionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a collection holds, for life: see service.storage.collections.Kind."""
+
+    source: Source = "text"
+    dims: Annotated[int, msgspec.Meta(ge=MIN_DIMS, le=MAX_DIMS)] | None = None
+    model: Annotated[str, msgspec.Meta(pattern="^[^/]{1,128}/[^/]{1,128}$")] | None = None
+    index: IndexChoice | None = None
+
+    def kind(self, slot: Embedding) -> Kind:
+        """As the log keeps it; raises Problem 422 for what can't be, or not where slots are like this one."""
+        index = None if self.index is None else self.index.parameters()
+        if self.source == "vector":
+            if self.dims is None:
+                raise Problem(422, f"a collection of vectors needs dims, from {MIN_DIMS} to {MAX_DIMS}")
+            return Kind("vector", self.dims, self.model or UNNAMED_MODEL, index)
+        if slot.given:
+            raise Problem(422, "this fleet embeds no texts: its embedding.provider is given; make it of source vector")
+        if self.dims is not None or self.model is not None:
+            raise Problem(422, f"texts are embedded by the slot's model, {slot.name}: leave dims and model out")
+        if index is not None and index.metric != "cosine":
+            raise Problem(422, f"index: metric {index.metric} is for given vectors; those of a model have length one")
+        return Kind("text", index=index)
 
 
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,6 +254,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exact: bool = False
     min_position: Position = 0
     model: str = ""
+    collection: CollectionReference = DEFAULT_NAME
     filter: dict[str, Any] | None = None
 
     def conditions(self) -> dict[str, dict[str, Any]] | None:
@@ -221,6 +309,25 @@ def named(source_id: str) -> str:
         raise Problem(422, f"{source_id[:MAX_SOURCE_ID]!r} is no source_id: {error}") from error
 
 
+def collection_name(name: str) -> str:
+    """The name that a path gives a new collection; raises Problem 422 for one that none can have."""
+    return _of_collection(name, CollectionName)
+
+
+def collection_reference(name: str) -> str:
+    """The collection that a path names, or name@id; raises Problem 422 for what none can be named by."""
+    return _of_collection(name, CollectionReference)
+
+
+def _of_collection(name: str, shape: Any) -> str:
+    try:
+        return str(msgspec.convert(name, shape))
+    except msgspec.ValidationError as error:
+        raise Problem(
+            422, f"{name[:100]!r} names no collection: 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
+        ) from error
+
+
 def queried(request: Request, shape: type[T], **besides: str) -> T:
     """The request's query string, and what it has `besides`, as `shape`; raises Problem 422 saying what is wrong."""
     try:
@@ -241,7 +348,7 @@ def float32_of(vector: list[float] | str, space: Space) -> np.ndarray:
     dims = space.embedding.dims
     array = _from_base64(vector) if isinstance(vector, str) else np.asarray(vector, np.float64)
     if array.shape != (dims,):
-        raise Problem(422, f"the vector has {array.size} components, this slot's model has {dims}")
+        raise Problem(422, f"the vector has {array.size} components, needed are {dims}")
     # So small that sums of squares still fit into float32; a NaN fails the comparison.
     if not np.abs(array).max() <= MAX_COMPONENT:
         raise Problem(422, f"the vector's components must be finite, from -{MAX_COMPONENT:g} to {MAX_COMPONENT:g}")

@@ -13,7 +13,7 @@ import msgspec
 from prometheus_client import Counter
 
 from service import traces
-from service.index.shard import Hit
+from service.index.collection import Hit
 from service.node.messages import (
     MEDIA_TYPE,
     LookupAnswer,
@@ -42,6 +42,10 @@ class Behind(Exception):
     """Every replica that answered was behind the asked position."""
 
 
+class Gone(Exception):
+    """A replica has seen the collection dropped."""
+
+
 class Failed(Exception):
     """No replica of the shard gave an answer."""
 
@@ -62,7 +66,7 @@ class Scatter:
         self._build = build
 
     async def search(self, query: ShardQuery) -> Gathered[ShardAnswer]:
-        """Every shard's nearest documents."""
+        """Every shard's nearest documents; raises Gone, as `lookup` does."""
         return await self._gather(dict.fromkeys(range(self._replicas.shards), query), "/search", ShardAnswer)
 
     async def lookup(self, queries: dict[int, ShardLookup]) -> Gathered[LookupAnswer]:
@@ -138,7 +142,7 @@ class Scatter:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in done:
-                    if task.exception() is None:
+                    if task.exception() is None or isinstance(task.exception(), Gone):
                         return task.result()
                     behind |= isinstance(task.exception(), Behind)
                 why = "retry" if done else "hedge"
@@ -159,6 +163,8 @@ class Scatter:
                 return msgspec.msgpack.decode(content, type=shape)
             if status == 503 and b'"position"' in content:
                 raise Behind
+            if status == 410:
+                raise Gone
             raise Failed(f"{replica.url}{path}: {status}")
 
     async def _reply(self, replica: Replica, body: bytes, path: str) -> tuple[int, bytes]:

@@ -12,6 +12,16 @@ from service.storage.objects import Missing, ObjectStore, Refused, Unanswered
 
 SLOTS = ("blue", "green")
 POINTER_ATTEMPTS = 5
+# Wider than these no type gets better, only slower or larger; the program's configuration has the same.
+INDEX_RANGES = {
+    "m": (8, 64),
+    "ef_construction": (100, 500),
+    "ef_search": (50, 500),
+    "lists": (0, 1_000_000),
+    "probes": (0, 1_000_000),
+    "code_dims": (1, 64),
+    "rescored": (0, 100),
+}
 
 
 class Embedding(msgspec.Struct, frozen=True):
@@ -56,6 +66,13 @@ class IndexParameters(msgspec.Struct, frozen=True):
     probes: int = 0
     code_dims: int = 4
     rescored: int = 8
+
+    def problem(self) -> str:
+        """Which of them is out of its range, and what is allowed; empty where none is."""
+        for name, (least, most) in INDEX_RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                return f"{name} is {getattr(self, name)}; allowed are {least} to {most}"
+        return ""
 
 
 class Recipe(msgspec.Struct, frozen=True):

@@ -22,16 +22,20 @@ SCHEMA = pa.schema(
         ("metadata", pa.string()),
         ("vector", pa.binary()),
         ("if_position", pa.int64()),
+        ("collection", pa.int64()),
+        ("registry", pa.string()),
     ]
 )
 
 
 class Document(msgspec.Struct, frozen=True):
     """
-    One write: this source_id's text from now on, with its metadata as canonical JSON, or its deletion.
+    One write: this source_id's text in its collection from now on, with metadata as canonical JSON, or its deletion.
 
     `vector` is the one that was given for it, as little-endian float32; empty where the text is to be embedded. With an
     `if_position` it counts only where the document was last written there; 0 means that there must be none.
+
+    With a `registry` it is no document, but says which collections there are from now on.
     """
 
     request_id: str
@@ -42,6 +46,8 @@ class Document(msgspec.Struct, frozen=True):
     metadata: str = ""
     vector: bytes = b""
     if_position: int = ANY_POSITION
+    collection: int = 0
+    registry: str = ""
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -11,10 +11,19 @@ import hashlib
 import msgspec
 import pyarrow as pa
 
-FORMAT = 3
-READABLE_FORMATS = (1, 2, 3)
+FORMAT = 4
+READABLE_FORMATS = (1, 2, 3, 4)
+# Written as long as it can hold what there is, so that a version before the newest format goes on reading.
+PLAIN_FORMAT = 3
 # Columns that came later: the format that brought each, and what stands in it for the formats before.
-ADDED: dict[str, tuple[int, str | bytes | int]] = {"metadata": (2, ""), "vector": (3, b""), "if_position": (3, -1)}
+ADDED: dict[str, tuple[int, str | bytes | int]] = {
+    "metadata": (2, ""),
+    "vector": (3, b""),
+    "if_position": (3, -1),
+    "collection": (4, 0),
+    "registry": (4, ""),
+    "apart": (4, b""),
+}
 _METADATA_KEY = b"vectorfleet"
 _TRAILER_MARK = b"VFSHA256"
 _TRAILER_BYTES = len(_TRAILER_MARK) + hashlib.sha256().digest_size
@@ -30,7 +39,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     `log` and `number` are where it belongs; `predecessor` is the append_id of number - 1 (empty for the
     first); `stamp_ms` never decreases along a log. Entries of shard logs cover the documents positions
-    [start, end).
+    [start, end). In the documents log `collections` is the newest entry, perhaps this one, that changed them; 0 before
+    there was one.
     """
 
     format: int = FORMAT
@@ -41,6 +51,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     stamp_ms: int
     start: int = 0
     end: int = 0
+    collections: int = 0
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -59,6 +70,14 @@ def encode(header: Header, rows: pa.RecordBatch) -> bytes:
         writer.write_batch(stamped)
     body = sink.getvalue().to_pybytes()
     return bytes(body + _TRAILER_MARK + hashlib.sha256(body).digest())
+
+
+def as_before(rows: pa.RecordBatch) -> pa.RecordBatch | None:
+    """The rows without the columns that came after PLAIN_FORMAT; None where one of those says anything."""
+    names = [name for name in rows.schema.names if ADDED.get(name, (0, ""))[0] > PLAIN_FORMAT]
+    if any(set(rows.column(name).unique().to_pylist()) - {ADDED[name][1]} for name in names):
+        return None
+    return rows.drop_columns(names) if names else rows
 
 
 def decode(body: bytes, *, log: str, number: int, schema: pa.Schema) -> Entry:

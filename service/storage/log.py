@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import msgspec
 import pyarrow as pa
 
-from service.storage.entry import Damaged, Entry, Header, decode, encode
+from service.storage.entry import PLAIN_FORMAT, Damaged, Entry, Header, as_before, decode, encode
 from service.storage.objects import Missing, ObjectStore, Refused, StoreError, Unanswered
 
 APPEND_DEADLINE_SECONDS = 15.0
@@ -34,18 +35,23 @@ class AppendFailed(StoreError):
 
 
 class Tail(NamedTuple):
-    """The newest entry that a reader or writer knows: number 0 stands before the first."""
+    """
+    The newest entry that a reader or writer knows: number 0 stands before the first.
+
+    `collections` is the newest entry of the documents log, up to it, that changed them.
+    """
 
     number: int = 0
     append_id: str = ""
     stamp_ms: int = 0
     end: int = 1
+    collections: int = 0
 
 
 def tail_of(entry: Entry) -> Tail:
     """The tail that a log has when `entry` is its newest."""
     header = entry.header
-    return Tail(header.number, header.append_id, header.stamp_ms, header.end)
+    return Tail(header.number, header.append_id, header.stamp_ms, header.end, header.collections)
 
 
 class Log:
@@ -181,14 +187,26 @@ class Append:
 
     With `span` (documents positions [start, end) of a shard entry) the append gives way: another writer's
     entry at its number ends it with `Overtaken`, because what it covers must then be worked out anew.
+
+    `rows` may be a function of the tail that the entry is to follow: what it raises ends the append, of which nothing
+    was stored then. With `changes` the rows change which collections there are.
     """
 
     def __init__(
-        self, log: Log, tail: Tail, rows: pa.RecordBatch, append_id: str, span: tuple[int, int] = (0, 0)
+        self,
+        log: Log,
+        tail: Tail,
+        rows: pa.RecordBatch | Callable[[Tail], pa.RecordBatch],
+        append_id: str,
+        span: tuple[int, int] = (0, 0),
+        *,
+        changes: bool = False,
     ) -> None:
         self._log = log
         self.tail = tail
-        self._rows = rows
+        self._rows_after = rows if callable(rows) else lambda _: rows
+        self._made: tuple[int, pa.RecordBatch] | None = None
+        self._changes = changes
         self._append_id = append_id
         self._span = span
         self._stamp: tuple[int, int] | None = None
@@ -209,13 +227,24 @@ class Append:
             f"{self._log.name}: no place for {self._append_id} in {deadline_seconds:g} s",
         )
 
+    def run_at_head(self) -> Entry:
+        """As `run`, for rows that depend on what others have written: behind the newest entry that there is now."""
+        try:
+            self.tail = self._log.tail(self.tail.number)
+        except (StoreError, Damaged) as error:
+            raise AppendFailed("not_written", f"{self._log.name}: its head is not found: {error}") from error
+        return self.run()
+
     def _try_number(self) -> Entry | None:
         """Store at the next number, or learn what is there; None: try again."""
-        header = self._header()
-        body = encode(header, self._rows)
+        header, rows = self._header(), self._rows()
+        plain = None if header.collections else as_before(rows)
+        if plain is not None:
+            header = msgspec.structs.replace(header, format=PLAIN_FORMAT)
+        body = encode(header, rows if plain is None else plain)
         try:
             self._log.store.create(self._log.key(header.number), body)
-            return Entry(header, self._rows)
+            return Entry(header, rows)
         except Refused:
             pass
         except Unanswered:
@@ -224,15 +253,28 @@ class Append:
 
     def _header(self) -> Header:
         start, end = self._span
+        number = self.tail.number + 1
         return Header(
             log=self._log.name,
-            number=self.tail.number + 1,
+            number=number,
             append_id=self._append_id,
             predecessor=self.tail.append_id,
             stamp_ms=max(self.tail.stamp_ms, self._stamp_ms()),
             start=start,
             end=end,
+            collections=number if self._changes else self.tail.collections,
         )
+
+    def _rows(self) -> pa.RecordBatch:
+        """Made once for a number, which must get the same bytes again."""
+        if self._made is None or self._made[0] != self.tail.number:
+            try:
+                self._made = (self.tail.number, self._rows_after(self.tail))
+            except (StoreError, Damaged) as error:
+                raise AppendFailed(
+                    "not_written", f"{self._log.name}: no rows for {self._append_id}: {error}"
+                ) from error
+        return self._made[1]
 
     def _stamp_ms(self) -> int:
         # The same number must get the same bytes again, so a number's stamp is taken once.

@@ -15,12 +15,14 @@ import msgspec
 
 from service import VERSION
 from service.storage.builds import Build
+from service.storage.collections import DEFAULT_ID, Registry
 from service.storage.entry import Damaged
 from service.storage.log import Log
 from service.storage.objects import Missing, ObjectStore
 
-FORMAT = 2  # rows have metadata
-READABLE_FORMATS = (1, 2)
+FORMAT = 3  # there may be several collections
+PLAIN_FORMAT = 2  # of one alone, so that a version before them goes on reading; rows have metadata
+READABLE_FORMATS = (1, 2, 3)
 ROWS_FILE = "rows.arrow"
 _READ_BYTES = 1 << 20
 
@@ -38,7 +40,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     What a snapshot is: the build's rows of one shard at a documents position.
 
     `entry` and `append_id` name the shard-log entry after which it was taken; `digest` is the order-free digest
-    of its live set; `generation` counts the bases of the shard.
+    of its live set; `generation` counts the bases of the shard. `registry` says which collections there were, and
+    `rows_each` how many rows each has, by its id; where it is empty all are the default one's.
     """
 
     format: int = FORMAT
@@ -54,6 +57,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     created_ms: int
     files: list[File]
+    registry: Registry = Registry()
+    rows_each: dict[int, int] = {}
 
 
 class _Sealed(msgspec.Struct, frozen=True):
@@ -61,6 +66,11 @@ class _Sealed(msgspec.Struct, frozen=True):
 
     sha256: str
     manifest: msgspec.Raw
+
+
+def file_name(collection: int, name: str) -> str:
+    """What a file of one collection is called in a snapshot."""
+    return name if collection == DEFAULT_ID else f"{collection}-{name}"
 
 
 def prefix_of(build: str, shard: int) -> str:

@@ -166,8 +166,8 @@ def shard_of(type_: str) -> tuple[MemoryStore, Build]:
 
 
 def vectors_in(replica: Replica) -> Vectors:
-    assert replica.index.base is not None
-    return replica.index.base.rows.vectors
+    assert replica.index.default.base is not None
+    return replica.index.default.base.rows.vectors
 
 
 @pytest.mark.parametrize(("type_", "file"), [("flat", None), ("hnsw", "graph.hnsw"), ("ivf", "lists.faiss")])
@@ -186,8 +186,8 @@ def test_a_generation_of_each_type_is_published_restored_and_refused_when_spoile
     assert restored.restored_from == f"snapshot {name}"
     assert (restored.index.digest, restored.index.rows) == (replica.index.digest, replica.index.rows)
     for query in vectors_in(restored)[:10]:
-        exact = {hit.source_id for hit in restored.index.search(query, 3, exact=True)}
-        assert {hit.source_id for hit in restored.index.search(query, 3)} & exact
+        exact = {hit.source_id for hit in restored.index.default.search(query, 3, exact=True)}
+        assert {hit.source_id for hit in restored.index.default.search(query, 3)} & exact
     if file:
         key = f"{snapshot.prefix_of(made.id, 0)}{name}/{file}"
         store.objects[key] = store.objects[key][:-9]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.index.shard import ShardIndex
+from service.index.collection import CollectionIndex
 from service.node import replica as replica_module
 from service.node.crashes import CRASH_LIMIT, NOTES, Crashes, Poisonous
 from service.node.replica import Replica
@@ -35,7 +35,7 @@ def _boot(store: MemoryStore, folder: Path, deadly: int | None = None) -> Replic
     """Boot a replica in what stands for a new process; at records of position `deadly` that process ends."""
     replica = Replica(shard_store(store, BUILD, 0, folder))
     if deadly is not None:
-        index = ShardIndex.apply
+        index = CollectionIndex.apply
 
         def apply(self: object, record: Record) -> None:
             if record.position == deadly:
@@ -43,7 +43,7 @@ def _boot(store: MemoryStore, folder: Path, deadly: int | None = None) -> Replic
             index(self, record)  # type: ignore[arg-type]
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(ShardIndex, "apply", apply)
+            patched.setattr(CollectionIndex, "apply", apply)
             replica.boot()
     else:
         replica.boot()
@@ -69,16 +69,16 @@ def test_after_three_crashes_the_entry_before_is_served_and_the_replica_says_so(
 def test_the_end_of_a_process_that_was_to_take_over_is_no_crash_of_its_entry(
     store: MemoryStore, tmp_path: Path
 ) -> None:
-    deadly = ShardIndex.apply
+    deadly = CollectionIndex.apply
 
-    def apply(self: ShardIndex, record: Record) -> None:
+    def apply(self: CollectionIndex, record: Record) -> None:
         if record.position == POISON:
             raise Crashed
         deadly(self, record)
 
     for _ in range(CRASH_LIMIT):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(ShardIndex, "apply", apply)
+            patched.setattr(CollectionIndex, "apply", apply)
             with pytest.raises(Crashed):
                 Replica(shard_store(store, BUILD, 0, tmp_path)).succeed(None)
     assert _boot(store, tmp_path).position == 6

@@ -15,7 +15,10 @@ from service.storage.documents import Document
 from service.storage.entry import Damaged, Header, decode, encode
 
 TEXT = st.text(max_size=30)
-DOCUMENTS = st.lists(st.builds(Document, TEXT, TEXT, st.booleans(), TEXT, TEXT), max_size=5)
+COLLECTION, REGISTRY = st.integers(0, 1 << 60), st.sampled_from(("", "{}"))
+DOCUMENTS = st.lists(
+    st.builds(Document, TEXT, TEXT, st.booleans(), TEXT, TEXT, collection=COLLECTION, registry=REGISTRY), max_size=5
+)
 SMALL = encode(
     Header(log="documents", number=7, append_id="me", predecessor="before", stamp_ms=5),
     documents.to_rows([Document("r", "s", False, "a title", "a text")]),

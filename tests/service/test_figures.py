@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from infra.sizing import PROCESS_BYTES
+from service.index.shard import Sized
 from service.node.figures import NodeMetrics
 from service.node.replica import Replica
 from service.node.room import modelled_bytes
@@ -52,8 +53,10 @@ def test_memory_is_that_of_machine_and_model(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_the_model_grows_with_the_rows() -> None:
-    recipe = build().recipe
-    assert modelled_bytes(recipe, 0) < modelled_bytes(recipe, 1_000) < modelled_bytes(recipe, 100_000)
+    few, many = Sized(build().recipe, 1_000), Sized(build().recipe, 100_000)
+    assert modelled_bytes([Sized(build().recipe, 0)]) < modelled_bytes([few]) < modelled_bytes([many])
+    both = modelled_bytes([few, many])
+    assert both == modelled_bytes([few]) + modelled_bytes([many]) - PROCESS_BYTES
 
 
 def test_a_backup_ages_only_while_it_lacks_something(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

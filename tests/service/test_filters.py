@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.index import collection as collection_module
 from service.index import rows as rows_file
-from service.index import shard as shard_module
 from service.index import structures
 from service.index.base import Base
+from service.index.collection import CollectionIndex
 from service.index.filters import BadFilter, Columns, parse
 from service.index.metric import COSINE
 from service.index.part import Passage
-from service.index.shard import ShardIndex
 from service.storage import entry as entry_module
 from service.storage.content import content_hash
 from service.storage.documents import SCHEMA, Document, from_entry, to_rows
@@ -146,8 +146,8 @@ def test_a_shard_answers_with_the_nearest_of_those_that_match(
     monkeypatch: pytest.MonkeyPatch, few: int, type_: str
 ) -> None:
     """Base, sealed segment, frozen and fresh delta, with replaced and deleted documents in each."""
-    monkeypatch.setattr(shard_module, "FEW_ROWS", few)
-    monkeypatch.setattr(shard_module, "WALKED", 0)
+    monkeypatch.setattr(collection_module, "FEW_ROWS", few)
+    monkeypatch.setattr(collection_module, "WALKED", 0)
     random = np.random.default_rng(5)
     parameters = recipe(ef_search=200).index
     parameters = msgspec.structs.replace(parameters, type=type_)
@@ -156,7 +156,9 @@ def test_a_shard_answers_with_the_nearest_of_those_that_match(
         for number in range(400)
     }
     rows = rows_file.from_records([records[number] for number in range(250)], DIMS)
-    index = ShardIndex(Base(rows, structures.build(rows.vectors, parameters, 1), COSINE), DIMS, COSINE, delta_rows=100)
+    index = CollectionIndex(
+        Base(rows, structures.build(rows.vectors, parameters, 1), COSINE), DIMS, COSINE, delta_rows=100
+    )
     for number in range(250, 400):
         index.apply(records[number])
     frozen = index.frozen[0]
@@ -188,7 +190,7 @@ def test_a_document_of_many_chunks_costs_no_more_than_a_look_at_each(monkeypatch
     random = np.random.default_rng(6)
     records = [record(number, {"n": number}, random, chunks=1_000) for number in range(3)]
     rows = rows_file.from_records(records, DIMS)
-    index = ShardIndex(Base(rows, structures.build(rows.vectors, recipe().index, 1), COSINE), DIMS, COSINE)
+    index = CollectionIndex(Base(rows, structures.build(rows.vectors, recipe().index, 1), COSINE), DIMS, COSINE)
     read: list[int] = []
     plain = Base.passage
 
@@ -207,7 +209,12 @@ def test_a_content_hash_tells_metadata_apart_and_is_what_it_was_without() -> Non
 
 
 @pytest.mark.parametrize(
-    ("format_", "lacking"), [(1, ["metadata", "vector", "if_position"]), (2, ["vector", "if_position"])]
+    ("format_", "lacking"),
+    [
+        (1, ["metadata", "vector", "if_position", "collection", "registry"]),
+        (2, ["vector", "if_position", "collection", "registry"]),
+        (3, ["collection", "registry"]),
+    ],
 )
 def test_an_entry_of_a_format_before_is_read_without_what_came_later_and_no_other_column_may_lack(
     format_: int, lacking: list[str]
@@ -222,10 +229,10 @@ def test_an_entry_of_a_format_before_is_read_without_what_came_later_and_no_othe
         spoilt = rows.drop_columns(names) if names else rows.rename_columns([*SCHEMA.names[:-1], "more"])
         with pytest.raises(Damaged, match="columns"):
             decode(encode(header, spoilt), log="documents", number=1, schema=SCHEMA)
-    newer = encode(msgspec.structs.replace(header, format=4), rows)
-    with pytest.raises(Damaged, match=r"format 4, this version reads \(1, 2, 3\)"):
+    newer = encode(msgspec.structs.replace(header, format=5), rows)
+    with pytest.raises(Damaged, match=r"format 5, this version reads \(1, 2, 3, 4\)"):
         decode(newer, log="documents", number=1, schema=SCHEMA)
-    assert entry_module.FORMAT == 3
+    assert entry_module.FORMAT == 4
 
 
 def test_a_rows_file_of_the_format_before_is_read_without_metadata(tmp_path: Any) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from service.index.shard import Sized
 from service.node import generations as generations_module
 from service.node import restore as restore_module
 from service.node.build import NotVerified
@@ -180,7 +181,7 @@ def test_without_memory_for_two_generations_the_old_one_serves_on_and_says_so(
     name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
     proc = tmp_path / "proc"
     proc.mkdir()
-    wanted_kb = modelled_bytes(BUILD.recipe, 6) // 1024
+    wanted_kb = modelled_bytes([Sized(BUILD.recipe, 6)]) // 1024
 
     def free(available_kb: int) -> None:
         (proc / "meminfo").write_text(f"MemTotal: 1000000 kB\nMemAvailable: {available_kb} kB\n")
@@ -240,7 +241,7 @@ def test_snapshots_on_disk_that_are_not_served_are_removed_after_boot_and_by_a_s
         (shard.folder / name / "rows.arrow").write_bytes(b"rows")
     replica = _replica(store, shard.folder)
     assert _folders(replica) == {"building", first}
-    held, query = replica.index, np.ones(DIMS, np.float32)
+    held, query = replica.index.default, np.ones(DIMS, np.float32)
     before = held.search(query, 3, exact=True)
     second = snapshot_at(builder, 6, 2)
     Replica(shard).succeed(second)

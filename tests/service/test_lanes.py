@@ -6,8 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from service.index.collection import Hit, Job, Steps
 from service.index.part import Nearest
-from service.index.shard import Hit, Job, Steps
 from service.node.lanes import Lanes
 
 HIT = Hit("a", "", "", 1.0)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from service.index import bench, part, structures
 from service.index.bench import clustered
+from service.index.collection import Hit
 from service.index.flat import Flat
 from service.index.metric import COSINE, EUCLIDEAN, INNER_PRODUCT, METRICS, Metric, Name
 from service.index.part import Vectors
-from service.index.shard import Hit
 from service.node.recall import recall_of
 from service.storage.builds import IndexParameters
 

@@ -101,7 +101,7 @@ def test_a_vector_may_come_as_numbers_as_base64_or_raw(served: tuple[Asked, Serv
     [
         ("%%%", "no base64 of little-endian float32"),
         ("AAA=", "no base64 of little-endian float32"),
-        (base64.b64encode(b"\0" * 8).decode(), "2 components, this slot's model has 3"),
+        (base64.b64encode(b"\0" * 8).decode(), "2 components, needed are 3"),
         (base64.b64encode(np.asarray([np.nan, 1, 1], "<f4").tobytes()).decode(), "finite"),
     ],
 )

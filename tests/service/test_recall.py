@@ -9,9 +9,9 @@ import numpy as np
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
+from service.index.collection import CollectionIndex, Hit
 from service.index.filters import parse
 from service.index.metric import COSINE
-from service.index.shard import Hit, ShardIndex
 from service.node.recall import BUSY_SHARE, KEPT_SAMPLES, LEAST_PAUSE_SECONDS, LiveRecall, recall_of
 from tests.service.small_space import DIMS, recipe, record, unit
 
@@ -30,7 +30,7 @@ def test_recall_is_the_share_of_the_exact_answers_and_ties_count() -> None:
 
 def test_one_sample_at_a_time_and_then_a_pause_as_long_as_a_hundred_of_it() -> None:
     now = [10.0]
-    live = LiveRecall(COSINE, lambda: now[0])
+    live = LiveRecall(lambda: now[0])
 
     def due() -> bool:
         return live.due
@@ -44,7 +44,7 @@ def test_one_sample_at_a_time_and_then_a_pause_as_long_as_a_hundred_of_it() -> N
 
     async def run() -> None:
         assert due()
-        await live.sample(hits(0.9, 0.1), slowly)
+        await live.sample(hits(0.9, 0.1), slowly, COSINE)
 
     asyncio.run(run())
     assert live.mean == 0.5
@@ -52,13 +52,13 @@ def test_one_sample_at_a_time_and_then_a_pause_as_long_as_a_hundred_of_it() -> N
     assert not due()
     now[0] += 0.02
     assert due()
-    asyncio.run(live.sample(hits(0.9), lambda: [0.9]))
+    asyncio.run(live.sample(hits(0.9), lambda: [0.9], COSINE))
     now[0] += LEAST_PAUSE_SECONDS - 0.01
     assert not due()
 
 
 def test_old_samples_are_forgotten() -> None:
-    live = LiveRecall(COSINE)
+    live = LiveRecall()
     for _ in range(KEPT_SAMPLES):
         live.add(0.0)
     for _ in range(KEPT_SAMPLES):
@@ -70,7 +70,7 @@ def test_exact_scores_are_those_of_the_moment_whatever_is_written_meanwhile() ->
     random = np.random.default_rng(2)
     records = [record(f"s{n}", unit(random.normal(size=(3, DIMS)))) for n in range(60)]
     rows = rows_file.from_records(records[:40], DIMS)
-    index = ShardIndex(
+    index = CollectionIndex(
         Base(rows, structures.build(rows.vectors, recipe().index, 1), COSINE), DIMS, COSINE, delta_rows=15
     )
     for one in records[40:]:

@@ -11,6 +11,7 @@ import pytest
 from service.embedding.given import Given
 from service.index.metric import Name
 from service.indexer.records import records_of
+from service.storage.collections import Registry
 from service.storage.content import content_hash
 from service.storage.documents import Document, Written
 from service.storage.shards import Record
@@ -19,7 +20,7 @@ from tests.service.small_space import DIMS, Vectors, WordEmbedder, document, rec
 
 def _records(*documents: Document) -> list[Record]:
     written = [Written(3, item, one) for item, one in enumerate(documents)]
-    return records_of(written, recipe(size=20), WordEmbedder())
+    return records_of(written, Registry(), recipe(size=20), WordEmbedder()).records
 
 
 def test_a_document_becomes_its_chunks_at_its_place() -> None:
@@ -68,7 +69,7 @@ def _given(metric: Name, *documents: Document) -> list[Record]:
         plain, embedding=embedding, index=msgspec.structs.replace(plain.index, metric=metric)
     )
     written = [Written(3, item, one) for item, one in enumerate(documents)]
-    return records_of(written, of_vectors, Given(embedding))
+    return records_of(written, Registry(), of_vectors, Given(embedding)).records
 
 
 def _with_vector(values: Sequence[float] | Vectors, text: str = "") -> Document:

@@ -150,8 +150,8 @@ def test_for_cosine_a_vector_of_any_length_is_scaled_to_one(scale: float) -> Non
 @pytest.mark.parametrize(
     ("vector", "sentence"),
     [
-        ([], "the vector has 0 components, this slot's model has 3"),
-        ([1.0, 2.0], "the vector has 2 components, this slot's model has 3"),
+        ([], "the vector has 0 components, needed are 3"),
+        ([1.0, 2.0], "the vector has 2 components, needed are 3"),
         ([0.0, 0.0, 0.0], "the vector must not be all zeros: nothing is near it by its direction"),
         ([1e-50, 0.0, 0.0], "the vector must not be all zeros: nothing is near it by its direction"),
         ([1e16, 0.0, 0.0], "the vector's components must be finite, from -1e+15 to 1e+15"),
@@ -187,11 +187,11 @@ def test_a_given_vector_is_kept_as_it_was_given(vector: object) -> None:
     ("document", "where", "sentence"),
     [
         ({"text": "x"}, GIVEN, "document 'a' needs a vector, of model words/1"),
-        ({"vector": [1, 2]}, GIVEN, "document 'a': the vector has 2 components, this slot's model has 3"),
+        ({"vector": [1, 2]}, GIVEN, "document 'a': the vector has 2 components, needed are 3"),
         ({"vector": "AA=="}, GIVEN, "document 'a': the vector is no base64 of little-endian float32"),
         ({"vector": [0, 0, 0]}, GIVEN, "document 'a': the vector must not be all zeros"),
         ({"vector": [1, 2, 3], "delete": True}, GIVEN, "a deletion has no title, text, metadata or vector"),
-        ({"vector": [1, 2, 3], "text": "x"}, SPACE, "may not have a vector: this fleet embeds texts, with words/1"),
+        ({"vector": [1, 2, 3], "text": "x"}, SPACE, "may not have a vector: its text is embedded, with words/1"),
     ],
 )
 def test_a_vector_that_is_missing_not_wanted_or_can_not_be_is_refused(

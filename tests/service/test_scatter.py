@@ -16,7 +16,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.index.shard import Hit
+from service.index.collection import Hit
 from service.node.messages import ShardAnswer, ShardQuery
 from service.router import scatter as scatter_module
 from service.router.discovery import NodeAddress

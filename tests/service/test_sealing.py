@@ -12,8 +12,8 @@ import pytest
 from service.index import structures
 from service.index.ann import Ann
 from service.index.base import Base
+from service.index.collection import CollectionIndex
 from service.index.delta import Delta
-from service.index.metric import COSINE
 from service.index.shard import ShardIndex
 from service.node import sealing as sealing_module
 from service.node.replica import Replica
@@ -36,7 +36,7 @@ def _vectors(seed: int, count: int = 1) -> Vectors:
 def replica(tmp_path: Path) -> Replica:
     """A replica whose deltas are frozen at 50 rows, with 120 documents of one row."""
     replica = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path))
-    replica.index = ShardIndex(None, DIMS, COSINE, delta_rows=LIMIT)
+    replica.index = ShardIndex(BUILD.recipe, delta_rows=LIMIT)
     for number in range(120):
         replica.index.apply(record(f"s{number}", _vectors(number), position=number + 1))
     return replica
@@ -46,12 +46,12 @@ def _seal(sealing: Sealing) -> bool:
     return asyncio.run(asyncio.wait_for(sealing.seal_one(), 30))
 
 
-def _state(index: ShardIndex) -> tuple[str, int, int, int]:
-    return index.digest, index.rows, index.documents, index.delta_rows
+def _state(index: CollectionIndex) -> tuple[str, int, int, int]:
+    return index.digest_term, index.rows, index.documents, index.delta_rows
 
 
 def test_every_frozen_delta_is_sealed_and_answers_stay(replica: Replica) -> None:
-    index, sealing, queries = replica.index, Sealing(replica), _vectors(1_000, 40)
+    index, sealing, queries = replica.index.default, Sealing(replica), _vectors(1_000, 40)
     before, state = [index.search(query, 5) for query in queries], _state(index)
     assert (len(index.frozen), len(index.delta)) == (2, 20)
     assert [_seal(sealing) for _ in range(3)] == [True, True, False]
@@ -64,7 +64,7 @@ def test_every_frozen_delta_is_sealed_and_answers_stay(replica: Replica) -> None
 
 
 def test_what_is_written_while_a_graph_is_built_counts(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    index = replica.index
+    index = replica.index.default
 
     def writing_meanwhile(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
         segment = build_segment(records, parameters, dims)
@@ -97,11 +97,11 @@ def test_a_graph_that_misses_what_exact_search_finds_is_not_used_nor_tried_again
         return None
 
     monkeypatch.setattr(sealing_module, "build_segment", refused)
-    sealing, state = Sealing(replica), _state(replica.index)
+    sealing, state = Sealing(replica), _state(replica.index.default)
     assert [_seal(sealing) for _ in range(3)] == [True, True, False]
     assert tried == [1, 51]
-    assert [type(segment) for segment in replica.index.segments] == [Delta, Delta]
-    assert _state(replica.index) == state
+    assert [type(segment) for segment in replica.index.default.segments] == [Delta, Delta]
+    assert _state(replica.index.default) == state
 
 
 def test_a_segment_is_checked_against_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:

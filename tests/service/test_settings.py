@@ -11,6 +11,7 @@ import pytest
 from infra import config
 from service import settings
 from service.settings import BadSettings, load_parameters, process_from_environment
+from service.storage.builds import INDEX_RANGES
 
 PARAMETERS: dict[str, object] = {
     "storage": {"documents": "docs", "index": "idx", "artifacts": "art"},
@@ -120,14 +121,14 @@ def test_a_variable_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) 
         process_from_environment()
 
 
-@pytest.mark.parametrize("name", settings.INDEX_RANGES)
+@pytest.mark.parametrize("name", INDEX_RANGES)
 def test_an_index_parameter_outside_its_range_is_refused_with_the_range(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    least, most = settings.INDEX_RANGES[name]
+    least, most = INDEX_RANGES[name]
     for given in (least - 1, most + 1):
         value = json.dumps({**dict(PARAMETERS["index"]), name: given})  # type: ignore[call-overload]
-        with pytest.raises(BadSettings, match=rf"has {name} {given}; allowed are {least} to {most}"):
+        with pytest.raises(BadSettings, match=rf"index: {name} is {given}; allowed are {least} to {most}"):
             _load(monkeypatch, index=value)
     for given in (least, most):
         value = json.dumps({**dict(PARAMETERS["index"]), name: given})  # type: ignore[call-overload]
@@ -135,6 +136,6 @@ def test_an_index_parameter_outside_its_range_is_refused_with_the_range(
 
 
 def test_the_programs_configuration_has_the_same_ranges() -> None:
-    for name, (least, most) in settings.INDEX_RANGES.items():
+    for name, (least, most) in INDEX_RANGES.items():
         limits = {type(limit).__name__: limit for limit in config.Index.model_fields[name].metadata}
         assert (limits["Ge"].ge, limits["Le"].le) == (least, most)

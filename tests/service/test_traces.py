@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service import logs, spans, traces
-from service.index.shard import Job
+from service.index.collection import Job
 from service.node.lanes import Lanes
 from service.problems import Problem
 from service.serving import Service

@@ -82,8 +82,8 @@ def test_who_is_right_stays(replica: Replica, monkeypatch: pytest.MonkeyPatch) -
 
 def test_who_is_wrong_asks_for_a_successor(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_module, "give_way", lambda: None)
-    forgotten = next(iter(replica.index._held))
-    replica.index._drop(forgotten)
+    held = replica.index.default
+    held._drop(next(iter(held._held)))
     assert _verify(replica, lambda entry: _from_s3(replica, entry)) == 1
 
 

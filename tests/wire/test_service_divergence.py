@@ -18,15 +18,15 @@ FORGETFUL = """
 import sys
 
 if "serve" in sys.argv and "--snapshot" not in sys.argv:
-    from service.index.shard import ShardIndex
+    from service.index.collection import CollectionIndex
 
-    apply = ShardIndex.apply
+    apply = CollectionIndex.apply
 
     def forgetful(self, record):
         if record.source_id != "first/7":
             apply(self, record)
 
-    ShardIndex.apply = forgetful
+    CollectionIndex.apply = forgetful
 """
 
 

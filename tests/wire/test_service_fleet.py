@@ -99,7 +99,7 @@ def _post(url: str, body: bytes, method: str = "POST") -> tuple[int, str, dict[s
         ("/v1/documents/lookup", b'{"source_ids":[]}', 422, "`array` of length >= 1"),
         ("/v1/search", b"{}", 422, "give either text or vector"),
         ("/v1/search", b'{"text":"a","min_position":99999999999999999999}', 422, "min_position"),
-        ("/v1/search", b'{"vector":[1.0]}', 422, "the vector has 1 components, this slot's model has 256"),
+        ("/v1/search", b'{"vector":[1.0]}', 422, "the vector has 1 components, needed are 256"),
         ("/v1/search", b'{"text":"a","model":"other/1"}', 409, "this slot serves model wordllama/0.4.0.post1"),
     ],
 )

@@ -214,21 +214,21 @@ def test_another_slot_indexed_anew_has_the_same_digest(fleet: ServiceFleet) -> N
 
 KILLED_BY_ITS_ENTRY = """
 import os, pathlib, signal, sys
-from service.index.shard import ShardIndex
+from service.index.collection import CollectionIndex
 from service.node.replica import Replica
 from service.storage.objects import ObjectStore
 from tests.service.shard_history import shard_store
 from tests.service.small_space import build
 
 bucket, folder, deadly = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
-apply = ShardIndex.apply
+apply = CollectionIndex.apply
 
 def apply_or_die(self, record):
     if record.position == deadly:
         os.kill(os.getpid(), signal.SIGKILL)
     apply(self, record)
 
-ShardIndex.apply = apply_or_die
+CollectionIndex.apply = apply_or_die
 replica = Replica(shard_store(ObjectStore(bucket), build(shards=1), 0, folder))
 replica.boot()
 print(replica.position, replica.stale)

@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
+from service.index.collection import CollectionIndex, Steps, canary_recall
 from service.index.delta import Delta
 from service.index.metric import COSINE, EUCLIDEAN, INNER_PRODUCT, METRICS, Metric
 from service.index.part import Nearest
-from service.index.shard import ShardIndex, Steps, canary_recall
 from service.storage.shards import Record
 from tests.service.small_space import DIMS, Vectors, recipe, record, unit
 
@@ -32,9 +32,9 @@ def graph_over(records: Iterable[Record], metric: Metric = COSINE) -> Base:
     return Base(rows, structures.build(rows.vectors, parameters, 1), metric)
 
 
-def rebuilt(live: dict[str, Record], delta_rows: int = 10_000, metric: Metric = COSINE) -> ShardIndex:
+def rebuilt(live: dict[str, Record], delta_rows: int = 10_000, metric: Metric = COSINE) -> CollectionIndex:
     """The index of a generation that holds exactly these records."""
-    return ShardIndex(graph_over(live.values(), metric), DIMS, metric, delta_rows=delta_rows)
+    return CollectionIndex(graph_over(live.values(), metric), DIMS, metric, delta_rows=delta_rows)
 
 
 def plainly(vectors: Vectors, query: Vectors, metric: Metric) -> npt.NDArray[np.float64]:
@@ -56,10 +56,10 @@ class AnyHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.live: dict[str, Record] = {}
-        self.index = ShardIndex(None, DIMS, self.metric, delta_rows=12)
+        self.index = CollectionIndex(None, DIMS, self.metric, delta_rows=12)
         self.sealing: tuple[Delta, list[Record], Base] | None = None
         self.asked: tuple[Steps, list[Nearest], Vectors, int, bool] | None = None
-        self.log_only = ShardIndex(None, DIMS, self.metric)
+        self.log_only = CollectionIndex(None, DIMS, self.metric)
         self.position = 0
 
     def _apply(self, written: Record) -> None:
@@ -161,7 +161,7 @@ class AnyHistory(RuleBasedStateMachine):
     def holds_exactly_the_live_set(self) -> None:
         assert self.index.documents == self.log_only.documents == len(self.live)
         assert self.index.rows == self.log_only.rows == sum(len(r.chunks) for r in self.live.values())
-        assert self.index.digest == self.log_only.digest == rebuilt(self.live).digest
+        assert self.index.digest_term == self.log_only.digest_term == rebuilt(self.live).digest_term
         for name in (f"s{number}" for number in range(8)):
             held, live = self.index.held(name), self.live.get(name)
             assert (held is None) == (live is None)
@@ -224,7 +224,7 @@ def test_deleted_documents_nearest_to_a_query_hide_no_live_ones(exact: bool) -> 
 def test_more_hits_than_documents_gives_all_documents() -> None:
     index = rebuilt({"a": record("a", _near(QUERY, 3, 0.9, 1))})
     assert [hit.source_id for hit in index.search(QUERY, 1_000)] == ["a"]
-    assert ShardIndex(None, DIMS, COSINE).search(QUERY, 10) == []
+    assert CollectionIndex(None, DIMS, COSINE).search(QUERY, 10) == []
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
@@ -236,7 +236,7 @@ def test_the_canaries_of_a_good_graph_pass_and_of_a_wrong_one_fail(metric: Metri
     rows = rows_file.from_records(live.values(), DIMS)
     parameters = msgspec.structs.replace(PARAMETERS, metric=metric.name)
     other = structures.build(np.ascontiguousarray(vectors[::-1]), parameters, 1)
-    assert canary_recall(ShardIndex(Base(rows, other, metric), DIMS, metric=metric)) < 0.5
+    assert canary_recall(CollectionIndex(Base(rows, other, metric), DIMS, metric=metric)) < 0.5
 
 
 def _with_duplicates() -> Vectors:
@@ -260,11 +260,11 @@ def test_a_wrong_graph_among_duplicates_is_caught_whatever_scores_it_claims() ->
     rows = rows_file.from_records(live.values(), DIMS)
     # The graph's distances are those of its own vectors: only the rows tell that they belong to other documents.
     other = structures.build(np.roll(vectors, 1, axis=0), PARAMETERS, 1)
-    assert canary_recall(ShardIndex(Base(rows, other, COSINE), DIMS, COSINE)) < 0.5
+    assert canary_recall(CollectionIndex(Base(rows, other, COSINE), DIMS, COSINE)) < 0.5
 
 
 def test_without_a_base_there_is_nothing_that_canaries_could_doubt() -> None:
-    assert canary_recall(ShardIndex(None, DIMS, COSINE)) == 1.0
+    assert canary_recall(CollectionIndex(None, DIMS, COSINE)) == 1.0
     assert canary_recall(rebuilt({})) == 1.0
 
 

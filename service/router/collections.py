@@ -1,0 +1,120 @@
+"""Which collections there are, as a router knows it from the documents log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+from uuid import uuid4
+
+import pyarrow as pa
+
+from service.problems import Problem
+from service.storage.collections import Change, Collection, NoCollection, Registry, registry_at, to_text
+from service.storage.documents import Document, to_rows
+from service.storage.entry import Damaged
+from service.storage.log import Log, Tail
+from service.storage.objects import StoreError
+
+
+class Known(NamedTuple):
+    """The registry that the entry at `position` set."""
+
+    position: int
+    registry: Registry
+
+
+class Unchanged(Exception):
+    """Nothing has to be done for a change: it is so already."""
+
+
+class Collections:
+    """
+    The registry as of the newest change that this router has met; others may have changed it since.
+
+    Who appends learns of every change before its entry, so a write never relies on what has changed. A name that is not
+    known is looked for in the log before anybody is told that there is no such collection.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._known = Known(0, Registry())
+        self._head = 0
+        self._looked_at = float("-inf")
+        self._turn = asyncio.Lock()
+
+    @property
+    def registry(self) -> Registry:
+        """What is known."""
+        return self._known.registry
+
+    def learn(self, tail: Tail) -> Registry:
+        """The registry as of a tail of the documents log. Blocks where it has changed; raises StoreError or Damaged."""
+        self._head = max(self._head, tail.number)
+        known = self._known
+        if tail.collections != known.position:
+            known = Known(tail.collections, registry_at(self._log, tail.collections))
+        # Another thread may have learned of a later one.
+        self._known = max(self._known, known, key=lambda one: one.position)
+        return known.registry
+
+    async def find(self, reference: str) -> Collection:
+        """The collection of a name, or of name@id; raises Problem 404 or 410, or 503 where the log can't be read."""
+        try:
+            return self.registry.find(reference)
+        except NoCollection:
+            return await self.find_anew(reference)
+
+    async def find_anew(self, reference: str) -> Collection:
+        """As `find`, by what the log says now."""
+        await self.refresh()
+        try:
+            return self.registry.find(reference)
+        except NoCollection as error:
+            raise missing(error) from error
+
+    async def refresh(self) -> int:
+        """
+        Learn what the log says now; returns a position up to which that is so. Raises Problem 503.
+
+        Who asks while another look is under way shares the next.
+        """
+        asked = time.monotonic()
+        async with self._turn:
+            if self._looked_at >= asked:
+                return self._head
+            looked_at = time.monotonic()
+            try:
+                await asyncio.to_thread(self._look)
+            except (StoreError, Damaged) as error:
+                raise Problem(503, f"the collections can't be read: {error}", retry_after_seconds=1) from error
+            self._looked_at = looked_at
+            return self._head
+
+    def _look(self) -> None:
+        self.learn(self._log.tail(self._head))
+
+
+class Changing:
+    """One change of the registry on its way into the documents log; `made` is what it came to."""
+
+    def __init__(self, collections: Collections, make: Callable[[Registry, int], Change]) -> None:
+        """`make` gets a registry and the position that the change will have; what it raises ends the change."""
+        self._collections, self._make = collections, make
+        self.made: Change | None = None
+
+    def rows(self, tail: Tail) -> pa.RecordBatch:
+        """The rows of the entry after `tail`; raises Unchanged where there is nothing to write. Blocks."""
+        registry = self._collections.learn(tail)
+        self.made = self._make(registry, tail.number + 1)
+        if self.made.registry == registry:
+            raise Unchanged
+        return to_rows([Document(uuid4().hex, "", registry=to_text(self.made.registry))])
+
+
+def missing(error: NoCollection) -> Problem:
+    """404 for a collection that never was, 410 for one that was dropped."""
+    if error.dropped_at:
+        return Problem(410, f"{error}; create it again, or name another")
+    return Problem(404, f"{error}; GET /v1/collections says which there are")

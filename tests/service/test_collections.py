@@ -1,0 +1,436 @@
+"""Collections: which there are at a position, and that every path to it gives each the rows that are its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.indexer.records import records_of
+from service.node import build as build_module
+from service.node.build import digest
+from service.node.replica import Replica
+from service.node.restore import open_snapshot
+from service.problems import Problem
+from service.router import commits as commits_module
+from service.router.collections import Changing
+from service.router.commits import GroupCommits, Outdated
+from service.storage import log as log_module
+from service.storage.builds import IndexParameters
+from service.storage.collections import (
+    DEFAULT,
+    MOST_COLLECTIONS,
+    BadChange,
+    Change,
+    Collection,
+    Kind,
+    NoCollection,
+    Registry,
+    registry_at,
+    registry_of,
+    to_text,
+)
+from service.storage.documents import Document, Written, documents_log, from_entry, to_rows
+from service.storage.entry import Damaged
+from service.storage.log import Append, Tail, tail_of
+from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, manifest_of
+from tests.service.memory_store import Fault, MemoryStore
+from tests.service.shard_history import index_all, shard_store, snapshot_at, write
+from tests.service.small_space import DIMS, WordEmbedder, build, document, recipe
+
+TEXTS = Kind()
+PICTURES = Kind("vector", 3, "eyes/1", IndexParameters("hnsw", "l2", 8, 100, 50))
+SOUNDS = Kind("vector", DIMS, "ears/1", IndexParameters("flat", "ip", 8, 100, 50))
+KINDS = (TEXTS, PICTURES, SOUNDS)
+NAMES = ("one", "two", "three")
+BUILD = build(shards=2)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "FIRST_PAUSE_SECONDS", 0.0001)
+    monkeypatch.setattr(log_module, "LONGEST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(commits_module, "GATHER_SECONDS", 0.001)
+    monkeypatch.setattr(build_module, "give_way", lambda: None)
+
+
+# What there is.
+
+
+@given(changes=st.lists(st.tuples(st.booleans(), st.sampled_from(NAMES), st.sampled_from(KINDS)), max_size=20))
+def test_a_registry_is_what_was_made_and_not_dropped(changes: list[tuple[bool, str, Kind]]) -> None:
+    registry, model, ended = Registry(), dict[str, Collection](), dict[str, int]()
+    for position, (makes, name, kind) in enumerate(changes, start=1):
+        held = model.get(name)
+        if makes and held is not None and held.kind != kind:
+            with pytest.raises(BadChange, match="of another kind"):
+                registry.with_one(name, kind, position)
+        elif makes:
+            change = registry.with_one(name, kind, position)
+            assert (change.registry == registry) is (held is not None)
+            registry = change.registry
+            model[name] = held or Collection(position, name, kind)
+            assert change.collection == model[name]
+        elif held is None:
+            with pytest.raises(NoCollection) as unknown:
+                registry.without(name, position)
+            assert unknown.value.dropped_at == ended.get(name, 0)
+        else:
+            registry, ended[name] = registry.without(name, position).registry, position
+            del model[name]
+            with pytest.raises(NoCollection) as gone:
+                registry.find(f"{name}@{held.id}")
+            assert gone.value.dropped_at == position
+        assert {one.name: one for one in registry.collections} == model
+        for one in [*model.values(), DEFAULT]:
+            assert registry.get(one.id) == registry.find(one.name) == one
+            assert one is DEFAULT or registry.find(f"{one.name}@{one.id}") == one
+
+
+def test_there_are_so_many_collections_and_no_more() -> None:
+    registry = Registry()
+    for number in range(MOST_COLLECTIONS):
+        registry = registry.with_one(f"c{number}", TEXTS, number + 1).registry
+    with pytest.raises(BadChange, match=f"there are {MOST_COLLECTIONS} collections, as many as may be"):
+        registry.with_one("more", TEXTS, 999)
+    assert registry.with_one("c7", TEXTS, 999).collection.id == 8
+    assert registry.without("c7", 999).registry.with_one("more", TEXTS, 1_000).collection.id == 1_000
+
+
+def test_the_default_collection_stays() -> None:
+    with pytest.raises(BadChange, match="can't be dropped"):
+        Registry().without("default", 1)
+
+
+# The log knows, from any entry.
+
+
+class Logged(NamedTuple):
+    """A documents log in which collections come and go between documents."""
+
+    store: MemoryStore
+    batches: list[list[Document]]
+
+
+def _vector(rng: random.Random, dims: int) -> bytes:
+    return np.asarray([rng.gauss(0, 1) for _ in range(dims)], "<f4").tobytes()
+
+
+def _document(rng: random.Random, name: str, among: list[Collection]) -> Document:
+    collection = rng.choice([DEFAULT, *among])
+    source_id = f"s{rng.randrange(4)}"
+    if rng.random() < 0.2:
+        return msgspec.structs.replace(document(name, source_id), collection=collection.id)
+    text = " ".join(rng.choices(("stop", "start", "a", "bucket", "the", "table"), k=rng.randint(1, 9)))
+    vector = _vector(rng, collection.kind.dims) if collection.kind.source == "vector" else b""
+    return msgspec.structs.replace(document(name, source_id, text), collection=collection.id, vector=vector)
+
+
+def _changed(rng: random.Random, registry: Registry, position: int) -> Change:
+    try:
+        if rng.random() < 0.6:
+            return registry.with_one(rng.choice(NAMES), rng.choice(KINDS), position)
+        return registry.without(rng.choice(NAMES), position)
+    except (BadChange, NoCollection):
+        return Change(registry, DEFAULT)
+
+
+def logged(seed: int, *, entries: int) -> Logged:
+    """A third of the entries change the collections."""
+    rng, store, registry = random.Random(seed), MemoryStore(), Registry()
+    log, tail, batches = documents_log(store), Tail(), list[list[Document]]()
+    for number in range(1, entries + 1):
+        change = _changed(rng, registry, number) if rng.random() < 0.4 else None
+        if change is not None and change.registry != registry:
+            registry = change.registry
+            batch = [Document(f"r{number}", "", registry=to_text(registry))]
+        else:
+            change, batch = None, [_document(rng, f"r{number}.{i}", registry.collections) for i in range(3)]
+        tail = tail_of(Append(log, tail, to_rows(batch), f"a{number}", changes=change is not None).run())
+        batches.append(batch)
+    return Logged(store, batches)
+
+
+def held_at(batches: list[list[Document]], until: int) -> dict[int, dict[str, tuple[int, str, bytes]]]:
+    """Documents by collection and source_id after an entry, worked out in the plainest way: position, text, vector."""
+    held: dict[int, dict[str, tuple[int, str, bytes]]] = {0: {}}
+    for position, batch in enumerate(batches[:until], start=1):
+        for one in batch:
+            if one.registry:
+                there = {c.id for c in msgspec.json.decode(one.registry, type=Registry).collections} | {0}
+                held = {id_: held.get(id_, {}) for id_ in there}
+            elif one.delete:
+                held[one.collection].pop(one.source_id, None)
+            else:
+                held[one.collection][one.source_id] = (position, one.text, one.vector)
+    return held
+
+
+@given(seed=st.integers(0, 10_000), entries=st.integers(1, 25))
+@settings(max_examples=30)
+def test_any_entry_leads_to_the_collections_that_there_are(seed: int, entries: int) -> None:
+    store, _ = logged(seed, entries=entries)
+    log, registry = documents_log(store), Registry()
+    for entry in log.follow(Tail()):
+        registry = registry_of(entry) or registry
+        assert registry_at(log, entry.header.collections) == registry
+        # An older version goes on reading as long as nobody has made a collection.
+        assert entry.header.format == (4 if entry.header.collections else 3)
+
+
+def test_an_entry_that_sets_no_collections_is_not_believed_to() -> None:
+    store = MemoryStore()
+    write(store, [[document("r", "s", "words")]])
+    with pytest.raises(Damaged, match="documents entry 1: sets no collections"):
+        registry_at(documents_log(store), 1)
+
+
+# Every path gives each collection its own rows.
+
+
+def contents(replica: Replica) -> dict[int, dict[str, tuple[int, str]]]:
+    """Positions and texts by collection and source_id, as searches see them."""
+    found: dict[int, dict[str, tuple[int, str]]] = {}
+    for index in replica.index.collections:
+        hits = index.search(np.ones(index.dims, np.float32), 1_000, exact=True)
+        found[index.collection] = {}
+        for hit in hits:
+            held = index.held(hit.source_id)
+            assert held is not None
+            found[index.collection][hit.source_id] = (held.position, hit.text)
+    return found
+
+
+@given(seed=st.integers(0, 10_000), entries=st.integers(1, 20), snapshots=st.sets(st.integers(1, 20), max_size=2))
+@settings(max_examples=25, deadline=None)
+def test_every_path_gives_each_collection_its_own_documents(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, entries: int, snapshots: set[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("disk")
+    store, batches = logged(seed, entries=entries)
+    index_all(store, BUILD)
+    held = held_at(batches, entries)
+    seen: dict[int, dict[str, tuple[int, str]]] = {collection: {} for collection in held}
+    for shard in range(2):
+        log_only = Replica(shard_store(store, BUILD, shard, folder / f"log-{shard}"))
+        log_only.boot()
+        end = log_only.tail.number
+        for generation, entry in enumerate(sorted(snapshots), start=1):
+            if entry <= end:
+                name = snapshot_at(shard_store(store, BUILD, shard, folder / f"b-{shard}-{entry}"), entry, generation)
+                manifest = manifest_of(store, BUILD, shard, name)
+                assert manifest.format == (FORMAT if manifest.registry != Registry() else PLAIN_FORMAT)
+                assert sum(manifest.rows_each.values()) == manifest.rows
+        restored = Replica(shard_store(store, BUILD, shard, folder / f"disk-{shard}"))
+        restored.boot()
+        assert bool(restored.generation) is any(entry <= end for entry in snapshots)
+        assert contents(restored) == contents(log_only)
+        assert restored.index.digest == log_only.index.digest == digest(restored.shard, end)
+        for collection, documents in contents(restored).items():
+            seen[collection] |= documents
+    # One chunk stands for the whole text only where nothing was split.
+    whole = {c: {s: position for s, (position, *_) in documents.items()} for c, documents in held.items()}
+    assert {c: {s: position for s, (position, _) in documents.items()} for c, documents in seen.items()} == whole
+
+
+def test_a_snapshots_files_are_its_collections_and_no_others(tmp_path: Path) -> None:
+    store = MemoryStore()
+    registry = Registry().with_one("pictures", PICTURES, 1).registry
+    log = documents_log(store)
+    tail = tail_of(
+        Append(log, Tail(), to_rows([Document("c", "", registry=to_text(registry))]), "c", changes=True).run()
+    )
+    rng = random.Random(1)
+    pictures = [Document(f"r{n}", f"p{n}", collection=1, vector=_vector(rng, 3)) for n in range(60)]
+    Append(log, tail, to_rows(pictures), "p").run()
+    one = build(shards=1)
+    index_all(store, one)
+    name = snapshot_at(shard_store(store, one, 0, tmp_path / "builder"), 1, 1)
+    manifest = manifest_of(store, one, 0, name)
+    assert [file.name for file in manifest.files] == [ROWS_FILE, "graph.hnsw", "1-rows.arrow", "1-graph.hnsw"]
+    assert manifest.rows_each == {0: 0, 1: 60}
+    key = next(key for key in store.objects if key.endswith("1-graph.hnsw"))
+    store.objects[key] = store.objects[key][:-5]
+    with pytest.raises(Damaged, match=r"1-graph\.hnsw"):
+        open_snapshot(shard_store(store, one, 0, tmp_path / "spoiled"), name)
+
+
+def test_rows_of_a_dropped_collection_make_a_new_base_due(tmp_path: Path) -> None:
+    replica = Replica(shard_store(MemoryStore(), build(shards=1), 0, tmp_path))
+    registry = Registry().with_one("pictures", PICTURES, 1).registry
+    documents = [Written(1, 0, Document("c", "", registry=to_text(registry)))]
+    documents += [Written(2, n, Document(f"r{n}", f"p{n}", collection=1, vector=b"\0\0\x80?" * 3)) for n in range(7)]
+    documents += [Written(3, 0, Document("d", "", registry=to_text(registry.without("pictures", 3).registry)))]
+    documents += [Written(4, 0, Document("l", "late", collection=1, vector=b"\0\0\x80?" * 3))]
+    folded = records_of(documents, Registry(), recipe(shards=1), WordEmbedder())
+    assert [one.rejected for one in folded.records[-1:]] == ["its collection was dropped before"]
+    for record in folded.records[:8]:
+        replica.index.apply(record)
+    assert (replica.index.rows, replica.index.documents) == (7, 7)
+    for record in folded.records[8:]:
+        replica.index.apply(record)
+    assert (replica.index.rows, replica.index.changed_rows, replica.index.of(1)) == (0, 7, None)
+
+
+# Routers at once.
+
+
+def _routers(test: Callable[[list[GroupCommits]], Awaitable[None]], store: MemoryStore, count: int = 2) -> None:
+    async def run() -> None:
+        routers = [GroupCommits(store) for _ in range(count)]
+        tasks = [asyncio.create_task(one.run()) for one in routers]
+        try:
+            while not all(one.ready for one in routers):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            await asyncio.wait_for(test(routers), 60)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    asyncio.run(run())
+
+
+async def _made(router: GroupCommits, name: str, kind: Kind = TEXTS) -> Collection:
+    changing = Changing(router.collections, lambda registry, position: registry.with_one(name, kind, position))
+    await router.change(changing)
+    assert changing.made is not None
+    return changing.made.collection
+
+
+async def _dropped(router: GroupCommits, name: str) -> int:
+    changing = Changing(router.collections, lambda registry, position: registry.without(name, position))
+    await router.change(changing)
+    assert changing.made is not None
+    return changing.made.registry.dropped[-1].position
+
+
+def _for(collection: Collection, request_id: str) -> Document:
+    return msgspec.structs.replace(document(request_id, "s", "words"), collection=collection.id)
+
+
+def test_a_name_made_by_one_router_is_found_by_another_and_dropped_by_a_third() -> None:
+    store = MemoryStore()
+
+    async def test(routers: list[GroupCommits]) -> None:
+        one, two, three = routers
+        with pytest.raises(Problem, match="there is no collection 'notes'") as unknown:
+            await two.collections.find("notes")
+        assert unknown.value.status == 404
+        made = await _made(one, "notes")
+        assert await two.collections.find("notes") == made
+        # The very same, by a router that knows of nothing yet: no new entry.
+        assert await _made(three, "notes") == made
+        with pytest.raises(BadChange, match="of another kind"):
+            await _made(three, "notes", PICTURES)
+        assert await _dropped(three, "notes") == 2
+        with pytest.raises(Outdated):
+            await one.write([_for(made, "late")])
+        with pytest.raises(Problem, match="was dropped at position 2") as gone:
+            await one.collections.find("notes")
+        assert gone.value.status == 410
+        again = await _made(two, "notes", PICTURES)
+        assert again.id == 3
+        assert await one.collections.find("notes") == again
+        with pytest.raises(Problem, match="was dropped at position 2"):
+            await two.collections.find(f"notes@{made.id}")
+
+    _routers(test, store, 3)
+    assert documents_log(store).head() == 3
+
+
+def test_who_writes_beside_one_whose_collection_is_gone_is_not_held_up() -> None:
+    store = MemoryStore()
+
+    async def test(routers: list[GroupCommits]) -> None:
+        one, two = routers
+        notes, kept = await _made(one, "notes"), await _made(one, "kept")
+        await two.collections.refresh()
+        await _dropped(one, "notes")
+        written = await asyncio.gather(
+            two.write([_for(notes, "a")]),
+            two.write([_for(kept, "b")]),
+            two.write([_for(DEFAULT, "c")]),
+            return_exceptions=True,
+        )
+        assert isinstance(written[0], Outdated)
+        assert [place.position for place in written[1:] if not isinstance(place, BaseException)] == [4, 4]
+
+    _routers(test, store)
+    last = documents_log(store).read(4)
+    assert [one.document.request_id for one in from_entry(last)] == ["b", "c"]
+
+
+def test_a_change_that_can_not_be_written_says_so_and_changes_nothing() -> None:
+    store = MemoryStore()
+
+    async def test(routers: list[GroupCommits]) -> None:
+        store.fault_of = lambda number, key: "unavailable" if key.startswith("log/") else ""
+        with pytest.raises(Problem) as unknown:
+            await _made(routers[0], "notes")
+        assert (unknown.value.status, unknown.value.extra["outcome"]) == (503, "unknown")
+        store.fault_of = lambda number, key: ""
+        with pytest.raises(Problem, match="there is no collection"):
+            await routers[0].collections.find("notes")
+        # An answer that was lost: the second try finds that it is so already.
+        faults: list[Fault] = ["lost_reply"]
+        store.fault_of = lambda number, key: faults.pop() if faults and key.startswith("log/") else ""
+        assert (await _made(routers[0], "notes")).id == 1
+
+    original = log_module.Append.run
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(log_module.Append, "run", lambda self, deadline_seconds=0.3: original(self, deadline_seconds))
+        _routers(test, store)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_write_is_acknowledged_for_a_collection_that_is_gone_at_its_position(seed: int) -> None:
+    """Routers that write to a name while it is dropped and made again, on a store that loses replies and conflicts."""
+    store, rng = MemoryStore(), random.Random(seed)
+    acknowledged: list[tuple[str, int, int, int]] = []
+
+    async def writing(router: GroupCommits, name: str, end: asyncio.Event) -> None:
+        for number in range(2_000):
+            if end.is_set():
+                return
+            try:
+                collection = await router.collections.find("notes")
+                place = await router.write([_for(collection, f"{name}.{number}")])
+            except (Outdated, Problem):
+                await asyncio.sleep(0.001)
+                continue
+            acknowledged.append((f"{name}.{number}", place.position, place.first_item, collection.id))
+
+    async def changing(router: GroupCommits, end: asyncio.Event) -> None:
+        for _ in range(12):
+            await _made(router, "notes")
+            await asyncio.sleep(rng.uniform(0, 0.02))
+            await _dropped(router, "notes")
+        end.set()
+
+    async def test(routers: list[GroupCommits]) -> None:
+        kinds: list[Fault] = ["lost_reply", "conflict", "", "", "", ""]
+        store.fault_of = lambda number, key: rng.choice(kinds) if key.startswith("log/") else ""
+        end = asyncio.Event()
+        await asyncio.gather(writing(routers[0], "a", end), writing(routers[1], "b", end), changing(routers[2], end))
+
+    _routers(test, store, 3)
+    assert len(acknowledged) > 10
+    log, there = documents_log(store), Registry()
+    stored: dict[tuple[int, int], Document] = {}
+    for entry in log.follow(Tail()):
+        there = registry_of(entry) or there
+        for written in from_entry(entry):
+            stored[written.position, written.item] = written.document
+            assert written.document.registry or there.get(written.document.collection) is not None
+    for request_id, position, item, collection in acknowledged:
+        held = stored[position, item]
+        assert (held.request_id, held.collection) == (request_id, collection)
+    assert len({id_ for *_, id_ in acknowledged}) > 1
