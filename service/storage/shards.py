@@ -98,7 +98,7 @@ def to_rows(records: Sequence[Record], dims: int) -> pa.RecordBatch:
 
 
 def _fits(record: Record, dims: int) -> bool:
-    return record.vectors.shape[1] == dims
+    return bool(record.vectors.shape[1] == dims)
 
 
 def _apart(record: Record, dims: int) -> bytes:

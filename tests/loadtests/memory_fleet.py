@@ -33,7 +33,7 @@ class MemoryFleet(Client):
         if self.failures:
             raise self.failures.pop(0)
 
-    def write(self, documents: Sequence[Mapping[str, Any]], *, model: str = "") -> dict[str, Any]:
+    def write(self, documents: Sequence[Mapping[str, Any]], *, model: str = "", collection: str = "") -> dict[str, Any]:
         self.requests.extend(document["request_id"] for document in documents)
         self._fail()
         for document in documents:
@@ -42,7 +42,9 @@ class MemoryFleet(Client):
         self.head += 1
         return {"position": self.head, "results": []}
 
-    def lookup(self, source_ids: Sequence[str], min_position: int | None = None) -> dict[str, Any]:
+    def lookup(
+        self, source_ids: Sequence[str], min_position: int | None = None, *, collection: str = ""
+    ) -> dict[str, Any]:
         self._fail()
         found = {name: self._held(name) for name in source_ids}
         return {"position": self.head, "documents": found}
@@ -60,6 +62,7 @@ class MemoryFleet(Client):
         exact: bool = False,
         min_position: int | None = None,
         filter: Mapping[str, Any] | None = None,
+        collection: str = "",
     ) -> dict[str, Any]:
         self._fail()
         words = set((text or "").split())

@@ -46,7 +46,7 @@ def _seal(sealing: Sealing) -> bool:
     return asyncio.run(asyncio.wait_for(sealing.seal_one(), 30))
 
 
-def _state(index: CollectionIndex) -> tuple[str, int, int, int]:
+def _state(index: CollectionIndex) -> tuple[int, int, int, int]:
     return index.digest_term, index.rows, index.documents, index.delta_rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,9 @@ def test_what_is_dropped_is_gone_and_a_namesake_is_another(fleet: ServiceFleet) 
     refused(410, gone, lambda: two.write([{"source_id": "a", "text": "late"}], collection="papers"))
     eventually(lambda: all(node.reaches(dropped["position"]) for node in fleet.nodes), "every node has seen it dropped")
     for client in (one, two):
-        refused(410, gone, lambda client=client: client.search(text="keys", collection="papers"))
-        refused(410, gone, lambda client=client: client.lookup(["guide/7"], collection="papers"))
-        refused(410, gone, lambda client=client: client.delete("guide/7", collection="papers"))
+        refused(410, gone, partial(client.search, text="keys", collection="papers"))
+        refused(410, gone, partial(client.lookup, ["guide/7"], collection="papers"))
+        refused(410, gone, partial(client.delete, "guide/7", collection="papers"))
     again = two.create_collection("papers", dims=3)
     assert again["id"] == dropped["position"] + 1
     # By its old kind nothing can be written any more, and nothing of what was is found.
@@ -139,6 +140,10 @@ def test_what_is_dropped_is_gone_and_a_namesake_is_another(fleet: ServiceFleet) 
     refused(410, "was dropped", lambda: one.search(text="keys", collection=pinned))
     assert one.search(vector=[1, 2, 3], collection=f"papers@{again['id']}")["hits"]
     assert one.search(text="keys", min_position=kept)["hits"][0]["text"] == "Keys are rotated."
+
+
+def _longer(acknowledged: list[tuple[str, int, int]], than: int) -> bool:
+    return len(acknowledged) > than
 
 
 def test_no_write_is_acknowledged_into_a_collection_that_is_gone(
@@ -166,8 +171,8 @@ def test_no_write_is_acknowledged_into_a_collection_that_is_gone(
     client = fleet.client(0)
     for turn in range(6):
         eventually(lambda: client.create_collection("notes"), "made")
-        count = len(acknowledged)
-        eventually(lambda count=count: len(acknowledged) > count + 5, "some writes")
+        until = len(acknowledged) + 5
+        eventually(partial(_longer, acknowledged, until), "some writes")
         if turn == 3:
             fleet.routers[1].kill()
             fleet.routers[1].start()
