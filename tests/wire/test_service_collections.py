@@ -115,6 +115,8 @@ def test_what_is_dropped_is_gone_and_a_namesake_is_another(fleet: ServiceFleet) 
     one, two = fleet.client(0), fleet.client(1)
     refused(404, "there is no collection 'papers'", lambda: one.search(text="keys", collection="papers"))
     made = one.create_collection("papers")
+    # Not gone, whatever the nodes have seen by now: the search waits for them.
+    assert one.search(text="keys", collection="papers")["hits"] == []
     position = one.write([{"source_id": "guide/7", "text": "A paper about keys."}], collection="papers")["position"]
     kept = two.write([{"source_id": "guide/7", "text": "Keys are rotated."}])["position"]
     assert two.search(text="keys", min_position=position, collection="papers")["hits"]
