@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 
 from service.index.ann import Ann
 from service.index.filters import Columns, Filter, Mask
 from service.index.metric import Metric
 from service.index.part import NOTHING, Nearest, Passage, Vectors, best_rows
-from service.index.rows import Rows
+from service.index.rows import Documents, Rows
 from service.index.texts import Texts
 
 
@@ -26,8 +27,11 @@ class Base:
         self._ann, self._metric = ann, metric
         self._texts = [Texts(rows.table.column(name)) for name in Passage._fields]
         self._sources = Texts(rows.table.column("source_id"))
+        self.documents = Documents(rows.table)
         # Here, since bases are made in threads and by builders, and the first filter should not wait for it.
-        self._columns = Columns(rows.table.column("metadata").to_pylist(), len(rows.vectors))
+        metadata = rows.table.column("metadata")
+        said = metadata.to_pylist() if pc.max(pc.binary_length(metadata)).as_py() else []
+        self._columns = Columns(said, len(rows.vectors))
 
     def __len__(self) -> int:
         return len(self.live)

@@ -48,7 +48,7 @@ class Hit(msgspec.Struct, frozen=True):
     metadata: dict[str, Value] = {}
 
 
-class Held(msgspec.Struct, frozen=True, gc=False):
+class Held(NamedTuple):
     """What is held of a document: where it was written, its content hash, and its rows in one of the parts."""
 
     position: int
@@ -56,7 +56,6 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     content_hash: bytes
     part: Part
     rows: range
-    digest: int
 
 
 class Candidate(NamedTuple):
@@ -97,33 +96,25 @@ class CollectionIndex:
         metric: Metric,
         *,
         collection: int = DEFAULT_ID,
+        digest_term: int | None = None,
         delta_rows: int = DELTA_ROWS,
     ) -> None:
+        """A base's `digest_term` is worked out from its documents unless somebody vouches for it."""
         self.base, self.metric, self.collection = base, metric, collection
         self.dims = dims
         self.segments: list[Base | Delta] = []
         self.delta = Delta(dims, metric)
         self._limit = delta_rows
-        self._held: dict[str, Held] = {}
-        self._digest = 0
-        self._rows = 0
-        if base is not None:
-            self._hold_base(base)
-
-    def _hold_base(self, base: Base) -> None:
-        for source_id, position, item, content_hash, rows in base.rows.documents():
-            self._hold(source_id, position, item, content_hash, base, rows)
-
-    def _hold(self, source_id: str, position: int, item: int, content_hash: bytes, part: Part, rows: range) -> None:
-        digest = document_digest(source_id, content_hash, len(rows), self.collection)
-        self._digest += digest
-        self._rows += len(rows)
-        self._held[source_id] = Held(position, item, content_hash, part, rows, digest)
+        # Documents written since the base; the base's own that still stand have their numbers there.
+        self._written: dict[str, Held] = {}
+        self._based = base.documents.numbers if base is not None else {}
+        self._rows = len(base) if base is not None else 0
+        self._digest = self.folded_digest_term() if digest_term is None else digest_term
 
     @property
     def documents(self) -> int:
         """Live documents."""
-        return len(self._held)
+        return len(self._based) + len(self._written)
 
     @property
     def rows(self) -> int:
@@ -150,28 +141,50 @@ class CollectionIndex:
         """Its share of the order-free digest of the shard: equal sets have equal ones on every path to them."""
         return self._digest
 
+    def folded_digest_term(self) -> int:
+        """The same, worked out from every document that is held."""
+        return sum(self._digest_of(source_id, held) for source_id, held in self._all())
+
+    def _digest_of(self, source_id: str, held: Held) -> int:
+        return document_digest(source_id, held.content_hash, len(held.rows), self.collection)
+
+    def _all(self) -> Iterator[tuple[str, Held]]:
+        yield from self._written.items()
+        for source_id, number in self._based.items():
+            yield source_id, self._in_base(source_id, number)
+
+    def _in_base(self, source_id: str, number: int) -> Held:
+        assert self.base is not None
+        _, position, item, content_hash, rows = self.base.documents.stored(source_id, number)
+        return Held(position, item, content_hash, self.base, rows)
+
     def held(self, source_id: str) -> Held | None:
         """What is held of a document, None when it isn't there."""
-        return self._held.get(source_id)
+        number = self._based.get(source_id)
+        return self._written.get(source_id) if number is None else self._in_base(source_id, number)
 
     def apply(self, record: Record) -> None:
         """Replace a document by the record's chunks; none deletes it, and one that does not count changes nothing."""
-        held = self._held.get(record.source_id)
+        held = self.held(record.source_id)
         if not record.counts(0 if held is None else held.position):
             return
-        self._drop(record.source_id)
+        if held is not None:
+            self._drop(record.source_id, held)
         if record.chunks:
-            rows = self.delta.add(record)
-            self._hold(record.source_id, record.position, record.item, record.content_hash, self.delta, rows)
+            self._hold(record, self.delta.add(record))
         if len(self.delta) >= self._limit:
             self.segments.append(self.delta)
             self.delta = Delta(self.dims, self.metric)
 
-    def _drop(self, source_id: str) -> None:
-        held = self._held.pop(source_id, None)
-        if held is None:
-            return
-        self._digest -= held.digest
+    def _hold(self, record: Record, rows: range) -> None:
+        held = Held(record.position, record.item, record.content_hash, self.delta, rows)
+        self._written[record.source_id] = held
+        self._digest += self._digest_of(record.source_id, held)
+        self._rows += len(rows)
+
+    def _drop(self, source_id: str, held: Held) -> None:
+        del (self._based if held.part is self.base else self._written)[source_id]
+        self._digest -= self._digest_of(source_id, held)
         self._rows -= len(held.rows)
         held.part.kill(held.rows)
 
@@ -181,12 +194,12 @@ class CollectionIndex:
         for record in records:
             rows = range(first, first + len(record.chunks))
             first = rows.stop
-            held = self._held.get(record.source_id)
+            held = self._written.get(record.source_id)
             if held is None or held.part is not frozen:
                 # Replaced or deleted while the graph was being built.
                 segment.kill(rows)
             else:
-                self._held[record.source_id] = msgspec.structs.replace(held, part=segment, rows=rows)
+                self._written[record.source_id] = held._replace(part=segment, rows=rows)
         self.segments[self.segments.index(frozen)] = segment
 
     def search(self, vector: Vectors, k: int, *, exact: bool = False, wanted: Filter | None = None) -> list[Hit]:
@@ -255,7 +268,7 @@ class CollectionIndex:
 
     def similarity(self, source_id: str, vector: Vectors) -> float:
         """A document's score by its own rows, whatever a graph says of it; -inf when it isn't there."""
-        held = self._held.get(source_id)
+        held = self.held(source_id)
         if held is None:
             return -np.inf
         return float(self.metric.scores(held.part.vectors_of(held.rows), vector).max())

@@ -49,12 +49,18 @@ def groups_of(vectors: Vectors) -> Groups | None:
 
 
 def _hashes(vectors: Vectors) -> npt.NDArray[np.uint64]:
-    factors = np.random.default_rng(0).integers(1, 2**63, vectors.shape[1], dtype=np.uint64) | np.uint64(1)
-    parts = [
-        (np.ascontiguousarray(vectors[at : at + HASHED_ROWS]).view(np.uint32).astype(np.uint64) * factors).sum(axis=1)
-        for at in range(0, len(vectors), HASHED_ROWS)
-    ]
+    width = -(-vectors.shape[1] // 2)
+    factors = np.random.default_rng(0).integers(1, 2**63, width, dtype=np.uint64) | np.uint64(1)
+    parts = [_products(vectors[at : at + HASHED_ROWS], factors) for at in range(0, len(vectors), HASHED_ROWS)]
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+
+def _products(vectors: Vectors, factors: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Two components at a time as one number; their upper halves count in the lower ones, or signs would cancel out."""
+    odd = vectors.shape[1] % 2
+    even = np.pad(vectors, ((0, 0), (0, odd))) if odd else np.ascontiguousarray(vectors)
+    pairs = even.view(np.uint64)
+    return np.asarray(((pairs ^ (pairs >> np.uint64(32))) * factors).sum(axis=1), np.uint64)
 
 
 def _equal(vectors: Vectors, others: Labels) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from service.index.texts import Blobs
 from service.storage.collections import DEFAULT_ID
 from service.storage.entry import Damaged
 from service.storage.shards import Record
@@ -46,25 +47,43 @@ class Stored(NamedTuple):
     rows: range
 
 
+class Documents:
+    """The documents of a table of `schema`, found by their ids, without an object for each: there are millions."""
+
+    def __init__(self, table: pa.Table) -> None:
+        starts = table.column("ordinal").to_numpy() == 0
+        self._firsts = np.append(np.flatnonzero(starts), len(starts))
+        names = table.column("source_id")
+        if len(self) < len(starts):
+            names = names.take(pa.array(self._firsts[:-1]))
+        self.numbers: dict[str, int] = dict(zip(names.to_pylist(), range(len(self)), strict=True))
+        self._positions, self._items = table.column("position").to_numpy(), table.column("item").to_numpy()
+        self._hashes = Blobs(table.column("content_hash"))
+
+    def __len__(self) -> int:
+        return len(self._firsts) - 1
+
+    def __iter__(self) -> Iterator[Stored]:
+        """In the order of their rows, which lie beside one another."""
+        return (self.stored(source_id, number) for source_id, number in self.numbers.items())
+
+    def stored(self, source_id: str, number: int) -> Stored:
+        """The document of that id, which has that number."""
+        first, end = int(self._firsts[number]), int(self._firsts[number + 1])
+        place = int(self._positions[first]), int(self._items[first])
+        return Stored(source_id, *place, self._hashes[first], range(first, end))
+
+
 class Rows(NamedTuple):
     """A table of `schema` and its vectors as one (rows, dims) array over the same memory."""
 
     table: pa.Table
     vectors: Vectors
 
-    def documents(self) -> Iterator[Stored]:
-        """The documents in the order of their rows, which lie beside one another."""
-        names = ("source_id", "position", "item", "content_hash")
-        columns = [self.table.column(name).to_pylist() for name in names]
-        ordinals = self.table.column("ordinal").to_numpy()
-        firsts = np.flatnonzero(ordinals == 0).tolist()
-        ends = [*firsts[1:], len(ordinals)]
-        return map(Stored, *([column[first] for first in firsts] for column in columns), map(range, firsts, ends))
-
     def records(self, collection: int) -> Iterator[Record]:
         """The rows, which are of one collection, as the records that made them, one per document."""
         title, text, metadata = (self.table.column(name).to_pylist() for name in ("title", "text", "metadata"))
-        for source_id, position, item, content_hash, rows in self.documents():
+        for source_id, position, item, content_hash, rows in Documents(self.table):
             yield Record(
                 position=position,
                 item=item,

@@ -31,7 +31,8 @@ class ShardIndex:
     """
     Apply records in log order; search collections at any time between two of them.
 
-    `bases` are those of collections in `registry`, by their ids.
+    `bases` are those of collections in `registry`, by their ids; whoever vouches for their parts of the digest gives
+    these as `digest_terms`, else they are worked out.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ShardIndex:
         recipe: Recipe,
         registry: Registry | None = None,
         bases: Mapping[int, Base] | None = None,
+        digest_terms: Mapping[int, int] | None = None,
         *,
         delta_rows: int = DELTA_ROWS,
     ) -> None:
@@ -46,21 +48,23 @@ class ShardIndex:
         self._dropped_rows = 0
         self._indexes: dict[int, CollectionIndex] = {}
         self._recipes: dict[int, Recipe] = {}
-        self._renew(registry or Registry(), bases or {})
+        self._renew(registry or Registry(), bases or {}, digest_terms or {})
 
-    def _renew(self, registry: Registry, bases: Mapping[int, Base]) -> None:
+    def _renew(self, registry: Registry, bases: Mapping[int, Base], digest_terms: Mapping[int, int]) -> None:
         """Have the collections of a registry: new ones begin with their bases or empty, the rows of others are gone."""
         self.registry, self._recipes = registry, recipes_of(registry, self._recipe)
         for gone in self._indexes.keys() - self._recipes.keys():
             index = self._indexes.pop(gone)
             self._dropped_rows += index.delta_rows + (len(index.base) if index.base is not None else 0)
         for new in self._recipes.keys() - self._indexes.keys():
-            self._indexes[new] = self._index(new, bases.get(new))
+            self._indexes[new] = self._index(new, bases.get(new), digest_terms.get(new))
 
-    def _index(self, collection: int, base: Base | None) -> CollectionIndex:
+    def _index(self, collection: int, base: Base | None, digest_term: int | None) -> CollectionIndex:
         recipe = self._recipes[collection]
         dims, metric = recipe.embedding.dims, METRICS[recipe.index.metric]
-        return CollectionIndex(base, dims, metric, collection=collection, delta_rows=self._limit)
+        return CollectionIndex(
+            base, dims, metric, collection=collection, digest_term=digest_term, delta_rows=self._limit
+        )
 
     def of(self, collection: int) -> CollectionIndex | None:
         """The rows of a collection; None where there is none of that id."""
@@ -83,7 +87,7 @@ class ShardIndex:
     def apply(self, record: Record) -> None:
         """Fold the next record in. What is of a collection that is not there changes nothing."""
         if record.registry:
-            self._renew(from_text(record.registry), {})
+            self._renew(from_text(record.registry), {}, {})
         elif (index := self._indexes.get(record.collection)) is not None:
             index.apply(record)
 

@@ -19,7 +19,7 @@ from service.index import rows as rows_file
 from service.index import structures
 from service.index.shard import recipes_of
 from service.node.background import give_way
-from service.node.live import LiveRecords, fold
+from service.node.live import LiveRecords, digest_of, fold
 from service.node.restore import BUILDING, ShardStore, load_snapshot
 from service.storage import snapshot
 from service.storage.builds import Recipe
@@ -27,7 +27,7 @@ from service.storage.collections import Registry
 from service.storage.entry import Damaged
 from service.storage.log import Tail
 from service.storage.shards import Record
-from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, Manifest, file_name
+from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, Manifest, Share, file_name
 
 # The other half goes on answering; on one processor the priority alone decides.
 BUILD_THREADS = max(1, len(os.sched_getaffinity(0)) // 2)
@@ -77,11 +77,11 @@ def digest(shard: ShardStore, entry: int) -> str:
 
 
 def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, folder: Path, threads: int) -> Manifest:
-    rows: dict[int, int] = {}
+    shares: dict[int, Share] = {}
     files: list[str] = []
     for collection, recipe in recipes_of(live.registry, shard.build.recipe).items():
         written = _write_collection(collection, recipe, live.of(collection), folder, threads)
-        rows[collection], files = written.rows, [*files, *written.files]
+        shares[collection], files = written.share, [*files, *written.files]
     return Manifest(
         format=FORMAT if live.registry != Registry() else PLAIN_FORMAT,
         build=shard.build,
@@ -90,20 +90,20 @@ def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, fo
         position=tail.end - 1,
         entry=tail.number,
         append_id=tail.append_id,
-        rows=sum(rows.values()),
+        rows=sum(share.rows for share in shares.values()),
         documents=len(live),
         digest=live.digest,
         created_ms=shard.store.clock.now_ms(),
         files=[snapshot.file_of(folder / name) for name in files],
         registry=live.registry,
-        rows_each=rows,
+        shares=shares,
     )
 
 
 class Written(NamedTuple):
-    """Rows of one collection, and the files that hold them."""
+    """One collection, and the files that hold it."""
 
-    rows: int
+    share: Share
     files: list[str]
 
 
@@ -117,12 +117,12 @@ def _write_collection(
     if index_file := structures.file_of(made, recipe.index):
         names.append(file_name(collection, index_file))
         made.save(folder / names[-1])
-    return Written(len(rows.vectors), names)
+    return Written(Share(len(rows.vectors), len(records), digest_of(records)), names)
 
 
 def _verify(manifest: Manifest, folder: Path) -> None:
-    """Load what was saved, as a node will, and ask it."""
+    """Load what was saved, as a node will, prove the digest, on which nodes then rely, and ask it."""
     try:
-        load_snapshot(manifest, folder)
+        load_snapshot(manifest, folder, prove=True)
     except Damaged as damage:
         raise NotVerified(f"the new generation is not published: {damage}") from damage

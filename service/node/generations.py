@@ -130,8 +130,10 @@ class Generations:
     def _has_room(self, manifest: Manifest) -> bool:
         """Whether a second process fits beside this one; the replica says so where it does not, and serves on."""
         recipes = recipes_of(manifest.registry, manifest.build.recipe)
-        rows = manifest.rows_each or {DEFAULT_ID: manifest.rows}
-        sized = [Sized(recipes[collection], count) for collection, count in rows.items()]
+        rows = {collection: share.rows for collection, share in manifest.shares.items()}
+        sized = [
+            Sized(recipes[collection], count) for collection, count in (rows or {DEFAULT_ID: manifest.rows}).items()
+        ]
         reason = shortage(modelled_bytes(sized), self._proc)
         if reason and not self._replica.held_back:
             log.error("a newer generation is held back", extra={"reason": reason})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from service.index.rows import digest_text, document_digest
 from service.node.restore import ShardStore, restore, tail_at
@@ -10,6 +10,12 @@ from service.storage.collections import Registry, from_text
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
 from service.storage.shards import Record, from_entry
+
+
+def digest_of(records: Iterable[Record]) -> str:
+    """Of live records, whatever their order."""
+    terms = (document_digest(one.source_id, one.content_hash, len(one.chunks), one.collection) for one in records)
+    return digest_text(sum(terms))
 
 
 class LiveRecords:
@@ -32,8 +38,7 @@ class LiveRecords:
     @property
     def digest(self) -> str:
         """As that of the shard's index."""
-        terms = (document_digest(one.source_id, one.content_hash, len(one.chunks), one.collection) for one in self)
-        return digest_text(sum(terms))
+        return digest_of(self)
 
     def apply(self, record: Record) -> None:
         """Fold the next one in, as the shard's index does."""

@@ -35,13 +35,21 @@ class File(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class Share(msgspec.Struct, frozen=True):
+    """One collection's rows, documents and part of the digest."""
+
+    rows: int
+    documents: int
+    digest: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a snapshot is: the build's rows of one shard at a documents position.
 
     `entry` and `append_id` name the shard-log entry after which it was taken; `digest` is the order-free digest
     of its live set; `generation` counts the bases of the shard. `registry` says which collections there were, and
-    `rows_each` how many rows each has, by its id; where it is empty all are the default one's.
+    `shares` what each has, by its id; manifests of an older writer have none.
     """
 
     format: int = FORMAT
@@ -58,7 +66,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     files: list[File]
     registry: Registry = Registry()
-    rows_each: dict[int, int] = {}
+    shares: dict[int, Share] = {}
 
 
 class _Sealed(msgspec.Struct, frozen=True):

@@ -228,7 +228,7 @@ def test_every_path_gives_each_collection_its_own_documents(
                 name = snapshot_at(shard_store(store, BUILD, shard, folder / f"b-{shard}-{entry}"), entry, generation)
                 manifest = manifest_of(store, BUILD, shard, name)
                 assert manifest.format == (FORMAT if manifest.registry != Registry() else PLAIN_FORMAT)
-                assert sum(manifest.rows_each.values()) == manifest.rows
+                assert sum(share.rows for share in manifest.shares.values()) == manifest.rows
         restored = Replica(shard_store(store, BUILD, shard, folder / f"disk-{shard}"))
         restored.boot()
         assert bool(restored.generation) is any(entry <= end for entry in snapshots)
@@ -256,7 +256,7 @@ def test_a_snapshots_files_are_its_collections_and_no_others(tmp_path: Path) -> 
     name = snapshot_at(shard_store(store, one, 0, tmp_path / "builder"), 1, 1)
     manifest = manifest_of(store, one, 0, name)
     assert [file.name for file in manifest.files] == [ROWS_FILE, "graph.hnsw", "1-rows.arrow", "1-graph.hnsw"]
-    assert manifest.rows_each == {0: 0, 1: 60}
+    assert [(c, share.rows, share.documents) for c, share in manifest.shares.items()] == [(0, 0, 0), (1, 60, 60)]
     key = next(key for key in store.objects if key.endswith("1-graph.hnsw"))
     store.objects[key] = store.objects[key][:-5]
     with pytest.raises(Damaged, match=r"1-graph\.hnsw"):

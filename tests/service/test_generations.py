@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from service.index.shard import Sized
+from service.node import build as build_module
 from service.node import generations as generations_module
 from service.node import restore as restore_module
 from service.node.build import NotVerified
 from service.node.generations import CLAIM_SECONDS, SUCCESSORS, Claim, Generations, is_due
+from service.node.live import LiveRecords
 from service.node.replica import Replica
 from service.node.restore import open_snapshot
 from service.node.room import PROC, modelled_bytes
@@ -316,6 +318,17 @@ def test_a_built_graph_that_answers_wrongly_is_not_published(
 ) -> None:
     monkeypatch.setattr(restore_module, "canary_recall", lambda index: 0.5)
     with pytest.raises(NotVerified, match=r"its canaries find 0\.50 of what exact search finds"):
+        snapshot_at(shard_store(store, BUILD, 0, tmp_path), 6, 1)
+    assert snapshot.names(store, BUILD.id, 0) == []
+
+
+def test_rows_that_are_not_those_of_the_digest_are_not_published(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes take the digest of a manifest at its word, so the builder proves it."""
+    monkeypatch.setattr(build_module, "digest_of", lambda records: "0" * 32)
+    monkeypatch.setattr(LiveRecords, "digest", "0" * 32)
+    with pytest.raises(NotVerified, match="holds rows, documents, digest"):
         snapshot_at(shard_store(store, BUILD, 0, tmp_path), 6, 1)
     assert snapshot.names(store, BUILD.id, 0) == []
 

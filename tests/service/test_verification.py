@@ -83,7 +83,8 @@ def test_who_is_right_stays(replica: Replica, monkeypatch: pytest.MonkeyPatch) -
 def test_who_is_wrong_asks_for_a_successor(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_module, "give_way", lambda: None)
     held = replica.index.default
-    held._drop(next(iter(held._held)))
+    forgotten, where = next(held._all())
+    held._drop(forgotten, where)
     assert _verify(replica, lambda entry: _from_s3(replica, entry)) == 1
 
 
