@@ -35,8 +35,16 @@ class Blobs(Views):
 class Texts(Views):
     """The values of a column of strings."""
 
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        super().__init__(column)
+        # As good as always one, and read ten times and more for each search.
+        self._only = self._chunks[0] if len(self._chunks) == 1 else None
+
     def __getitem__(self, row: int) -> str:
-        return str(self.view(row), "utf-8")
+        if self._only is None:
+            return str(self.view(row), "utf-8")
+        offsets, content = self._only
+        return str(content[offsets[row] : offsets[row + 1]], "utf-8")
 
 
 def _opened(chunk: pa.Array) -> tuple[memoryview, memoryview]:
