@@ -39,6 +39,8 @@ from service.storage.collections import REFERENCE_PATTERN
 
 REFERENCE = "#/components/schemas/{name}"
 JSON, PROBLEM, RAW = "application/json", "application/problem+json", "application/octet-stream"
+RAW_VECTOR = "The vector as little-endian float32; the rest in the query string, which counts with such a body alone."
+ONLY_IN_BODIES = ("text", "vector", "filter")
 SAID = {
     400: "The request can't be read as HTTP.",
     401: "The key is missing or not known.",
@@ -58,7 +60,8 @@ SAID = {
 class Operation:
     """
     One method of one path, answered with `status`; `query` is the shape of its query string, and `refusals` are its
-    statuses besides those that every operation has.
+    statuses besides those that every operation has. Where the body may be a `raw` vector, the members of `body` that
+    a query string can have stand there.
     """
 
     method: str
@@ -69,6 +72,7 @@ class Operation:
     refusals: tuple[int, ...] = ()
     query: type | None = None
     status: int = 200
+    raw: bool = False
 
 
 # Of what names a collection.
@@ -93,7 +97,9 @@ OPERATIONS = (
     Operation(
         "POST", "/v1/documents/lookup", "What is held of documents", LookupDocuments, LookupRequest, (413, *NAMING)
     ),
-    Operation("POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, 413, *NAMING)),
+    Operation(
+        "POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, 413, *NAMING), raw=True
+    ),
     Operation("POST", "/v1/search/batch", "Several searches at once", BatchAnswer, BatchRequest, (413, 422)),
     Operation("GET", "/v1/snapshots", "The newest snapshots", SnapshotsAnswer, None, (422,), SnapshotsQuery),
     Operation("POST", "/v1/snapshots", "Have snapshots made", AskedSnapshots, SnapshotRequest, (413, 422), status=202),
@@ -135,10 +141,13 @@ def _operation(one: Operation) -> dict[str, Any]:
         "responses": {str(one.status): _answer(one.answer)}
         | {str(s): _problem(s) for s in sorted({*EVERY, *one.refusals})},
     }
-    if parameters := [*_in_path(one.path), *_in_query(one.query)]:
+    if parameters := [*_in_path(one.path), *_in_query(one.body if one.raw else one.query)]:
         described["parameters"] = parameters
     if one.body is not None:
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(one.body)}}}
+        content: dict[str, Any] = {JSON: {"schema": _reference(one.body)}}
+        if one.raw:
+            content[RAW] = {"schema": {"type": "string", "format": "binary", "description": RAW_VECTOR}}
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
@@ -160,7 +169,11 @@ def _in_query(shape: type | None) -> list[dict[str, Any]]:
     if shape is None:
         return []
     schema = msgspec.json.schema(shape)["$defs"][shape.__name__]["properties"]
-    return [{"name": name, "in": "query", "required": False, "schema": one} for name, one in schema.items()]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": one}
+        for name, one in schema.items()
+        if name not in ONLY_IN_BODIES
+    ]
 
 
 def _answer(shape: type | None) -> dict[str, Any]:
