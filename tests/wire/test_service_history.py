@@ -19,6 +19,7 @@ Connect = Callable[[str], Any]
 STEPS = 110
 BUDGET_SECONDS = 45.0
 ANSWER_SECONDS = 30.0
+COLLECTIONS = ("default", "notes", "papers")
 NAMES = [f"doc/{number}" for number in range(10)]
 WORDS = ("river", "mountain", "engine", "violin", "harvest", "planet", "kitchen", "winter", "letter", "bridge")
 
@@ -48,14 +49,24 @@ def _answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         time.sleep(0.1)
 
 
+def _dropped(client: Client, collection: str) -> dict[str, Any]:
+    """A drop that may be the second one, since the first one's reply was lost."""
+    try:
+        return client.drop_collection(collection)
+    except ServiceError as error:
+        if error.status != 410:
+            raise
+        return {"position": 0}
+
+
 @dataclass
 class History:
-    """A driver with its model: the text that every live document must have."""
+    """A driver with its model: the text that every live document of a collection must have."""
 
     fleet: ServiceFleet
     rng: random.Random
-    live: dict[str, str] = field(default_factory=dict)
-    sent: list[list[dict[str, Any]]] = field(default_factory=list)
+    live: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in COLLECTIONS})
+    sent: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     position: int = 0
     done: list[str] = field(default_factory=list)
 
@@ -66,57 +77,73 @@ class History:
     def step(self) -> None:
         """One thing that may happen to a fleet."""
         name = self.rng.choices(
-            ["write", "delete", "repeat", "search", "lookup", "restart"], weights=[30, 12, 10, 25, 15, 8]
+            ["write", "delete", "repeat", "search", "lookup", "restart", "remake"], weights=[30, 12, 10, 25, 15, 8, 5]
         )[0]
         self.done.append(name)
         getattr(self, name)()
 
-    def _write(self, documents: list[dict[str, Any]]) -> None:
+    def _write(self, documents: list[dict[str, Any]], collection: str) -> None:
         # The same request again and again until it is acknowledged: whichever of them landed, it counts once.
-        answer = _answered(partial(self._client.write, documents))
+        answer = _answered(partial(self._client.write, documents, collection=collection))
         assert answer["position"] > self.position
         self.position = answer["position"]
 
     def write(self) -> None:
         """New texts for some documents; some are long enough for several chunks."""
-        documents = []
+        documents, collection = [], self.rng.choice(COLLECTIONS)
         for name in self.rng.sample(NAMES, self.rng.randint(1, 4)):
             text = ". ".join(
                 " ".join(self.rng.choices(WORDS, k=6)).capitalize() for _ in range(self.rng.randint(1, 20))
             )
             documents.append({"request_id": uuid4().hex, "source_id": name, "title": f"About {name}", "text": text})
-        self._write(documents)
-        self.sent.append(documents)
-        self.live.update({one["source_id"]: one["text"] for one in documents})
+        self._write(documents, collection)
+        self.sent.append((collection, documents))
+        self.live[collection].update({one["source_id"]: one["text"] for one in documents})
 
     def delete(self) -> None:
         """One document, whether it is there or not."""
-        name = self.rng.choice(NAMES)
-        self._write([{"request_id": uuid4().hex, "source_id": name, "delete": True}])
-        self.live.pop(name, None)
+        name, collection = self.rng.choice(NAMES), self.rng.choice(COLLECTIONS)
+        self._write([{"request_id": uuid4().hex, "source_id": name, "delete": True}], collection)
+        self.live[collection].pop(name, None)
 
     def repeat(self) -> None:
-        """An old request once more, after newer writes of its documents: it must change nothing."""
+        """An old request once more, after newer writes, or in another collection of its name: it changes nothing."""
         if self.sent:
-            self._write(self.rng.choice(self.sent))
+            collection, documents = self.rng.choice(self.sent)
+            self._write(documents, collection)
+
+    def remake(self) -> None:
+        """A collection is dropped, and another of its name made."""
+        collection = self.rng.choice(COLLECTIONS[1:])
+        _answered(partial(_dropped, self._client, collection))
+        made = _answered(partial(self._client.create_collection, collection))
+        assert made["id"] > self.position
+        self.position, self.live[collection] = made["id"], {}
 
     def search(self) -> None:
-        """All documents, best first, as they are at the newest position."""
-        search = partial(self._client.search, text=" ".join(self.rng.choices(WORDS, k=3)))
+        """All documents of a collection, best first, as they are at the newest position."""
+        self._search(self.rng.choice(COLLECTIONS))
+
+    def _search(self, collection: str) -> None:
+        live, words = self.live[collection], " ".join(self.rng.choices(WORDS, k=3))
+        search = partial(self._client.search, text=words, collection=collection)
         exact = self.rng.random() < 0.3
         answer = _answered(partial(search, k=50, exact=exact, min_position=self.position))
         assert not answer["partial"]
         assert answer["position"] >= self.position
         hits = answer["hits"]
-        assert sorted(hit["source_id"] for hit in hits) == sorted(self.live)
-        assert all(hit["text"] in self.live[hit["source_id"]] for hit in hits)
+        assert sorted(hit["source_id"] for hit in hits) == sorted(live)
+        assert all(hit["text"] in live[hit["source_id"]] for hit in hits)
         assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
 
     def lookup(self) -> None:
-        """Every document, held or not."""
-        answer = _answered(partial(self._client.lookup, NAMES, min_position=self.position))
-        held = {name for name, place in answer["documents"].items() if place is not None}
-        assert held == set(self.live)
+        """Every document of a collection, held or not."""
+        self._lookup(self.rng.choice(COLLECTIONS))
+
+    def _lookup(self, collection: str) -> None:
+        look = partial(self._client.lookup, NAMES, min_position=self.position, collection=collection)
+        held = {name for name, place in _answered(look)["documents"].items() if place is not None}
+        assert held == set(self.live[collection])
 
     def restart(self) -> None:
         """Kill a process without warning and start it again at once; the next step does not wait for it."""
@@ -129,17 +156,21 @@ class History:
 @pytest.mark.parametrize("seed", [1])
 def test_a_long_history_with_restarts_agrees_with_the_model(fleet: ServiceFleet, seed: int) -> None:
     history = History(fleet, random.Random(seed))
+    for collection in COLLECTIONS[1:]:
+        history.position = _answered(partial(fleet.client().create_collection, collection))["id"]
     until = time.monotonic() + BUDGET_SECONDS
     for _ in range(STEPS):
         if time.monotonic() > until:
             break
         history.step()
-    history.lookup()
-    history.search()
+    for collection in COLLECTIONS:
+        history._lookup(collection)
+        history._search(collection)
     fleet.await_ready()
     fleet.await_position(history.position)
     first, second = (eventually(node.ready, "node ready") for node in fleet.nodes)
     assert (first["digest"], first["rows"]) == (second["digest"], second["rows"])
-    assert first["documents"] == len(history.live)
+    assert first["documents"] == sum(map(len, history.live.values()))
     restarts = {step for step in history.done if step.startswith("restart")}
     assert restarts == {"restart node", "restart indexer", "restart router"}, "the history was too short to mean much"
+    assert "remake" in history.done
