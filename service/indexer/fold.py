@@ -1,4 +1,4 @@
-"""The documents log without its duplicates: of one request_id only the first write counts."""
+"""The documents log without its duplicates: of one request_id in a collection only the first write counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from service.storage.documents import Written
+from service.storage.documents import Document, Written
 
 REQUEST_HASH_BYTES = 16
 
@@ -20,7 +20,7 @@ class FirstWrites(NamedTuple):
 
 class Seen:
     """
-    The request ids of every indexed document, as 16-byte hashes.
+    The request ids of every indexed document, as 16-byte hashes that differ by collection.
 
     A retry that arrives after newer writes of its document must not undo them, so no id is ever forgotten:
     the set is rebuilt from the documents log when an indexer starts.
@@ -33,7 +33,7 @@ class Seen:
         """Those that count. They are not remembered before `remember`: a step that fails is done again."""
         fresh = FirstWrites([], set())
         for written in documents:
-            digest = _hash(written.document.request_id)
+            digest = _hash(written.document)
             if digest not in self._hashes and digest not in fresh.hashes:
                 fresh.hashes.add(digest)
                 fresh.documents.append(written)
@@ -44,5 +44,7 @@ class Seen:
         self._hashes |= first_writes.hashes
 
 
-def _hash(request_id: str) -> bytes:
-    return hashlib.blake2b(request_id.encode(), digest_size=REQUEST_HASH_BYTES).digest()
+def _hash(document: Document) -> bytes:
+    # One source's ids for another collection, or a namesake of one that was dropped, are no repetitions.
+    salt = document.collection.to_bytes(hashlib.blake2b.SALT_SIZE, "big")
+    return hashlib.blake2b(document.request_id.encode(), digest_size=REQUEST_HASH_BYTES, salt=salt).digest()

@@ -280,6 +280,27 @@ def test_rows_of_a_dropped_collection_make_a_new_base_due(tmp_path: Path) -> Non
     assert (replica.index.rows, replica.index.changed_rows, replica.index.of(1)) == (0, 7, None)
 
 
+def test_a_request_id_of_another_collection_or_of_a_namesake_is_no_repetition(tmp_path: Path) -> None:
+    one = Registry().with_one("notes", TEXTS, 1)
+    two = one.registry.with_one("papers", TEXTS, 2)
+    none = two.registry.without("notes", 4)
+    again = none.registry.with_one("notes", TEXTS, 5)
+    store, tail = MemoryStore(), Tail()
+    log = documents_log(store)
+    ids = (one.collection, two.collection, DEFAULT, again.collection)
+    words = [msgspec.structs.replace(document("import-7", "s", "words"), collection=of.id) for of in ids]
+    changes = {1: one, 2: two, 4: none, 5: again}
+    written = {3: words[:3], 6: words[3:] * 2}
+    for number in range(1, 7):
+        change = changes.get(number)
+        batch = written[number] if change is None else [Document(f"c{number}", "", registry=to_text(change.registry))]
+        tail = tail_of(Append(log, tail, to_rows(batch), f"a{number}", changes=change is not None).run())
+    index_all(store, build(shards=1))
+    replica = Replica(shard_store(store, build(shards=1), 0, tmp_path))
+    replica.boot()
+    assert {one.collection: one.documents for one in replica.index.collections} == {0: 1, 2: 1, 5: 1}
+
+
 # Routers at once.
 
 
