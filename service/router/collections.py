@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -42,7 +43,9 @@ class Collections:
         self._known = Known(0, Registry())
         self._head = 0
         self._looked_at = float("-inf")
+        self._failure: StoreError | Damaged | None = None
         self._turn = asyncio.Lock()
+        self._learning = threading.Lock()
 
     @property
     def registry(self) -> Registry:
@@ -51,12 +54,13 @@ class Collections:
 
     def learn(self, tail: Tail) -> Registry:
         """The registry as of a tail of the documents log. Blocks where it has changed; raises StoreError or Damaged."""
-        self._head = max(self._head, tail.number)
         known = self._known
         if tail.collections != known.position:
             known = Known(tail.collections, registry_at(self._log, tail.collections))
-        # Another thread may have learned of a later one.
-        self._known = max(self._known, known, key=lambda one: one.position)
+        with self._learning:
+            # Another thread may have learned of a later one.
+            self._known = max(self._known, known, key=lambda one: one.position)
+            self._head = max(self._head, tail.number)
         return known.registry
 
     async def find(self, reference: str) -> Collection:
@@ -78,22 +82,31 @@ class Collections:
         """
         Learn what the log says now; returns a position up to which that is so. Raises Problem 503.
 
-        Who asks while another look is under way shares the next.
+        Who asks while another look is under way shares the next, also one that fails: while S3 does not answer each
+        would have to wait for those before it.
         """
         asked = time.monotonic()
         async with self._turn:
-            if self._looked_at >= asked:
-                return self._head
-            looked_at = time.monotonic()
-            try:
-                await asyncio.to_thread(self._look)
-            except (StoreError, Damaged) as error:
-                raise Problem(503, f"the collections can't be read: {error}", retry_after_seconds=1) from error
-            self._looked_at = looked_at
+            if self._looked_at < asked:
+                looked_at = time.monotonic()
+                self._failure = await asyncio.to_thread(self._look)
+                self._looked_at = looked_at
+            if self._failure is not None:
+                raise Problem(
+                    503,
+                    f"the collections can't be read: {self._failure}",
+                    outcome="not_written",
+                    retry_after_seconds=1,
+                ) from self._failure
             return self._head
 
-    def _look(self) -> None:
-        self.learn(self._log.tail(self._head))
+    def _look(self) -> StoreError | Damaged | None:
+        """What kept it from learning anything, if so."""
+        try:
+            self.learn(self._log.tail(self._head))
+        except (StoreError, Damaged) as error:
+            return error
+        return None
 
 
 class Changing:

@@ -21,7 +21,7 @@ from service.node.replica import Replica
 from service.node.restore import open_snapshot
 from service.problems import Problem
 from service.router import commits as commits_module
-from service.router.collections import Changing
+from service.router.collections import Changing, Collections
 from service.router.commits import GroupCommits, Outdated
 from service.storage import log as log_module
 from service.storage.builds import IndexParameters
@@ -41,6 +41,7 @@ from service.storage.collections import (
 from service.storage.documents import Document, Written, documents_log, from_entry, to_rows
 from service.storage.entry import Damaged
 from service.storage.log import Append, Tail, tail_of
+from service.storage.objects import Unanswered
 from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, manifest_of
 from tests.service.memory_store import Fault, MemoryStore
 from tests.service.shard_history import index_all, shard_store, snapshot_at, write
@@ -365,6 +366,26 @@ def test_a_name_made_by_one_router_is_found_by_another_and_dropped_by_a_third() 
 
     _routers(test, store, 3)
     assert documents_log(store).head() == 3
+
+
+def test_who_asks_while_the_log_can_not_be_read_waits_for_one_look_or_two() -> None:
+    looks: list[str] = []
+
+    class Unwell(MemoryStore):
+        def exists(self, key: str) -> bool:
+            looks.append(key)
+            raise Unanswered(f"head {key}")
+
+    async def run() -> None:
+        collections = Collections(documents_log(Unwell()))
+        asked = await asyncio.gather(*(collections.find("typo") for _ in range(50)), return_exceptions=True)
+        assert {(one.status, one.extra["outcome"]) for one in asked if isinstance(one, Problem)} == {
+            (503, "not_written")
+        }
+        assert len(asked) == 50
+
+    asyncio.run(run())
+    assert len(looks) <= 2
 
 
 def test_who_writes_beside_one_whose_collection_is_gone_is_not_held_up() -> None:
