@@ -201,6 +201,9 @@ class RouterApi:
     async def _change(self, make: Callable[[Registry, int], Change]) -> Change:
         changing = Changing(self._collections, make)
         try:
+            # Programs say at each start what they need: a change that is none must not keep writes waiting.
+            if (known := await self._collections.without_change(make)) is not None:
+                return known
             await self._commits.change(changing)
         except NoCollection as error:
             raise missing(error) from error

@@ -18,6 +18,8 @@ from service.storage.entry import Damaged
 from service.storage.log import Log, Tail
 from service.storage.objects import StoreError
 
+Make = Callable[[Registry, int], Change]
+
 
 class Known(NamedTuple):
     """The registry that the entry at `position` set."""
@@ -78,6 +80,17 @@ class Collections:
         except NoCollection as error:
             raise missing(error) from error
 
+    async def without_change(self, make: Make) -> Change | None:
+        """
+        What a change comes to where, by what the log says now, it changes nothing; None where it does.
+
+        Raises what `make` raises, and Problem 503.
+        """
+        position = await self.refresh()
+        registry = self.registry
+        made = make(registry, position + 1)
+        return made if made.registry == registry else None
+
     async def refresh(self) -> int:
         """
         Learn what the log says now; returns a position up to which that is so. Raises Problem 503.
@@ -112,7 +125,7 @@ class Collections:
 class Changing:
     """One change of the registry on its way into the documents log; `made` is what it came to."""
 
-    def __init__(self, collections: Collections, make: Callable[[Registry, int], Change]) -> None:
+    def __init__(self, collections: Collections, make: Make) -> None:
         """`make` gets a registry and the position that the change will have; what it raises ends the change."""
         self._collections, self._make = collections, make
         self.made: Change | None = None

@@ -78,12 +78,13 @@ def _connected(
     asyncio.run(run())
 
 
-def _request(body: object) -> Request:
+def _request(body: object, name: str = "") -> Request:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": msgspec.json.encode(body), "more_body": False}
 
     headers = [(b"content-type", b"application/json")]
-    return Request({"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}, receive)
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    return Request(scope | {"path_params": {"name": name}}, receive)
 
 
 async def _shards(api: RouterApi) -> int:
@@ -135,3 +136,22 @@ def test_before_there_is_a_build_the_status_answers_and_writes_are_taken(monkeyp
         assert json.loads(bytes(written.body))["position"] == 1
 
     _connected(monkeypatch, None, test)
+
+
+def test_a_change_that_is_none_waits_for_no_commit_and_keeps_none_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(api: RouterApi) -> None:
+        made = json.loads(bytes((await api.create_collection(_request({}, "notes"))).body))
+
+        async def no_commit(_: object) -> None:
+            raise AssertionError("a commit")
+
+        monkeypatch.setattr(api._commits, "change", no_commit)
+        assert json.loads(bytes((await api.create_collection(_request({}, "notes"))).body)) == made
+        for name, body, status in (("notes", {"index": {"m": 32}}, 409), ("other", None, 404), ("default", None, 409)):
+            with pytest.raises(Problem) as refused:
+                await (api.drop_collection if body is None else api.create_collection)(_request(body, name))
+            assert refused.value.status == status
+        with pytest.raises(AssertionError, match="a commit"):
+            await api.drop_collection(_request(None, "notes"))
+
+    _connected(monkeypatch, _recipe(NOW, "now-2"), test)
