@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import aiohttp
@@ -126,7 +126,7 @@ class Scatter:
         patience = 0.0
         running: set[asyncio.Task[A]] = set()
         behind, why = False, "first"
-        until = time.monotonic() + ATTEMPT_SECONDS + query.wait_seconds
+        until = time.monotonic() + ATTEMPT_SECONDS + _wait_seconds(waiting, query)
         try:
             while (waiting or running) and time.monotonic() < until:
                 if waiting:
@@ -194,6 +194,12 @@ def _retrieve(task: asyncio.Task[A]) -> None:
     """Look at how a request ended: asyncio logs an error that nobody looked at, as when another answer came first."""
     if not task.cancelled():
         task.exception()
+
+
+def _wait_seconds(replicas: Sequence[Replica], query: ShardQuery | ShardLookup) -> float:
+    """Seconds that a shard may take to reach the position: none where all say that they have, whatever keeps them."""
+    behind = any(replica.report.position < query.min_position for replica in replicas)
+    return query.wait_seconds if behind else 0.0
 
 
 def _patience(replica: Replica, query: ShardQuery | ShardLookup) -> float:

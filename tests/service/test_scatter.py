@@ -125,6 +125,14 @@ def test_a_silent_replica_is_hedged_also_when_a_position_is_waited_for(reported:
     assert seconds < 1.5
 
 
+def test_a_silent_shard_is_waited_for_no_longer_because_of_a_position_that_it_has() -> None:
+    # Every search of a collection names the position of its creation, however long ago that was.
+    query = msgspec.structs.replace(QUERY, min_position=7, wait_seconds=5.0)
+    gathered, _, seconds = _gather([(0, _silent), (1, _answer(9))], query, shards=2, position=9)
+    assert set(gathered.answers) == {1}
+    assert seconds < scatter_module.ATTEMPT_SECONDS + 1
+
+
 @pytest.mark.parametrize("failing", [_status(500), _status(409), _status(503), _broken, _status(200, b"\xc1 garbage")])
 def test_a_failing_replica_is_made_up_for_by_another(failing: Answering) -> None:
     gathered, _, seconds = _gather([(0, failing), (0, _answer(4))])
