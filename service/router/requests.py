@@ -47,9 +47,11 @@ MAX_QUERY = 20_000
 MIN_DIMS, MAX_DIMS = 2, 16_384
 SourceId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SOURCE_ID)]
 Position = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-CollectionName = Annotated[str, msgspec.Meta(pattern=f"^{NAME_PATTERN}$")]
+# Python's $ also stands before a line break at the end.
+END = r"$(?!\n)"
+CollectionName = Annotated[str, msgspec.Meta(pattern=f"^{NAME_PATTERN}{END}")]
 # A name means whichever has it, `name@id` that one and no later namesake.
-CollectionReference = Annotated[str, msgspec.Meta(pattern=f"^{REFERENCE_PATTERN}$")]
+CollectionReference = Annotated[str, msgspec.Meta(pattern=f"^{REFERENCE_PATTERN}{END}")]
 
 
 class Space(NamedTuple):
@@ -221,7 +223,7 @@ class CollectionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     source: Source = "text"
     dims: Annotated[int, msgspec.Meta(ge=MIN_DIMS, le=MAX_DIMS)] | None = None
-    model: Annotated[str, msgspec.Meta(pattern="^[^/]{1,128}/[^/]{1,128}$")] | None = None
+    model: Annotated[str, msgspec.Meta(pattern=r"^[^/\n]{1,128}/[^/\n]{1,128}" + END)] | None = None
     index: IndexChoice | None = None
 
     def kind(self, slot: Embedding) -> Kind:

@@ -96,7 +96,7 @@ class Registry(msgspec.Struct, frozen=True):
 
     def find(self, reference: str) -> Collection:
         """The collection of a name, or of `name@id`, which is that one and no later namesake; raises NoCollection."""
-        if reference == DEFAULT_NAME:
+        if reference in (DEFAULT_NAME, f"{DEFAULT_NAME}@{DEFAULT_ID}"):
             return DEFAULT
         name, _, number = reference.partition("@")
         for one in self.collections:

@@ -103,6 +103,7 @@ def test_there_are_so_many_collections_and_no_more() -> None:
     with pytest.raises(BadChange, match=f"there are {MOST_COLLECTIONS} collections, as many as may be"):
         registry.with_one("more", TEXTS, 999)
     assert registry.with_one("c7", TEXTS, 999).collection.id == 8
+    assert registry.find("default@0") is registry.find("default") is DEFAULT
     assert registry.without("c7", 999).registry.with_one("more", TEXTS, 1_000).collection.id == 1_000
 
 

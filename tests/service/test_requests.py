@@ -7,6 +7,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from starlette.requests import Request
@@ -15,11 +16,14 @@ from service.index.metric import COSINE, Name
 from service.problems import Problem
 from service.router.requests import (
     MAX_BODY_BYTES,
+    CollectionRequest,
     DocumentWrite,
     LookupRequest,
     SearchRequest,
     Space,
     WriteRequest,
+    collection_name,
+    collection_reference,
     decoded,
     float32_of,
 )
@@ -218,3 +222,16 @@ def test_another_model_than_the_slots_is_a_conflict() -> None:
         409,
         "this slot serves model words/1, the request names words/2",
     )
+
+
+@pytest.mark.parametrize("name", ["", "Notes", "-a", "a" * 64, "notes\n", "default\n", "no tes", "a/b"])
+def test_what_no_collection_can_be_named_is_refused(name: str) -> None:
+    for read in (collection_name, collection_reference):
+        with pytest.raises(Problem, match="names no collection"):
+            read(name)
+
+
+def test_a_model_is_named_in_one_line() -> None:
+    for model in ("a/b\n", "a\nb/1", "a", "a/b/c"):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"source": "vector", "dims": 3, "model": model}, CollectionRequest)
