@@ -7,7 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.sizing import PROCESS_BYTES, Rows, chunk_bytes, index_bytes, measured_terms, total_bytes
+from infra.sizing import (
+    DELTA_ROWS,
+    FLOAT32_BYTES,
+    PROCESS_BYTES,
+    Rows,
+    chunk_bytes,
+    index_bytes,
+    measured_terms,
+    total_bytes,
+)
 from service.index.shard import Sized
 
 PROC = Path("/proc")
@@ -47,8 +56,18 @@ def shortage(wanted_bytes: int, proc: Path = PROC) -> str:
 
 
 def modelled_bytes(collections: Iterable[Sized]) -> int:
-    """What the measured model says that a node with these rows holds, while no new base is loaded."""
-    return PROCESS_BYTES + sum(map(_held_bytes, collections))
+    """
+    What the measured model says that a node with these rows holds, while no new base is loaded.
+
+    The model's full delta is the first collection's, the default one's: a hundred small ones never have one each.
+    """
+    default, *others = collections
+    return PROCESS_BYTES + _held_bytes(default) + sum(_held_bytes(one) - _no_delta_bytes(one) for one in others)
+
+
+def _no_delta_bytes(one: Sized) -> int:
+    """What a full delta would take that these rows, all in it, do not."""
+    return max(0, DELTA_ROWS - one.rows) * one.recipe.embedding.dims * FLOAT32_BYTES
 
 
 def _held_bytes(one: Sized) -> int:

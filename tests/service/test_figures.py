@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from infra.sizing import PROCESS_BYTES
-from service.index.shard import Sized
+from service.index.shard import Sized, recipes_of
 from service.node.figures import NodeMetrics
 from service.node.replica import Replica
 from service.node.room import modelled_bytes
 from service.router.drills import PASSED_KEY, DrillAge, Passed
+from service.router.requests import MAX_DIMS
+from service.storage.collections import MOST_COLLECTIONS, Kind, Registry
 from tests.service.emitted import sender
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
@@ -57,6 +59,14 @@ def test_the_model_grows_with_the_rows() -> None:
     assert modelled_bytes([Sized(build().recipe, 0)]) < modelled_bytes([few]) < modelled_bytes([many])
     both = modelled_bytes([few, many])
     assert both == modelled_bytes([few]) + modelled_bytes([many]) - PROCESS_BYTES
+
+
+def test_a_hundred_empty_collections_keep_no_generation_from_being_loaded() -> None:
+    slot, registry = build().recipe, Registry()
+    for number in range(MOST_COLLECTIONS):
+        registry = registry.with_one(f"c{number}", Kind("vector", MAX_DIMS, "a/1"), number + 1).registry
+    empty = [Sized(recipe, 0) for recipe in recipes_of(registry, slot).values()]
+    assert modelled_bytes(empty) < modelled_bytes(empty[:1]) + (64 << 20)
 
 
 def test_a_backup_ages_only_while_it_lacks_something(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
