@@ -24,6 +24,7 @@ FORMAT = 3  # there may be several collections
 PLAIN_FORMAT = 2  # of one alone, so that a version before them goes on reading; rows have metadata
 READABLE_FORMATS = (1, 2, 3)
 ROWS_FILE = "rows.arrow"
+DOWNLOADS_AT_ONCE = 8  # each of them in several parts
 _READ_BYTES = 1 << 20
 
 
@@ -203,5 +204,5 @@ def download(store: ObjectStore, manifest: Manifest, folder: Path) -> None:
                 f"{found.sha256[:12]}, written were {file.size_bytes} and {file.sha256[:12]}"
             )
 
-    with ThreadPoolExecutor(max(1, len(manifest.files))) as pool:
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         list(pool.map(fetch, manifest.files))

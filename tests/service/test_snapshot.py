@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -131,6 +133,25 @@ def test_files_are_fetched_and_a_second_time_found_on_the_disk(store: MemoryStor
     store.objects = {}
     snapshot.download(store, manifest, tmp_path / "disk")
     assert [snapshot.file_of(tmp_path / "disk" / file.name) for file in manifest.files] == manifest.files
+
+
+def test_of_a_hundred_collections_a_few_files_are_fetched_at_once(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").touch()
+    files = [msgspec.structs.replace(snapshot.file_of(tmp_path / "empty"), name=f"{n}-rows.arrow") for n in range(200)]
+    threads: list[int] = []
+
+    def download(key: str, path: Path) -> None:
+        threads.append(threading.active_count())
+        time.sleep(0.002)
+        path.touch()
+
+    monkeypatch.setattr(store, "download", download)
+    before = threading.active_count()
+    snapshot.download(store, msgspec.structs.replace(_read(store), files=files), tmp_path / "disk")
+    assert len(threads) == 200
+    assert max(threads) - before <= snapshot.DOWNLOADS_AT_ONCE
 
 
 @pytest.mark.parametrize("file", ["rows.arrow", "graph.hnsw"])
