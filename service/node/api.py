@@ -107,6 +107,8 @@ class NodeApi:
         )
         with SEARCH_SECONDS.time(), searched:
             hits = await self._lanes.run(index.searching(vector, query.k, exact=query.exact, wanted=query.filter))
+        # Dropped meanwhile it would be an answer as of a position at which there is nothing.
+        self._collection(query.collection)
         recall = self._replica.recall
         if recall.due and not query.exact:
             exactly = index.exact_later(vector, query.k, query.filter)

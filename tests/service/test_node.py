@@ -8,17 +8,23 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from starlette.requests import Request
 
 from service import cloudwatch
+from service.index.collection import Hit
 from service.node import process as process_module
 from service.node.api import NodeApi
+from service.node.messages import ShardQuery
 from service.node.process import Handed, Node
 from service.node.replica import Replica
 from service.problems import Problem
 from service.settings import Process
+from service.storage.collections import Kind, Registry, to_text
 from service.storage.objects import Stored, StoreError, Unanswered
+from service.storage.shards import Record
 from tests.service.memory_store import MemoryStore
 from tests.service.recorded import ours, recorded
 from tests.service.shard_history import histories, index_all, shard_store, write
@@ -161,3 +167,38 @@ def test_waiting_for_a_position_is_a_span_and_a_position_that_is_there_is_none(
     with recorded() as found:
         asyncio.run(ask())
         assert ours(found.one("wait")) == {"position": 5, "applied": 4, "reached": False}
+
+
+def test_a_collection_that_is_dropped_during_a_search_is_gone_at_the_position_of_the_answer(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica, api = Replica(shard_store(store, BUILD, 0, tmp_path)), NodeApi()
+    replica.boot()
+    replica.index.apply(_change(Registry().with_one("notes", Kind("vector", 2, "a/1"), 5).registry))
+    api.serve(replica)
+    body = msgspec.msgpack.encode(ShardQuery(BUILD.id, np.ones(2, np.float32).tobytes(), 1, collection=5))
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def dropped(_: object) -> list[Hit]:
+        replica.index.apply(_change(Registry()))
+        return [Hit("s", "", "", 1.0)]
+
+    monkeypatch.setattr(api._lanes, "run", dropped)
+    with pytest.raises(Problem, match="collection 5 is gone") as gone:
+        asyncio.run(api.search(Request({"type": "http", "method": "POST", "headers": []}, receive)))
+    assert gone.value.status == 410
+
+
+def _change(registry: Registry) -> Record:
+    return Record(
+        position=5,
+        item=0,
+        source_id="",
+        title="",
+        content_hash=b"",
+        chunks=[],
+        vectors=np.empty((0, 8), np.float32),
+        registry=to_text(registry),
+    )
