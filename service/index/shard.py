@@ -52,15 +52,20 @@ class ShardIndex:
 
     def _renew(self, registry: Registry, bases: Mapping[int, Base], digest_terms: Mapping[int, int]) -> None:
         """Have the collections of a registry: new ones begin with their bases or empty, the rows of others are gone."""
-        self.registry, self._recipes = registry, recipes_of(registry, self._recipe)
-        for gone in self._indexes.keys() - self._recipes.keys():
-            index = self._indexes.pop(gone)
+        held, recipes = self._indexes, recipes_of(registry, self._recipe)
+        for gone in held.keys() - recipes.keys():
+            index = held[gone]
             self._dropped_rows += index.delta_rows + (len(index.base) if index.base is not None else 0)
-        for new in self._recipes.keys() - self._indexes.keys():
-            self._indexes[new] = self._index(new, bases.get(new), digest_terms.get(new))
+        # Replaced whole: while a thread boots a replica the event loop says how far it is.
+        self._indexes = {
+            collection: held[collection]
+            if collection in held
+            else self._index(collection, recipe, bases.get(collection), digest_terms.get(collection))
+            for collection, recipe in recipes.items()
+        }
+        self.registry, self._recipes = registry, recipes
 
-    def _index(self, collection: int, base: Base | None, digest_term: int | None) -> CollectionIndex:
-        recipe = self._recipes[collection]
+    def _index(self, collection: int, recipe: Recipe, base: Base | None, digest_term: int | None) -> CollectionIndex:
         dims, metric = recipe.embedding.dims, METRICS[recipe.index.metric]
         return CollectionIndex(
             base, dims, metric, collection=collection, digest_term=digest_term, delta_rows=self._limit
@@ -82,7 +87,8 @@ class ShardIndex:
     @property
     def collections(self) -> list[CollectionIndex]:
         """Every collection's rows, the default one's first."""
-        return [self._indexes[collection] for collection in sorted(self._indexes)]
+        indexes = self._indexes
+        return [indexes[collection] for collection in sorted(indexes)]
 
     def apply(self, record: Record) -> None:
         """Fold the next record in. What is of a collection that is not there changes nothing."""

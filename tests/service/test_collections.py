@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.index.shard import ShardIndex
 from service.indexer.records import records_of
 from service.node import build as build_module
 from service.node.build import digest
@@ -301,6 +304,32 @@ def test_a_request_id_of_another_collection_or_of_a_namesake_is_no_repetition(tm
     replica = Replica(shard_store(store, build(shards=1), 0, tmp_path))
     replica.boot()
     assert {one.collection: one.documents for one in replica.index.collections} == {0: 1, 2: 1, 5: 1}
+
+
+def test_a_replica_that_boots_in_a_thread_can_be_described_meanwhile() -> None:
+    index, registry = ShardIndex(recipe()), Registry()
+    for number in range(MOST_COLLECTIONS):
+        registry = registry.with_one(f"c{number}", PICTURES, number + 1).registry
+    changes = [Written(1, 0, Document("c", "", registry=to_text(one))) for one in (registry, Registry())]
+    records = records_of(changes, Registry(), recipe(), WordEmbedder()).records
+    interval, end = sys.getswitchinterval(), threading.Event()
+
+    def boot() -> None:
+        while not end.is_set():
+            for record in records:
+                index.apply(record)
+
+    booting = threading.Thread(target=boot)
+    try:
+        sys.setswitchinterval(1e-5)
+        booting.start()
+        for _ in range(1_000):
+            assert (index.rows, index.documents) == (0, 0)
+            assert next(one.documents for one in index.collections) == 0
+    finally:
+        end.set()
+        booting.join()
+        sys.setswitchinterval(interval)
 
 
 # Routers at once.
