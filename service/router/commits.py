@@ -26,6 +26,7 @@ from service.storage.objects import ObjectStore, StoreError
 GATHER_SECONDS = 0.02
 COMMIT_BYTES = 8 << 20
 QUEUE_BYTES = 32 << 20
+CHANGE_BYTES = 128 << 10  # about what a hundred collections and a thousand dropped ones take
 START_PAUSE_SECONDS = 1.0
 
 COMMITS = Counter("vectorfleet_router_commits_total", "Objects appended to the documents log")
@@ -105,14 +106,7 @@ class GroupCommits:
         size = size_bytes(documents)
         if size > COMMIT_BYTES:
             raise Problem(413, f"the documents take {size} bytes, one request may take {COMMIT_BYTES}; send fewer")
-        self._check_open()
-        if self._queued_bytes + size > QUEUE_BYTES:
-            raise Problem(
-                429,
-                f"{self._queued_bytes} bytes wait to be stored, the limit is {QUEUE_BYTES}; send again later",
-                outcome="not_written",
-                retry_after_seconds=1,
-            )
+        self._check_open(size)
         with traces.span("write", documents=len(documents), bytes=size) as span:
             place = await self._queued(documents, None, size, span)
             span.set(position=place.position)
@@ -122,15 +116,22 @@ class GroupCommits:
         """
         Store a change of the collections; returns when it is in S3, or was so already.
 
-        Raises Problem 503 with the outcome, and what the change itself raises.
+        Raises Problem 429 and 503 as `write` does, and what the change itself raises.
         """
-        self._check_open()
+        self._check_open(CHANGE_BYTES)
         with traces.span("change collections") as span, suppress(Unchanged):
-            span.set(position=(await self._queued([], change, 0, span)).position)
+            span.set(position=(await self._queued([], change, CHANGE_BYTES, span)).position)
 
-    def _check_open(self) -> None:
+    def _check_open(self, size: int) -> None:
         if not self.ready:
             raise Problem(503, "the documents log is not open yet", outcome="not_written", retry_after_seconds=1)
+        if self._queued_bytes + size > QUEUE_BYTES:
+            raise Problem(
+                429,
+                f"{self._queued_bytes} bytes wait to be stored, the limit is {QUEUE_BYTES}; send again later",
+                outcome="not_written",
+                retry_after_seconds=1,
+            )
 
     async def _queued(
         self, documents: Sequence[Document], change: Changing | None, size: int, span: traces.Span
