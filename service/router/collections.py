@@ -15,7 +15,7 @@ from service.problems import Problem
 from service.storage.collections import Change, Collection, NoCollection, Registry, registry_at, to_text
 from service.storage.documents import Document, to_rows
 from service.storage.entry import Damaged
-from service.storage.log import Log, Tail
+from service.storage.log import Log, Tail, tail_of
 from service.storage.objects import StoreError
 
 Make = Callable[[Registry, int], Change]
@@ -116,7 +116,9 @@ class Collections:
     def _look(self) -> StoreError | Damaged | None:
         """What kept it from learning anything, if so."""
         try:
-            self.learn(self._log.tail(self._head))
+            # The newest entry may be large, and who asks for what isn't there may ask often.
+            if (number := self._log.head(self._head)) > self._head:
+                self.learn(tail_of(self._log.read(number)))
         except (StoreError, Damaged) as error:
             return error
         return None

@@ -44,7 +44,7 @@ from service.storage.collections import (
 from service.storage.documents import Document, Written, documents_log, from_entry, to_rows
 from service.storage.entry import Damaged
 from service.storage.log import Append, Tail, tail_of
-from service.storage.objects import Unanswered
+from service.storage.objects import Stored, Unanswered
 from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, manifest_of
 from tests.service.memory_store import Fault, MemoryStore
 from tests.service.shard_history import index_all, shard_store, snapshot_at, write
@@ -416,6 +416,40 @@ def test_who_asks_while_the_log_can_not_be_read_waits_for_one_look_or_two() -> N
 
     asyncio.run(run())
     assert len(looks) <= 2
+
+
+def test_while_the_log_does_not_grow_nothing_is_read_of_it_again() -> None:
+    read: list[str] = []
+
+    class Counted(MemoryStore):
+        def get(self, key: str) -> Stored:
+            read.append(key)
+            return super().get(key)
+
+    store = Counted()
+    write(store, [[document("r", "s", "words")]])
+
+    async def run() -> None:
+        collections = Collections(documents_log(store))
+        for _ in range(9):
+            with pytest.raises(Problem, match="there is no collection 'typo'"):
+                await collections.find("typo")
+
+    read.clear()
+    asyncio.run(run())
+    assert len(read) == 1
+
+
+def test_while_too_many_changes_wait_a_further_one_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits_module, "QUEUE_BYTES", 2 * commits_module.CHANGE_BYTES)
+
+    async def test(routers: list[GroupCommits]) -> None:
+        changes = [_made(routers[0], f"c{number}") for number in range(3)]
+        ended = await asyncio.gather(*changes, return_exceptions=True)
+        assert [one.status for one in ended if isinstance(one, Problem)] == [429]
+        assert (await _made(routers[0], "later")).id == 3
+
+    _routers(test, MemoryStore(), 1)
 
 
 def test_who_writes_beside_one_whose_collection_is_gone_is_not_held_up() -> None:
