@@ -236,7 +236,11 @@ class CollectionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if slot.given:
             raise Problem(422, "this fleet embeds no texts: its embedding.provider is given; make it of source vector")
         if self.dims is not None or self.model is not None:
-            raise Problem(422, f"texts are embedded by the slot's model, {slot.name}: leave dims and model out")
+            raise Problem(
+                422,
+                f"texts are embedded by the slot's model, {slot.name}: leave dims and model out, or, to give vectors "
+                'of your own, add "source": "vector"',
+            )
         if index is not None and index.metric != "cosine":
             raise Problem(422, f"index: metric {index.metric} is for given vectors; those of a model have length one")
         return Kind("text", index=index)
@@ -298,7 +302,8 @@ async def decoded(request: Request, shape: type[T]) -> T:
     """The request's JSON body as `shape`; raises Problem 413 or 422 saying what is wrong."""
     body = await body_of(request)
     try:
-        return msgspec.json.decode(body, type=shape)
+        # All that a collection needs to be told may be its name.
+        return msgspec.json.decode(body or b"{}", type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(422, f"the body is not a {shape.__name__}: {error}") from error
 

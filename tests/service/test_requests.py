@@ -27,9 +27,11 @@ from service.router.requests import (
     decoded,
     float32_of,
 )
+from service.storage.builds import Embedding
 from tests.service.small_space import space
 
 SPACE = space(dims=3)
+SPACE_OF_TEXTS = Embedding("model", "1", 3)
 
 
 def _decode(shape: type[Any], body: bytes | dict[str, object]) -> Any:
@@ -229,6 +231,14 @@ def test_what_no_collection_can_be_named_is_refused(name: str) -> None:
     for read in (collection_name, collection_reference):
         with pytest.raises(Problem, match="names no collection"):
             read(name)
+
+
+def test_a_collection_of_texts_needs_no_body_and_one_of_vectors_says_so() -> None:
+    assert _decode(CollectionRequest, b"") == CollectionRequest()
+    with pytest.raises(Problem, match='"source": "vector"'):
+        _decode(CollectionRequest, {"dims": 3}).kind(SPACE_OF_TEXTS)
+    with pytest.raises(Problem, match="missing required field `documents`"):
+        _decode(WriteRequest, b"")
 
 
 def test_a_model_is_named_in_one_line() -> None:
