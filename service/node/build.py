@@ -13,17 +13,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from service.index import rows as rows_file
 from service.index import structures
+from service.index.ann import Ann
+from service.index.base import Base
+from service.index.collection import RECALL_FLOORS, CollectionIndex, canary_recall
+from service.index.metric import METRICS
+from service.index.rows import Rows
 from service.index.shard import recipes_of
 from service.node.background import give_way
 from service.node.live import LiveRecords, digest_of, fold
 from service.node.restore import BUILDING, ShardStore, load_snapshot
 from service.storage import snapshot
 from service.storage.builds import Recipe
-from service.storage.collections import Registry
+from service.storage.collections import DEFAULT_ID, Registry
 from service.storage.entry import Damaged
 from service.storage.log import Tail
 from service.storage.shards import Record
@@ -114,10 +120,22 @@ def _write_collection(
     names = [file_name(collection, ROWS_FILE)]
     rows_file.save(rows, folder / names[0])
     made = structures.build(np.ascontiguousarray(rows.vectors), recipe.index, threads)
-    if index_file := structures.file_of(made, recipe.index):
-        names.append(file_name(collection, index_file))
-        made.save(folder / names[-1])
-    return Written(Share(len(rows.vectors), len(records), digest_of(records)), names)
+    share = Share(len(rows.vectors), len(records), digest_of(records))
+    if (index_file := structures.file_of(made, recipe.index)) is None:
+        return Written(share, names)
+    # The fleet's own has to be as it is configured; of others none may keep a base from all of them.
+    if collection != DEFAULT_ID and not _finds(rows, made, recipe):
+        log.error("a collection is searched exactly: its index finds too little", extra={"collection": collection})
+        return Written(msgspec.structs.replace(share, exact=True), names)
+    names.append(file_name(collection, index_file))
+    made.save(folder / names[-1])
+    return Written(share, names)
+
+
+def _finds(rows: Rows, made: Ann, recipe: Recipe) -> bool:
+    metric = METRICS[recipe.index.metric]
+    index = CollectionIndex(Base(rows, made, metric), recipe.embedding.dims, metric)
+    return canary_recall(index) >= RECALL_FLOORS[recipe.index.type]
 
 
 def _verify(manifest: Manifest, folder: Path) -> None:

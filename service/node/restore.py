@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
@@ -92,7 +94,7 @@ def load_snapshot(manifest: Manifest, folder: Path, *, prove: bool = False) -> O
     That the rows have the manifest's digest is worked out where it is to be `prove`d, as builders do before they
     publish; after that the files' own hashes vouch for it.
     """
-    recipes = recipes_of(manifest.registry, manifest.build.recipe)
+    recipes = _recipes(manifest)
     _check_files(manifest, recipes)
     bases = {collection: _base(manifest, collection, recipe, folder) for collection, recipe in recipes.items()}
     terms = {} if prove else {collection: int(share.digest, 16) for collection, share in manifest.shares.items()}
@@ -108,6 +110,15 @@ def load_snapshot(manifest: Manifest, folder: Path, *, prove: bool = False) -> O
             of = f" of collection {one.collection}" if one.collection else ""
             raise Damaged(f"{label}: its canaries{of} find {recall:.2f} of what exact search finds")
     return Opened(manifest, index)
+
+
+def _recipes(manifest: Manifest) -> dict[int, Recipe]:
+    """How each collection's base is made, by its id."""
+    recipes = recipes_of(manifest.registry, manifest.build.recipe)
+    for collection in (number for number, share in manifest.shares.items() if share.exact):
+        index = msgspec.structs.replace(recipes[collection].index, type="flat")
+        recipes[collection] = msgspec.structs.replace(recipes[collection], index=index)
+    return recipes
 
 
 def _base(manifest: Manifest, collection: int, recipe: Recipe, folder: Path) -> Base:

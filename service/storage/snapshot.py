@@ -37,11 +37,12 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """One collection's rows, documents and part of the digest."""
+    """One collection's rows, documents and part of the digest; an `exact` one has no structure, whatever its type."""
 
     rows: int
     documents: int
     digest: str
+    exact: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

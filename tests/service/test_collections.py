@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.index import structures
 from service.index.shard import ShardIndex
 from service.indexer.records import records_of
 from service.node import build as build_module
@@ -266,6 +267,30 @@ def test_a_snapshots_files_are_its_collections_and_no_others(tmp_path: Path) -> 
     store.objects[key] = store.objects[key][:-5]
     with pytest.raises(Damaged, match=r"1-graph\.hnsw"):
         open_snapshot(shard_store(store, one, 0, tmp_path / "spoiled"), name)
+
+
+def test_a_collection_whose_index_finds_too_little_keeps_no_base_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(structures, "TRAINED_ROWS", 1_000)
+    poor = IndexParameters("pq", "cosine", 8, 100, 50, code_dims=64, rescored=0)
+    registry = Registry().with_one("poor", Kind("vector", 64, "a/1", poor), 1).registry
+    store, rng = MemoryStore(), random.Random(1)
+    log, one = documents_log(store), build(shards=1)
+    change = to_rows([Document("c", "", registry=to_text(registry))])
+    tail = tail_of(Append(log, Tail(), change, "c", changes=True).run())
+    documents = [Document(f"r{n}", f"p{n}", collection=1, vector=_vector(rng, 64)) for n in range(1_500)]
+    Append(log, tail, to_rows([*documents, document("r", "s", "words")]), "p").run()
+    index_all(store, one)
+    name = snapshot_at(shard_store(store, one, 0, tmp_path / "builder"), 1, 1)
+    manifest = manifest_of(store, one, 0, name)
+    assert [file.name for file in manifest.files] == [ROWS_FILE, "graph.hnsw", "1-rows.arrow"]
+    assert {number: (share.rows, share.exact) for number, share in manifest.shares.items()} == {
+        0: (1, False),
+        1: (1_500, True),
+    }
+    opened = open_snapshot(shard_store(store, one, 0, tmp_path / "disk"), name)
+    assert opened.index.digest == manifest.digest
 
 
 def test_rows_of_a_dropped_collection_make_a_new_base_due(tmp_path: Path) -> None:
