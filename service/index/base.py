@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from service.index.ann import Ann
 from service.index.filters import Columns, Filter, Mask
+from service.index.flat import Flat
 from service.index.metric import Metric
 from service.index.part import NOTHING, Nearest, Passage, Vectors, best_rows
 from service.index.rows import Documents, Rows
@@ -35,6 +36,11 @@ class Base:
 
     def __len__(self) -> int:
         return len(self.live)
+
+    @property
+    def flat(self) -> bool:
+        """Whether every search looks at all rows."""
+        return isinstance(self._ann, Flat)
 
     @property
     def dead_rows(self) -> int:

@@ -241,7 +241,7 @@ class CollectionIndex:
             exact = exact or few
             found = min(k, self.documents)
             count = wider * (left if few else math.ceil(found * OVERFETCH * all_rows / (left if wanted else all_rows)))
-            heavy = exact and all_rows > FEW_ROWS
+            heavy = sum(len(part) for part in still if exact or _is_flat(part)) > FEW_ROWS
             near = yield Job(partial(_look, still, vector, count, among, exact=exact), heavy)
             if still != self._still:
                 continue
@@ -294,6 +294,10 @@ class CollectionIndex:
                 title, text, metadata = part.passage(row)
                 best[source_id] = Hit(source_id, title, text, float(f"{score:.7g}"), from_text(metadata))
         return list(best.values())
+
+
+def _is_flat(part: Part) -> bool:
+    return isinstance(part, Base) and part.flat
 
 
 def _look(parts: Sequence[Part], vector: Vectors, count: int, among: Sequence[Mask], *, exact: bool) -> list[Nearest]:

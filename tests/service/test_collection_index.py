@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from service.index import collection as collection_module
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
@@ -292,3 +293,16 @@ def test_what_the_next_base_would_be_rid_of_counts_the_delta_and_the_dead_rows_o
     assert index.changed_rows == 2
     index.apply(record("d", vectors[:3], position=3))
     assert index.changed_rows == 5
+
+
+@pytest.mark.parametrize(("kind", "heavy"), [("flat", True), ("hnsw", False)])
+def test_a_look_at_every_row_is_heavy_whether_asked_for_or_not(
+    monkeypatch: pytest.MonkeyPatch, kind: structures.Kind, heavy: bool
+) -> None:
+    monkeypatch.setattr(collection_module, "FEW_ROWS", 100)
+    vectors = unit(np.random.default_rng(1).normal(size=(120, DIMS)))
+    rows = rows_file.from_records([record(f"s{n}", vectors[n : n + 1]) for n in range(120)], DIMS)
+    parameters = msgspec.structs.replace(recipe().index, type=kind)
+    index = CollectionIndex(Base(rows, structures.build(rows.vectors, parameters, 1), COSINE), DIMS, COSINE)
+    jobs = [next(index.searching(vectors[0], 3, exact=exact)) for exact in (False, True)]
+    assert [job.heavy for job in jobs] == [heavy, True]
