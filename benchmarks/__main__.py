@@ -16,6 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks import bulk as bulk_ingest
 from benchmarks import growth as growing
+from benchmarks import hop as routers
 from benchmarks import levels as instruction_sets
 from benchmarks import peers as servers
 from benchmarks import takeover
@@ -166,6 +167,30 @@ def growth(
         click.echo(f"\nover {name}")
         for row in (head, *map(_point, curve)):
             click.echo("".join(f"{cell:>{WIDTH}}" for cell in row))
+
+
+@main.command()
+@DATA
+@ROWS
+@DIMS
+@click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), default=100, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Turns of each.")
+@click.option("--seconds", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
+@click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
+def hop(data: Path | None, rows: int, dims: int, ef: int, rounds: int, seconds: float, as_json: bool) -> None:
+    """What a router over two shards adds to one of them asked directly, on the same processor."""
+    held, asked = _vectors(data, rows, dims, 500)
+    parameters = IndexParameters("hnsw", "cosine", 16, 200, ef)
+    found = routers.measure(held, asked, parameters, routers.Setting(rounds, seconds), _say)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"{found['rows']:,} vectors of {found['dims']} dimensions in two shards, recall {found['recall']:.3f}")
+    p95 = f"P95 {found['routed_p95_ms']:.2f} ms, directly {found['direct_p95_ms']:.2f} ms"
+    click.echo(f"one caller: {p95}: {found['added_p95_ms']:.2f} ms added")
+    rates = f"{found['routed_per_second']:,.0f} a second, one shard directly {found['direct_per_second']:,.0f}"
+    spread = f"{found['least']:.2f}–{found['most']:.2f}"
+    click.echo(f"{routers.FULL} callers: {rates}: {found['of_direct']:.2f} of that ({spread})")
 
 
 def _point(one: growing.Point) -> tuple[str, ...]:

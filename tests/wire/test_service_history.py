@@ -67,6 +67,7 @@ class History:
     rng: random.Random
     live: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in COLLECTIONS})
     sent: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
+    counted: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in COLLECTIONS})
     position: int = 0
     done: list[str] = field(default_factory=list)
 
@@ -98,7 +99,13 @@ class History:
             documents.append({"request_id": uuid4().hex, "source_id": name, "title": f"About {name}", "text": text})
         self._write(documents, collection)
         self.sent.append((collection, documents))
-        self.live[collection].update({one["source_id"]: one["text"] for one in documents})
+        self._count(documents, collection)
+
+    def _count(self, documents: list[dict[str, Any]], collection: str) -> None:
+        """Of one request_id the first write counts, in the collection that has the name now."""
+        fresh = [one for one in documents if one["request_id"] not in self.counted[collection]]
+        self.counted[collection] |= {one["request_id"] for one in fresh}
+        self.live[collection].update({one["source_id"]: one["text"] for one in fresh})
 
     def delete(self) -> None:
         """One document, whether it is there or not."""
@@ -107,10 +114,11 @@ class History:
         self.live[collection].pop(name, None)
 
     def repeat(self) -> None:
-        """An old request once more, after newer writes, or in another collection of its name: it changes nothing."""
+        """An old request once more, after newer writes: it changes nothing, but for a collection that is another."""
         if self.sent:
             collection, documents = self.rng.choice(self.sent)
             self._write(documents, collection)
+            self._count(documents, collection)
 
     def remake(self) -> None:
         """A collection is dropped, and another of its name made."""
@@ -118,7 +126,7 @@ class History:
         _answered(partial(_dropped, self._client, collection))
         made = _answered(partial(self._client.create_collection, collection))
         assert made["id"] > self.position
-        self.position, self.live[collection] = made["id"], {}
+        self.position, self.live[collection], self.counted[collection] = made["id"], {}, set()
 
     def search(self) -> None:
         """All documents of a collection, best first, as they are at the newest position."""
