@@ -68,6 +68,10 @@ class Client:
         """Which collections there are: {"position", "collections": [{"name", "id", "source", …}]}."""
         return self._call("GET", "/v1/collections", None)
 
+    def collection(self, name: str) -> dict[str, Any]:
+        """One collection: {"name", "id", "source", …}; ServiceError with status 404 or 410 where there is none."""
+        return self._call("GET", f"/v1/collections/{quote(name, safe='')}", None)
+
     def create_collection(
         self,
         name: str,

@@ -103,14 +103,21 @@ class NodeApi:
             raise Problem(422, f"the vector has shape {vector.shape}; needed are {index.dims} finite numbers")
         kind, filtered = self._replica.index.recipe_of(query.collection).index, query.filter is not None
         searched = traces.span(
-            "search", k=query.k, exact=query.exact, filtered=filtered, index=kind.type, ef_search=kind.ef_search
+            "search",
+            k=query.k,
+            exact=query.exact,
+            filtered=filtered,
+            collection=query.collection,
+            index=kind.type,
+            ef_search=kind.ef_search,
         )
         with SEARCH_SECONDS.time(), searched:
             hits = await self._lanes.run(index.searching(vector, query.k, exact=query.exact, wanted=query.filter))
         # Dropped meanwhile it would be an answer as of a position at which there is nothing.
         self._collection(query.collection)
         recall = self._replica.recall
-        if recall.due and not query.exact:
+        # The alarm's threshold is that of the slot's type.
+        if recall.due and not query.exact and kind.type == self._replica.shard.build.recipe.index.type:
             exactly = index.exact_later(vector, query.k, query.filter)
             self._sampling = asyncio.create_task(recall.sample(hits, exactly, index.metric))
         return _encoded(ShardAnswer(self._replica.position, hits))

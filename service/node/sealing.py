@@ -17,6 +17,7 @@ from service.index.metric import METRICS
 from service.node.background import background_thread
 from service.node.replica import Replica
 from service.storage.builds import IndexParameters
+from service.storage.collections import DEFAULT_ID
 from service.storage.shards import Record
 
 POLL_SECONDS = 0.5
@@ -44,6 +45,7 @@ class Sealing:
         self._replica = replica
         self._pool = background_thread("seal")
         self._unsealable: list[Delta] = []
+        self._last = DEFAULT_ID
 
     async def run(self) -> None:
         """Seal whatever is frozen, for ever."""
@@ -52,12 +54,13 @@ class Sealing:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def seal_one(self) -> bool:
-        """Seal the oldest frozen delta; whether there was one to seal."""
+        """Seal a collection's oldest frozen delta, each one's in turn; whether there was one to seal."""
         shard = self._replica.index
-        found = next((one for one in shard.frozen if one[1] not in self._unsealable), None)
-        if found is None:
+        waiting = [(index, delta) for index, delta in shard.frozen if delta not in self._unsealable]
+        if not waiting:
             return False
-        index, frozen = found
+        index, frozen = min(waiting, key=lambda one: (one[0].collection <= self._last, one[0].collection))
+        self._last = index.collection
         records, parameters = frozen.records(), shard.recipe_of(index.collection).index
         loop = asyncio.get_running_loop()
         segment = await loop.run_in_executor(self._pool, build_segment, records, parameters, index.dims)

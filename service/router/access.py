@@ -20,6 +20,7 @@ from service.problems import Problem
 from service.storage.objects import aws_client
 
 REFRESH_SECONDS = 5.0
+ROUNDING = 1e-9  # of a request: who waited as long as he was told to is not sent away again
 # Of load balancers, which carry no key, and of who wants to know how to ask.
 OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/openapi.json"})
 NOBODY = bytes(hashlib.sha256().digest_size)
@@ -57,7 +58,7 @@ class Allowance:
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._seen) * self.per_second)
         self._seen = now
-        if self._left < 1:
+        if self._left < 1 - ROUNDING:
             return (1 - self._left) / self.per_second
         self._left -= 1
         return 0.0

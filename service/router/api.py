@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -173,13 +173,14 @@ class RouterApi:
     async def collections(self, _: Request) -> Response:
         """Every collection that there is, by what the documents log says now."""
         position = await self._collections.refresh()
-        there = [DEFAULT, *self._collections.registry.collections]
-        return json_response(CollectionsAnswer(position, [self._described(one) for one in there]))
+        there, counts = [DEFAULT, *self._collections.registry.collections], self._replicas.documents(self.build_id)
+        return json_response(CollectionsAnswer(position, [self._described(one, counts) for one in there]))
 
     async def collection(self, request: Request) -> Response:
         """One collection."""
         reference = collection_reference(request.path_params["name"])
-        return json_response(self._described(await self._collections.find_anew(reference)))
+        found = await self._collections.find_anew(reference)
+        return json_response(self._described(found, self._replicas.documents(self.build_id)))
 
     async def create_collection(self, request: Request) -> Response:
         """Have a collection of a name; where the very same is there already nothing changes."""
@@ -189,7 +190,7 @@ class RouterApi:
             raise Problem(409, f"{name!r} is the collection of the fleet's own configuration; choose another name")
         kind = body.kind(self._space.embedding)
         made = await self._change(lambda registry, position: registry.with_one(name, kind, position))
-        return json_response(self._described(made.collection))
+        return json_response(self._described(made.collection, self._replicas.documents(self.build_id)))
 
     async def drop_collection(self, request: Request) -> Response:
         """Drop a collection with all its documents."""
@@ -212,7 +213,7 @@ class RouterApi:
         assert changing.made is not None
         return changing.made
 
-    def _described(self, one: Collection) -> CollectionAnswer:
+    def _described(self, one: Collection, counts: Mapping[int, int]) -> CollectionAnswer:
         space = self._space.within(one)
         return CollectionAnswer(
             name=one.name,
@@ -222,7 +223,7 @@ class RouterApi:
             dims=space.embedding.dims,
             metric=space.metric.name,
             index=one.kind.index or (self.build.recipe.index if self.build else None),
-            documents=self._replicas.documents(one.id),
+            documents=counts.get(one.id),
         )
 
     async def write(self, request: Request) -> Response:
@@ -361,7 +362,7 @@ class RouterApi:
         query = ShardQuery(build.id, vector.tobytes(), body.k, body.exact, least, wait, wanted, collection.id)
         gathered = await scatter.search(query)
         answered, total = len(gathered.answers), self._replicas.shards
-        if not answered or (gathered.behind and least):
+        if not answered or (gathered.behind and body.min_position):
             raise self._incomplete(answered, total, gathered.behind, least)
         with traces.span("merge"):
             hits = merge(gathered.answers, body.k)

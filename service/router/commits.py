@@ -26,7 +26,7 @@ from service.storage.objects import ObjectStore, StoreError
 GATHER_SECONDS = 0.02
 COMMIT_BYTES = 8 << 20
 QUEUE_BYTES = 32 << 20
-CHANGE_BYTES = 128 << 10  # about what a hundred collections and a thousand dropped ones take
+CHANGE_BYTES = 128 << 10  # about what a hundred collections and as many dropped ones take at most
 START_PAUSE_SECONDS = 1.0
 
 COMMITS = Counter("vectorfleet_router_commits_total", "Objects appended to the documents log")

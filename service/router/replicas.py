@@ -115,16 +115,21 @@ class Replicas:
         """The replicas of a shard that answer and are ready to serve `build`."""
         return [replica for replica in self.of(shard, build) if replica.ready]
 
-    def documents(self, collection: int) -> int | None:
-        """How many documents a collection has, by what ready nodes say; None where a shard has no such node."""
-        counts = []
-        for shard in range(self.shards):
-            reports = [one.report for one in self.all() if one.node.shard == shard and one.ready]
-            newest = max(reports, key=lambda report: report.position, default=None)
-            if newest is None or collection not in newest.collections:
-                return None
-            counts.append(newest.collections[collection])
-        return sum(counts)
+    def documents(self, build: str) -> dict[int, int]:
+        """
+        How many documents each collection has, by the word of each shard's ready node that has come furthest.
+
+        Collections that not every shard has such a node for are left out.
+        """
+        newest = [
+            max(ready, key=lambda one: one.report.position).report.collections
+            for shard in range(self.shards)
+            if (ready := self.ready(shard, build))
+        ]
+        if len(newest) < self.shards:
+            return {}
+        everywhere = set.intersection(*map(set, newest))
+        return {collection: sum(counts[collection] for counts in newest) for collection in everywhere}
 
     def missing(self, replicas: int) -> dict[str, int]:
         """

@@ -232,7 +232,8 @@ class CollectionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if self.source == "vector":
             if self.dims is None:
                 raise Problem(422, f"a collection of vectors needs dims, from {MIN_DIMS} to {MAX_DIMS}")
-            return Kind("vector", self.dims, self.model or UNNAMED_MODEL, index)
+            # Never the slot's: another slot may have another metric, and near would mean something else there.
+            return Kind("vector", self.dims, self.model or UNNAMED_MODEL, index or IndexChoice().parameters())
         if slot.given:
             raise Problem(422, "this fleet embeds no texts: its embedding.provider is given; make it of source vector")
         if self.dims is not None or self.model is not None:

@@ -20,7 +20,7 @@ Source = Literal["text", "vector"]
 DEFAULT_ID = 0
 DEFAULT_NAME = "default"
 MOST_COLLECTIONS = 100
-MOST_REMEMBERED = 1_000  # dropped ones, so that who still asks for them is told
+MOST_REMEMBERED = 100  # dropped ones, so that who still asks for them is told
 NAME_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
 REFERENCE_PATTERN = f"{NAME_PATTERN}(@[0-9]{{1,18}})?"
 UNNAMED_MODEL = "unnamed/1"
@@ -42,7 +42,7 @@ class BadChange(Exception):
 class Kind(msgspec.Struct, frozen=True):
     """
     What a collection holds, for life: texts, which each slot embeds with its own model, or vectors of `dims` components
-    that `model`, "name/version", made elsewhere. Without `index` it is indexed as the slot's own documents are.
+    that `model`, "name/version", made elsewhere. Texts without `index` are indexed as the slot's own documents are.
     """
 
     source: Source = "text"
@@ -147,8 +147,11 @@ def to_text(registry: Registry) -> str:
 
 
 def from_text(text: str) -> Registry:
-    """The inverse of `to_text`."""
-    return msgspec.json.decode(text, type=Registry)
+    """The inverse of `to_text`; raises Damaged."""
+    try:
+        return msgspec.json.decode(text, type=Registry)
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"what says which collections there are can't be read: {error}") from error
 
 
 def registry_of(entry: Entry) -> Registry | None:

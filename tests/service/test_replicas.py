@@ -186,3 +186,18 @@ def test_probes_do_not_queue_behind_searches(monkeypatch: pytest.MonkeyPatch) ->
 
     asyncio.run(run())
     assert [session.closed for session in sessions] == [True]
+
+
+def test_documents_of_a_collection_are_counted_where_every_shard_has_come_furthest() -> None:
+    known = Known()
+    known._take([_node("a", 0), _node("b", 0), _node("c", 1), _node("d", 1)])
+    reports = [
+        Report(True, build="b", position=7, collections={0: 5, 6: 1}),
+        Report(True, build="b", position=5, collections={0: 4}),
+        Report(True, build="b", position=7, collections={0: 3, 6: 2, 9: 1}),
+        Report(True, build="other", position=9, collections={0: 99}),
+    ]
+    for replica, report in zip(known.all(), reports, strict=True):
+        replica.report = report
+    assert known.documents("b") == {0: 8, 6: 3}
+    assert known.documents("another") == {}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from service.node import sealing as sealing_module
 from service.node.replica import Replica
 from service.node.sealing import Sealing, build_segment
 from service.storage.builds import IndexParameters
+from service.storage.collections import Kind, Registry, to_text
 from service.storage.shards import Record
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import shard_store
@@ -102,6 +104,24 @@ def test_a_graph_that_misses_what_exact_search_finds_is_not_used_nor_tried_again
     assert tried == [1, 51]
     assert [type(segment) for segment in replica.index.default.segments] == [Delta, Delta]
     assert _state(replica.index.default) == state
+
+
+def test_collections_are_sealed_in_turn(tmp_path: Path) -> None:
+    """One that is written to without pause keeps no other waiting."""
+    replica = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path))
+    replica.index = ShardIndex(BUILD.recipe, delta_rows=LIMIT)
+    registry = Registry().with_one("notes", Kind(), 1).registry
+    replica.index.apply(msgspec.structs.replace(record("", _vectors(0)), registry=to_text(registry)))
+    for collection, rows in ((0, 3 * LIMIT), (1, LIMIT)):
+        for number in range(rows):
+            one = record(f"s{number}", _vectors(number), position=number + 1)
+            replica.index.apply(msgspec.structs.replace(one, collection=collection))
+    sealing, left = Sealing(replica), []
+    for _ in range(4):
+        assert _seal(sealing)
+        left.append([len(index.frozen) for index in replica.index.collections])
+    assert left == [[3, 0], [2, 0], [1, 0], [0, 0]]
+    assert not _seal(sealing)
 
 
 def test_a_segment_is_checked_against_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
