@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from service.client import Client, ServiceError, Unanswered
 from service.storage.objects import ObjectStore
@@ -45,6 +46,14 @@ def eventually(condition: Callable[[], Any], what: str, *, seconds: float = 30.0
                 return last
         time.sleep(0.03)
     raise AssertionError(f"{what}: not within {seconds:g} s; last was {last!r}")
+
+
+def refused(status: int, words: str, ask: Callable[[], object]) -> None:
+    """Assert that a call is answered by a problem of this status whose detail has these words."""
+    with pytest.raises(ServiceError) as error:
+        ask()
+    assert error.value.status == status
+    assert words in error.value.detail
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:

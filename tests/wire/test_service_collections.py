@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from service.client import Client, ServiceError
+from service.client import Client
 from service.node.generations import QUIET_DELTA_ROWS
 from service.storage.documents import documents_log, from_entry
 from service.storage.log import Tail
 from service.storage.objects import ObjectStore
-from tests.wire.service_fleet import ServiceFleet, eventually, new_fleet
+from tests.wire.service_fleet import ServiceFleet, eventually, new_fleet, refused
 
 Connect = Callable[[str], Any]
 Vectors = npt.NDArray[np.float32]
@@ -36,12 +36,6 @@ def fleet(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFact
         yield one
     finally:
         one.stop()
-
-
-def refused(status: int, words: str, call: Callable[[], object]) -> None:
-    with pytest.raises(ServiceError, match=words) as problem:
-        call()
-    assert problem.value.status == status
 
 
 def nearest(held: Mapping[str, Vectors], query: Vectors, count: int) -> list[str]:

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from service.client import ServiceError
 from service.node.generations import QUIET_DELTA_ROWS
-from tests.wire.service_fleet import INDEX, ServiceFleet, eventually, new_fleet
+from tests.wire.service_fleet import INDEX, ServiceFleet, eventually, new_fleet, refused
 
 Connect = Callable[[str], Any]
 Vectors = npt.NDArray[np.float32]
@@ -78,13 +77,6 @@ def test_what_is_near_by_distance_is_found_wherever_its_vector_stands(fleet: Ser
         node.start()
     fleet.await_ready()
     check(fleet, moved, position, least=0.95)
-
-
-def refused(status: int, sentence: str, ask: Callable[[], object]) -> None:
-    with pytest.raises(ServiceError) as error:
-        ask()
-    assert error.value.status == status
-    assert sentence in error.value.detail
 
 
 def test_what_does_not_lie_in_the_space_is_refused_before_it_is_kept(fleet: ServiceFleet) -> None:
