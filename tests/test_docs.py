@@ -28,7 +28,7 @@ from runbooks.runner import commands
 from runbooks.runner.page import HEADER_BULLETS, STEP_BULLETS
 from runbooks.verdict import Verdict
 from service.index import filters, structures
-from service.router import api, commits, requests
+from service.router import api, collections_api, commits, requests
 from service.storage import documents, metadata, shards, snapshot
 from service.storage.entry import Header
 from tests.pages import FENCE, PAGES, ROOT, all_pages, codes, first_codes, rows, section, shell_commands, text
@@ -153,6 +153,7 @@ def test_spans_with_what_they_say() -> None:
 def test_api_routes_and_members() -> None:
     page = text("docs/service.md")
     router: Any = api.RouterApi.__new__(api.RouterApi)
+    router.of_collections = collections_api.CollectionsApi.__new__(collections_api.CollectionsApi)
     for route in router.routes():
         assert f"{max(route.methods - {'HEAD'})} {route.path.replace(':any', '')}" in page
     for shape in (requests.DocumentWrite, requests.LookupRequest, requests.SearchRequest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import numpy as np
 from prometheus_client import Counter, Histogram
-from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,25 +25,22 @@ from service.router.answers import (
     AskedSnapshots,
     BatchAnswer,
     BatchResult,
-    CollectionAnswer,
-    CollectionsAnswer,
-    DroppedAnswer,
     LookupDocuments,
     SearchAnswer,
     SearchFailure,
     WriteAnswer,
     WriteResult,
 )
-from service.router.collections import Changing, missing
+from service.router.collections_api import CollectionsApi
 from service.router.commits import GroupCommits, Outdated
 from service.router.figures import FleetMetrics
 from service.router.openapi import JSON, encoded
 from service.router.overload import Fullness, Reads
+from service.router.paths import SOURCE_ID
 from service.router.questions import Questions
 from service.router.replicas import Replicas
 from service.router.requests import (
     BatchRequest,
-    CollectionRequest,
     DeletionQuery,
     DocumentQuery,
     DocumentWrite,
@@ -54,8 +50,6 @@ from service.router.requests import (
     SnapshotsQuery,
     Space,
     WriteRequest,
-    collection_name,
-    collection_reference,
     decoded,
     decoded_search,
     float32_of,
@@ -66,15 +60,7 @@ from service.router.scatter import Gone, Scatter, merge, wait_seconds_for
 from service.router.stored import Stored
 from service.serving import json_response
 from service.storage.builds import Build
-from service.storage.collections import (
-    DEFAULT,
-    DEFAULT_NAME,
-    BadChange,
-    Change,
-    Collection,
-    NoCollection,
-    Registry,
-)
+from service.storage.collections import Collection
 from service.storage.shards import shard_of
 
 T = TypeVar("T")
@@ -88,15 +74,6 @@ SEARCH_SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 WRITTEN = Counter("vectorfleet_router_documents_written_total", "Documents acknowledged")
-
-
-class AnyText(StringConvertor):
-    """The rest of a path, line breaks included: Starlette's own `path` stops before them."""
-
-    regex = r"[\s\S]*"
-
-
-register_url_convertor("any", AnyText())
 
 
 class RouterApi:
@@ -122,6 +99,7 @@ class RouterApi:
         self._reads = Reads()
         self._fullness = Fullness(replicas)
         self._stored = stored
+        self.of_collections = CollectionsApi(commits, replicas, lambda: self._space, lambda: self.build)
         self.build: Build | None = None
         self.questions: Questions | None = None
         self.fault = ""
@@ -130,14 +108,11 @@ class RouterApi:
     def routes(self) -> list[Route]:
         """Everything under /v1, and its description."""
         return [
-            Route("/v1/collections", self.collections),
-            Route("/v1/collections/{name:any}", self.collection),
-            Route("/v1/collections/{name:any}", self.create_collection, methods=["PUT"]),
-            Route("/v1/collections/{name:any}", self.drop_collection, methods=["DELETE"]),
+            *self.of_collections.routes(),
             Route("/v1/documents", self.write, methods=["POST"]),
             Route("/v1/documents/lookup", self.lookup, methods=["POST"]),
-            Route("/v1/documents/{source_id:any}", self.document),
-            Route("/v1/documents/{source_id:any}", self.delete, methods=["DELETE"]),
+            Route(f"/v1/documents/{SOURCE_ID}", self.document),
+            Route(f"/v1/documents/{SOURCE_ID}", self.delete, methods=["DELETE"]),
             Route("/v1/search", self.search, methods=["POST"]),
             Route("/v1/search/batch", self.search_batch, methods=["POST"]),
             Route("/v1/snapshots", self.snapshots),
@@ -169,62 +144,6 @@ class RouterApi:
     def _missing_shards(self) -> list[int]:
         shards = range(self._replicas.shards)
         return [shard for shard in shards if not self._replicas.ready(shard, self.build_id)]
-
-    async def collections(self, _: Request) -> Response:
-        """Every collection that there is, by what the documents log says now."""
-        position = await self._collections.refresh()
-        there, counts = [DEFAULT, *self._collections.registry.collections], self._replicas.documents(self.build_id)
-        return json_response(CollectionsAnswer(position, [self._described(one, counts) for one in there]))
-
-    async def collection(self, request: Request) -> Response:
-        """One collection."""
-        reference = collection_reference(request.path_params["name"])
-        found = await self._collections.find_anew(reference)
-        return json_response(self._described(found, self._replicas.documents(self.build_id)))
-
-    async def create_collection(self, request: Request) -> Response:
-        """Have a collection of a name; where the very same is there already nothing changes."""
-        name = collection_name(request.path_params["name"])
-        body = await decoded(request, CollectionRequest)
-        if name == DEFAULT_NAME:
-            raise Problem(409, f"{name!r} is the collection of the fleet's own configuration; choose another name")
-        kind = body.kind(self._space.embedding)
-        made = await self._change(lambda registry, position: registry.with_one(name, kind, position))
-        return json_response(self._described(made.collection, self._replicas.documents(self.build_id)))
-
-    async def drop_collection(self, request: Request) -> Response:
-        """Drop a collection with all its documents."""
-        reference = collection_reference(request.path_params["name"])
-        made = await self._change(lambda registry, position: registry.without(reference, position))
-        gone = made.registry.dropped[-1]
-        return json_response(DroppedAnswer(gone.name, gone.id, gone.position))
-
-    async def _change(self, make: Callable[[Registry, int], Change]) -> Change:
-        changing = Changing(self._collections, make)
-        try:
-            # Programs say at each start what they need: a change that is none must not keep writes waiting.
-            if (known := await self._collections.without_change(make)) is not None:
-                return known
-            await self._commits.change(changing)
-        except NoCollection as error:
-            raise missing(error) from error
-        except BadChange as error:
-            raise Problem(409, str(error)) from error
-        assert changing.made is not None
-        return changing.made
-
-    def _described(self, one: Collection, counts: Mapping[int, int]) -> CollectionAnswer:
-        space = self._space.within(one)
-        return CollectionAnswer(
-            name=one.name,
-            id=one.id,
-            source="vector" if space.embedding.given else "text",
-            model=space.embedding.name,
-            dims=space.embedding.dims,
-            metric=space.metric.name,
-            index=one.kind.index or (self.build.recipe.index if self.build else None),
-            documents=counts.get(one.id),
-        )
 
     async def write(self, request: Request) -> Response:
         """Store documents; the answer means that they are in S3."""

@@ -140,18 +140,18 @@ def test_before_there_is_a_build_the_status_answers_and_writes_are_taken(monkeyp
 
 def test_a_change_that_is_none_waits_for_no_commit_and_keeps_none_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(api: RouterApi) -> None:
-        made = json.loads(bytes((await api.create_collection(_request({}, "notes"))).body))
+        made = json.loads(bytes((await api.of_collections.create(_request({}, "notes"))).body))
 
         async def no_commit(_: object) -> None:
             raise AssertionError("a commit")
 
         monkeypatch.setattr(api._commits, "change", no_commit)
-        assert json.loads(bytes((await api.create_collection(_request({}, "notes"))).body)) == made
+        assert json.loads(bytes((await api.of_collections.create(_request({}, "notes"))).body)) == made
         for name, body, status in (("notes", {"index": {"m": 32}}, 409), ("other", None, 404), ("default", None, 409)):
             with pytest.raises(Problem) as refused:
-                await (api.drop_collection if body is None else api.create_collection)(_request(body, name))
+                await (api.of_collections.drop if body is None else api.of_collections.create)(_request(body, name))
             assert refused.value.status == status
         with pytest.raises(AssertionError, match="a commit"):
-            await api.drop_collection(_request(None, "notes"))
+            await api.of_collections.drop(_request(None, "notes"))
 
     _connected(monkeypatch, _recipe(NOW, "now-2"), test)
