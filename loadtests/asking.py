@@ -43,13 +43,20 @@ class Asker:
     """Sends requests through one Locust session and times them from their planned instant."""
 
     def __init__(
-        self, session: Any, epoch_seconds: float, queries: QuerySet, timeout_seconds: float, headers: dict[str, str]
+        self,
+        session: Any,
+        epoch_seconds: float,
+        queries: QuerySet,
+        timeout_seconds: float,
+        headers: dict[str, str],
+        collection: str = "",
     ) -> None:
         self._session = session
         self._epoch_seconds = epoch_seconds
         self._queries = queries
         self._timeout_seconds = timeout_seconds
         self._headers = headers
+        self._of = {"collection": collection} if collection else {}
 
     def search(self, due: Due, keep: Callable[[Arrival], None]) -> None:
         """Ask, and keep exactly one record whatever happens, also when this greenlet is killed while it waits."""
@@ -80,7 +87,7 @@ class Asker:
 
     def write(self, due: Due, documents: list[dict[str, Any]], first: int) -> WriteBatch:
         """Write a batch of documents."""
-        body = {"documents": documents}
+        body = {"documents": documents} | self._of
         sent = time.perf_counter()
         with self._session.post(
             "/v1/documents", json=body, headers=self._headers, name="write", catch_response=True
@@ -94,7 +101,7 @@ class Asker:
 
     def _search(self, due: Due) -> Arrival:
         index = self._queries.pick(due.draw)
-        body = {"text": self._queries.queries[index].text, "k": self._queries.k}
+        body = self._queries.queries[index].asked | {"k": self._queries.k} | self._of
         lag_ms, sent = self._since_ms(due), time.perf_counter()
         with self._session.post(
             "/v1/search", json=body, headers=self._headers, name="search", catch_response=True

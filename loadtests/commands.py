@@ -80,6 +80,13 @@ def endpoint_of(endpoint: str | None, outputs: Path) -> str:
         ) from None
 
 
+def collection_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--collection`."""
+    return click.option("--collection", default="", help="A collection of the fleet; its own documents without it.")(
+        command
+    )
+
+
 def progress_bar() -> Progress:
     """A bar with count and time, on standard error, so that --json stays clean."""
     return Progress(
@@ -105,16 +112,23 @@ def questions_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @endpoint_options
+@collection_option
 @corpus_option
 @click.option("--services", help="Of aws only these services, as botocore names them, comma-separated.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def ingest_command(
-    endpoint: str | None, outputs: Path, corpus: str | None, services: str | None, limit: int | None, as_json: bool
+    endpoint: str | None,
+    outputs: Path,
+    collection: str,
+    corpus: str | None,
+    services: str | None,
+    limit: int | None,
+    as_json: bool,
 ) -> None:
     """Write the documents of a corpus into the fleet; what it already holds is left alone."""
     with _told():
-        client = Client(endpoint_of(endpoint, outputs))
+        client = Client(endpoint_of(endpoint, outputs), collection=collection)
         documents = list(_documents_of(corpus, services).documents(limit))
         with progress_bar() as bar:
             task = bar.add_task("ingest", total=len(documents))
@@ -139,6 +153,7 @@ def _documents_of(corpus: str | None, services: str | None) -> Corpus:
 
 @click.command()
 @endpoint_options
+@collection_option
 @corpus_option
 @questions_option
 @click.option("--save", type=click.Path(path_type=Path), help="Write the answers as a baseline.")
@@ -147,6 +162,7 @@ def _documents_of(corpus: str | None, services: str | None) -> Corpus:
 def golden_command(
     endpoint: str | None,
     outputs: Path,
+    collection: str,
     corpus: str | None,
     questions: Path | None,
     save: Path | None,
@@ -159,7 +175,7 @@ def golden_command(
     with _told():
         before = golden_set.load(baseline) if baseline else None
         asked, prefix = _asked(corpus, questions, before)
-        client = Client(endpoint_of(endpoint, outputs))
+        client = Client(endpoint_of(endpoint, outputs), collection=collection)
         with progress_bar() as bar:
             task = bar.add_task("golden set", total=len(asked))
             result = golden_set.ask(client, asked, prefix, progress=lambda count: bar.advance(task, count))
@@ -199,13 +215,14 @@ def _print_golden(result: golden_set.Golden, differences: list[str]) -> None:
 
 @click.command()
 @endpoint_options
+@collection_option
 @click.argument("text")
 @click.option("--k", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def search_command(endpoint: str | None, outputs: Path, text: str, k: int, as_json: bool) -> None:
+def search_command(endpoint: str | None, outputs: Path, collection: str, text: str, k: int, as_json: bool) -> None:
     """Ask one question in plain words."""
     with _told():
-        answer = Client(endpoint_of(endpoint, outputs)).search(text=text, k=k)
+        answer = Client(endpoint_of(endpoint, outputs), collection=collection).search(text=text, k=k)
     if as_json:
         click.echo(json.dumps(answer))
         return

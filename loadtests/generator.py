@@ -74,7 +74,9 @@ class Offering:
         self._null = NullEndpoint() if load.null_rate else None
         self._watch = Watch(order.share)
         self._epoch_seconds = time.perf_counter() + _LEAD_SECONDS
-        self._ask = Asker(user.client, self._epoch_seconds, order.queries, load.timeout_seconds, order.headers)
+        self._ask = Asker(
+            user.client, self._epoch_seconds, order.queries, load.timeout_seconds, order.headers, load.collection
+        )
 
     def work(self) -> None:
         """Offer everything, wait for the last answer, hand in the rest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
     batch: list[Document] = []
     size = 0
     for document in documents:
-        more = len(document.title.encode()) + len(document.text.encode())
+        more = len(document.title.encode()) + len(document.text.encode()) + len(document.vector)
         if batch and (len(batch) == BATCH_DOCUMENTS or size + more > BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -83,7 +84,7 @@ def _missing(client: Client, batch: Sequence[Document], head: int) -> list[Docum
 
 def content_hash(document: Document) -> str:
     """The hash by which the service knows a content, in hex."""
-    return content.content_hash(document.title, document.text, to_text(document.metadata)).hex()
+    return content.content_hash(document.title, document.text, to_text(document.metadata), document.vector).hex()
 
 
 def _write(client: Client, documents: Sequence[Document]) -> dict[str, Any]:
@@ -92,9 +93,12 @@ def _write(client: Client, documents: Sequence[Document]) -> dict[str, Any]:
 
 
 def _body(document: Document) -> dict[str, Any]:
-    metadata = {"metadata": dict(document.metadata)} if document.metadata else {}
-    said = {"source_id": document.source_id, "title": document.title, "text": document.text}
-    return said | metadata | {"request_id": uuid4().hex}
+    said: dict[str, Any] = {"source_id": document.source_id, "title": document.title, "text": document.text}
+    if document.metadata:
+        said["metadata"] = dict(document.metadata)
+    if document.vector:
+        said["vector"] = base64.b64encode(document.vector).decode()
+    return said | {"request_id": uuid4().hex}
 
 
 def _patiently(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:

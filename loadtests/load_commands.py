@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.commands import (
     UserError,
+    collection_option,
     corpus_option,
     endpoint_of,
     endpoint_options,
@@ -31,7 +32,7 @@ from loadtests.run import RUNS, Address, GateResult, Plan, gate_runs, rejudge
 from loadtests.run import Progress as GateProgress
 from loadtests.settings import Settings, SettingsError, option_fields
 from loadtests.table import show_runs
-from loadtests.truth import TruthError, ask_truth
+from loadtests.truth import TruthError, Vector, ask_truth, load_vectors
 from service.client import Client, ServiceError, Unanswered
 
 
@@ -64,30 +65,46 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @endpoint_options
+@collection_option
 @corpus_option
 @questions_option
+@click.option(
+    "--vectors", type=click.Path(path_type=Path), help="Ask these instead: FILE.npy, shape (questions, dims)."
+)
 @click.option("--prefix", help="How ids of documents begin that are there before the load; the corpus' own without it.")
 @click.option("--k", type=click.IntRange(1, 100), default=10, show_default=True, help="Answers per question.")
 @click.argument("file", type=click.Path(path_type=Path))
 def truth_command(
     endpoint: str | None,
     outputs: Path,
+    collection: str,
     corpus: str | None,
     questions: Path | None,
+    vectors: Path | None,
     prefix: str | None,
     k: int,
     file: Path,
 ) -> None:
     """Ask the questions exactly and write FILE, with which a gate can judge recall."""
+    if vectors and (corpus or questions):
+        raise UserError("--vectors are asked instead of a corpus' questions; leave --corpus and --questions out")
     with _told():
-        chosen = choice.choose(corpus or choice.DEFAULT, questions)
-        texts = [question.question for question in chosen.questions()]
-        begins = chosen.prefix if prefix is None else prefix
-        client = Client(endpoint_of(endpoint, outputs))
+        asked, begins = _asked(corpus, questions, vectors)
+        client = Client(endpoint_of(endpoint, outputs), collection=collection)
         with progress_bar() as bar:
-            task = bar.add_task("truth", total=len(texts))
-            truth = ask_truth(client, texts, k, begins, progress=lambda count: bar.advance(task, count))
-        save_queries(file, truth)
+            task = bar.add_task("truth", total=len(asked))
+            found = ask_truth(
+                client, asked, k, begins if prefix is None else prefix, progress=lambda count: bar.advance(task, count)
+            )
+        save_queries(file, found)
+
+
+def _asked(corpus: str | None, questions: Path | None, vectors: Path | None) -> tuple[Sequence[str | Vector], str]:
+    """What to ask, and how ids of the documents begin that are there."""
+    if vectors is not None:
+        return load_vectors(vectors), ""
+    chosen = choice.choose(corpus or choice.DEFAULT, questions)
+    return [question.question for question in chosen.questions()], chosen.prefix
 
 
 @click.command()

@@ -3,6 +3,7 @@
     {"kind": "vectorfleet-queries", "prefix": "aws/", "k": 10}
     {"text": "stop an instance", "truth": ["aws/ec2/2016-11-15/StopInstances", …]}
 
+A question is a ``text``, or a ``vector`` as base64 of little-endian float32.
 ``prefix`` begins every source_id of the documents that were there when the truth was made; ``truth`` is the
 answer of the exact search then, best first. A file without any ``truth`` asks without judging.
 """
@@ -34,10 +35,16 @@ _PLAIN = (
 
 @dataclass(frozen=True)
 class Query:
-    """One question; ``truth`` is empty when it is not known."""
+    """One question, a text or a vector; ``truth`` is empty when it is not known."""
 
-    text: str
+    text: str = ""
     truth: tuple[str, ...] = ()
+    vector: str = ""
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What a search asks by."""
+        return {"vector": self.vector} if self.vector else {"text": self.text}
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class QuerySet:
     def as_json(self) -> dict[str, Any]:
         """Plain values that travel to a worker on another machine."""
         return {
-            "queries": [[query.text, list(query.truth)] for query in self.queries],
+            "queries": [[query.text, list(query.truth), query.vector] for query in self.queries],
             "k": self.k,
             "prefix": self.prefix,
         }
@@ -73,7 +80,7 @@ class QuerySet:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> QuerySet:
         """The inverse of ``as_json``."""
-        queries = tuple(Query(text, tuple(truth)) for text, truth in found["queries"])
+        queries = tuple(Query(text, tuple(truth), vector) for text, truth, vector in found["queries"])
         return cls(queries, found["k"], found["prefix"])
 
 
@@ -99,7 +106,7 @@ def load_queries(path: str, k: int) -> QuerySet:
 def save_queries(path: Path, queries: QuerySet) -> None:
     """Write the file that ``load_queries`` reads."""
     header = {"kind": KIND, "prefix": queries.prefix, "k": queries.k}
-    entries = [{"text": query.text, "truth": list(query.truth)} for query in queries.queries]
+    entries = [{**query.asked, "truth": list(query.truth)} for query in queries.queries]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(entry) + "\n" for entry in (header, *entries)), encoding="utf-8")
 
@@ -123,9 +130,10 @@ def _parse(path: str, number: int, line: str) -> Mapping[str, Any]:
 
 def _query(path: str, number: int, line: str) -> Query:
     entry = _parse(path, number, line)
-    if not isinstance(entry.get("text"), str) or not entry["text"]:
-        raise SettingsError(f"{path}, line {number} has no text; every question needs one.")
-    return Query(entry["text"], tuple(map(str, entry.get("truth", ()))))
+    given = {name: entry[name] for name in ("text", "vector") if entry.get(name)}
+    if len(given) != 1 or not all(isinstance(one, str) for one in given.values()):
+        raise SettingsError(f"{path}, line {number} needs a text, or a vector as base64, and not both.")
+    return Query(truth=tuple(map(str, entry.get("truth", ()))), **given)
 
 
 def _checked(path: str, queries: QuerySet, truth_k: int) -> QuerySet:

@@ -32,10 +32,11 @@ class Load:
     flight_cap: int = _option(256, "searches in flight at most; an arrival beyond it is unsent, hence slow")
     seed: int = _option(1, "seed of the arrivals and of the choice of questions")
     k: int = _option(10, "documents asked for")
+    collection: str = _option("", "collection that is asked and written to; the fleet's own without it")
     queries: str = _option("", "file of questions with their true answers; a few plain questions without it")
     writes_per_second: float = _option(0.0, "documents written per second while searches run")
     write_batch: int = _option(5, "documents in one write")
-    documents: str = _option("", "JSON-lines file of {title, text} to write; short texts without it")
+    documents: str = _option("", "JSON-lines file of {title, text, vector} to write; short texts without it")
     null_rate: float = _option(5.0, "requests per second to the null endpoint, for the floor of the harness")
 
 

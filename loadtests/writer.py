@@ -19,9 +19,12 @@ _SHORT = (
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts to write, again from the first when all were used; every document has its own source_id."""
+    """
+    Title, text and vector of what to write, again from the first when all were used; every document has its own
+    source_id. A vector is as the service takes it, empty for none.
+    """
 
-    texts: tuple[tuple[str, str], ...]
+    texts: tuple[tuple[str, str, Any], ...]
     seed: int
 
     def batch(self, first: int, count: int) -> list[dict[str, Any]]:
@@ -29,14 +32,18 @@ class Documents:
         return [self._document(number) for number in range(first, first + count)]
 
     def _document(self, number: int) -> dict[str, Any]:
-        title, text = self.texts[number % len(self.texts)]
-        return {"source_id": f"load/{self.seed}/{number}", "title": title, "text": text}
+        title, text, vector = self.texts[number % len(self.texts)]
+        said = {"source_id": f"load/{self.seed}/{number}", "title": title, "text": text}
+        return said | ({"vector": vector} if vector else {})
 
 
 def load_documents(path: str, seed: int) -> Documents:
-    """Read ``{"title", "text"}`` lines, or take the built-in short texts. Raises SettingsError naming file and line."""
+    """
+    Read ``{"title", "text", "vector"}`` lines, or take the built-in short texts. Raises SettingsError naming file and
+    line.
+    """
     if not path:
-        return Documents(_SHORT, seed)
+        return Documents(tuple((title, text, "") for title, text in _SHORT), seed)
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -47,9 +54,10 @@ def load_documents(path: str, seed: int) -> Documents:
     return Documents(texts, seed)
 
 
-def _text(path: str, number: int, line: str) -> tuple[str, str]:
+def _text(path: str, number: int, line: str) -> tuple[str, str, Any]:
     try:
         entry = json.loads(line)
-        return str(entry.get("title", "")), str(entry["text"])
+        vector = entry.get("vector", "")
+        return str(entry.get("title", "")), str(entry.get("text", "") if vector else entry["text"]), vector
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(f"{path}, line {number} is not a JSON object with a text.") from error
+        raise SettingsError(f"{path}, line {number} is not a JSON object with a text or a vector.") from error

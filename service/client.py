@@ -50,13 +50,14 @@ def key_header() -> dict[str, str]:
 
 class Client:
     """
-    Calls to one endpoint with the key of VECTORFLEET_KEY.
+    Calls to one endpoint with the key of VECTORFLEET_KEY, about one `collection` where a call names no other.
 
     Nothing is retried: a caller that measures must see every failure.
     """
 
-    def __init__(self, endpoint: str, *, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, endpoint: str, *, timeout_seconds: float = 30.0, collection: str = "") -> None:
         self.endpoint = endpoint.rstrip("/")
+        self._bound_to = collection
         self._pool = urllib3.PoolManager(
             maxsize=CONNECTIONS,
             timeout=urllib3.Timeout(total=timeout_seconds),
@@ -101,7 +102,7 @@ class Client:
         "name/version", is what the vectors are of: the fleet refuses another one's.
         """
         named = [{"request_id": uuid4().hex} | _plain(document) for document in documents]
-        of = ({"model": model} if model else {}) | _collection(collection)
+        of = ({"model": model} if model else {}) | self._of(collection)
         return self._call("POST", "/v1/documents", {"documents": named} | of)
 
     def delete(self, source_id: str, *, collection: str = "") -> dict[str, Any]:
@@ -112,12 +113,12 @@ class Client:
         self, source_ids: Sequence[str], min_position: int | None = None, *, collection: str = ""
     ) -> dict[str, Any]:
         """What the fleet holds of these documents: {"position", "documents": {source_id: place or None}}."""
-        asked = {"source_ids": list(source_ids)} | _position(min_position) | _collection(collection)
+        asked = {"source_ids": list(source_ids)} | _position(min_position) | self._of(collection)
         return self._call("POST", "/v1/documents/lookup", asked)
 
     def document(self, source_id: str, min_position: int | None = None, *, collection: str = "") -> dict[str, Any]:
         """A document as it was last written; ServiceError with status 404 where there is none."""
-        query = urlencode(_position(min_position) | _collection(collection))
+        query = urlencode(_position(min_position) | self._of(collection))
         return self._call("GET", f"/v1/documents/{quote(source_id, safe='')}?{query}", None)
 
     def search(
@@ -138,7 +139,11 @@ class Client:
         """
         query = {"text": text} if text is not None else {"vector": _base64(() if vector is None else vector)}
         more = {"k": k, "exact": exact} | ({} if filter is None else {"filter": filter})
-        return self._call("POST", "/v1/search", query | more | _position(min_position) | _collection(collection))
+        return self._call("POST", "/v1/search", query | more | _position(min_position) | self._of(collection))
+
+    def _of(self, collection: str) -> dict[str, str]:
+        named = collection or self._bound_to
+        return {"collection": named} if named else {}
 
     def snapshots(self, limit: int = 5) -> dict[str, Any]:
         """The newest snapshots of each shard: {"build", "shards": [{"shard", "total", "newest"}]}."""
@@ -179,10 +184,6 @@ def _base64(vector: Sequence[float]) -> str:
     if sys.byteorder == "big":
         numbers.byteswap()
     return base64.b64encode(numbers.tobytes()).decode()
-
-
-def _collection(collection: str) -> dict[str, str]:
-    return {"collection": collection} if collection else {}
 
 
 def _position(min_position: int | None) -> dict[str, int]:

@@ -12,12 +12,16 @@ from service.storage.metadata import Value
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document as the service takes it: a stable id, a heading in words, plain text, named values."""
+    """
+    One document as the service takes it: a stable id, a heading in words, plain text, named values, and where vectors
+    are given its own, as little-endian float32.
+    """
 
     source_id: str
     title: str
     text: str
     metadata: Mapping[str, Value] = field(default_factory=dict)
+    vector: bytes = b""
 
 
 class CorpusError(Exception):

@@ -11,6 +11,7 @@ from typing import Any
 from loadtests import questions as question_set
 from loadtests.corpora.corpus import CorpusError, Document
 from loadtests.recall import ADDED
+from loadtests.vectors import vector_bytes
 from service.router.requests import MAX_SOURCE_ID, MAX_TEXT_BYTES, MAX_TITLE
 from service.storage.metadata import problem_with
 
@@ -20,7 +21,7 @@ HELD_BACK = 10
 EXAMPLES = 5
 
 _TEXTS = {"source_id": MAX_SOURCE_ID, "title": MAX_TITLE, "text": MAX_TEXT_BYTES}
-_MEMBERS = {*_TEXTS, "metadata"}
+_MEMBERS = {*_TEXTS, "metadata", "vector"}
 
 
 class LinesCorpus:
@@ -102,7 +103,7 @@ def _document(place: str, line: str) -> Document:
     for member, most in _TEXTS.items():
         _refuse_text(place, member, entry.get(member, ""), most)
     source_id, title, text = (entry.get(member, "") for member in _TEXTS)
-    document = Document(source_id, title, text, _metadata(place, entry))
+    document = Document(source_id, title, text, _metadata(place, entry), _vector(place, entry))
     if not document.source_id:
         raise CorpusError(f"{place} has no source_id; every document needs its own.")
     if document.source_id.startswith(ADDED):
@@ -110,8 +111,8 @@ def _document(place: str, line: str) -> Document:
             f"{place}: the source_id {document.source_id!r} begins as those of documents that tests write do "
             f"({', '.join(ADDED)}); choose another."
         )
-    if not document.title and not document.text:
-        raise CorpusError(f"{place} has neither title nor text; a document needs one of them.")
+    if not document.title and not document.text and not document.vector:
+        raise CorpusError(f"{place} has neither title nor text nor vector; a document needs one of them.")
     return document
 
 
@@ -135,12 +136,19 @@ def _object(place: str, line: str) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise CorpusError(f"{place} is not a JSON object with source_id, title and text.")
     if strange := sorted(set(entry) - _MEMBERS):
-        raise CorpusError(f"{place} has {', '.join(strange)}; allowed are source_id, title, text and metadata.")
+        raise CorpusError(f"{place} has {', '.join(strange)}; allowed are source_id, title, text, metadata and vector.")
     return entry
 
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number that JSON knows")
+
+
+def _vector(place: str, entry: dict[str, Any]) -> bytes:
+    try:
+        return vector_bytes(entry.get("vector", []))
+    except ValueError as error:
+        raise CorpusError(f"{place}: vector {error}.") from error
 
 
 def _metadata(place: str, entry: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> MemoryFleet:
     found = MemoryFleet()
     name = "aws/ec2/2016-11-15/StopInstances"
     found.documents[name] = Document(name, "EC2: stop instances", "stop my machine")
-    monkeypatch.setattr(commands, "Client", lambda endpoint: found)
+    monkeypatch.setattr(commands, "Client", lambda endpoint, collection="": found)
     return found
 
 
@@ -76,7 +76,7 @@ def test_a_fleet_without_the_corpus_is_no_baseline(fleet: MemoryFleet, questions
 def test_a_corpus_of_ones_own_is_ingested_asked_and_written_down(
     fleet: MemoryFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load_commands, "Client", lambda endpoint: fleet)
+    monkeypatch.setattr(load_commands, "Client", lambda endpoint, collection="": fleet)
     corpus, asked, truth = tmp_path / "guide.jsonl", tmp_path / "guide.yaml", tmp_path / "truth.jsonl"
     texts = [f"page {number}" for number in range(20)] + ["rotate a key"]
     corpus.write_text("".join(json.dumps({"source_id": f"g{n}", "text": text}) + "\n" for n, text in enumerate(texts)))

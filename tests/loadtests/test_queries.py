@@ -19,7 +19,8 @@ def file_of(tmp_path: Path, *entries: object) -> str:
 
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
-    queries = QuerySet((Query("a", ("aws/1", "aws/2")), Query("b", ("aws/3", "aws/4"))), 2, "aws/")
+    by_vector = Query(vector="AACAPw==", truth=("aws/3", "aws/4"))
+    queries = QuerySet((Query("a", ("aws/1", "aws/2")), by_vector), 2, "aws/")
     save_queries(tmp_path / "new" / "q.jsonl", queries)
     assert load_queries(str(tmp_path / "new" / "q.jsonl"), 2) == queries
 
@@ -51,7 +52,7 @@ def test_questions_without_truth_are_asked(tmp_path: Path) -> None:
         ((HEADER,), "holds no question"),
         ((HEADER, "{"), "line 2 is not JSON"),
         ((HEADER, "[]"), "line 2 is not a JSON object"),
-        ((HEADER, {"truth": []}), "line 2 has no text"),
+        ((HEADER, {"truth": []}), "line 2 needs a text, or a vector as base64, and not both"),
         ((HEADER, ENTRY, {"text": "r", "truth": []}), "with and without truth"),
         ((HEADER, {"text": "r", "truth": ["param/x"]}), "'param/x'"),
         ((HEADER | {"k": 1}, ENTRY), "so --k 2 cannot be judged"),

@@ -59,7 +59,7 @@ def test_small_collection_is_judged_by_what_it_has() -> None:
 
 
 def test_what_tests_and_drills_write_is_original_of_no_corpus() -> None:
-    (loaded,) = Documents((("title", "text"),), 1).batch(0, 1)
+    (loaded,) = Documents((("title", "text", ""),), 1).batch(0, 1)
     (beacon,) = canaries.beacons("drill", 1)
     for source_id in (loaded["source_id"], beacon.source_id):
         assert source_id.startswith(ADDED)

@@ -17,8 +17,8 @@ from loadtests.settings import Settings
 from loadtests.worker import Master
 from loadtests.writer import Documents
 
-QUERIES = QuerySet((Query("q", ("aws/a",)), Query("r")), 3, "aws/")
-DOCUMENTS = Documents((("t", "x"), ("u", "y")), 7)
+QUERIES = QuerySet((Query("q", ("aws/a",)), Query("r"), Query(vector="AACAPw==")), 3, "aws/")
+DOCUMENTS = Documents((("t", "x", ""), ("u", "y", [0.5, 1.0])), 7)
 
 
 def environment(given: Any, client: str) -> Any:

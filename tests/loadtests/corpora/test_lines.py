@@ -38,6 +38,13 @@ def test_documents_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     assert (corpus.prefix, corpus.contents) == ("guide/", "documents of guide.jsonl")
 
 
+def test_a_vector_is_a_list_or_base64_and_may_stand_for_a_text(tmp_path: Path) -> None:
+    listed, coded = line("v/1", title="", text="", vector=[0.5, 1]), line("v/2", title="", vector="AAAAPwAAgD8=")
+    one, two = corpus_of(tmp_path, listed, coded).documents()
+    assert one == Document("v/1", "", "", {}, bytes.fromhex("0000003f0000803f"))
+    assert (two.text, two.vector) == ("Rotate them.", one.vector)
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.one_of(texts, st.booleans(), st.integers(-(2**53), 2**53), st.floats(-1e9, 1e9))
 entries: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
@@ -65,7 +72,7 @@ def test_whatever_json_can_say_is_read_as_it_was_written(
         ([line("a"), "", line("a")], "line 3: the source_id 'a' is used twice"),
         (['{"title": "t"}'], "line 1 has no source_id; every document needs its own"),
         ([line(title="", text="")], "line 1 has neither title nor text"),
-        ([line(body="x", url="y")], "line 1 has body, url; allowed are source_id, title, text and metadata"),
+        ([line(body="x", url="y")], "line 1 has body, url; allowed are source_id, title, text, metadata and vector"),
         ([line(text=7)], "line 1: text is 7; it must be a text"),
         ([line("a" * 513)], "line 1: source_id has 513 characters; up to 512 are allowed"),
         ([line(title="a" * 1025)], "line 1: title has 1025 characters; up to 1024 are allowed"),
@@ -76,6 +83,10 @@ def test_whatever_json_can_say_is_read_as_it_was_written(
         ([line(metadata={"a": float("nan")})], "line 1 is not JSON: NaN is no number that JSON knows"),
         ([line(text="\ud800")], "line 1: text holds half a character"),
         ([line("load/1/7")], "begins as those of documents that tests write do (load/, vectorfleet/canary/)"),
+        ([line(vector=7)], "line 1: vector must be a list of numbers, or base64 of little-endian float32"),
+        ([line(vector=[1, True])], "line 1: vector must be a list of numbers"),
+        ([line(vector="AAA=")], "line 1: vector has 2 bytes, which are no float32s"),
+        ([line(vector="!")], "line 1: vector is no base64"),
         (["", ""], "holds no document; each line is a JSON object"),
     ],
 )
