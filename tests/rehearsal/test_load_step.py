@@ -74,4 +74,4 @@ def test_what_the_corpus_has_to_spare_arrives_and_where_that_is_nothing_the_load
     steps._keep_arriving_documents(stage)
     assert steps._arriving_file(stage) == (str(tmp_path / load) if load else "")
     texts = load_documents(steps._arriving_file(stage), 1).texts
-    assert (texts == (("Keys", "é"),)) == bool(fresh)
+    assert (texts == (("Keys", "é", ""),)) == bool(fresh)
