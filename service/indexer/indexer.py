@@ -136,5 +136,6 @@ def _summary(entries: int, records: Sequence[Record]) -> Step:
                 "document rejected",
                 extra={"source_id": record.source_id, "position": record.position, "reason": record.rejected},
             )
+    documents = sum(not record.registry for record in records)
     chunks = sum(len(record.chunks) for record in records)
-    return Step(entries, len(records), chunks, sum(bool(record.rejected) for record in records))
+    return Step(entries, documents, chunks, sum(bool(record.rejected) for record in records))

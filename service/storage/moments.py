@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from service.storage.collections import registry_of
 from service.storage.log import Log, tail_of
 
 
@@ -47,4 +48,5 @@ def position_at(log: Log, at: datetime, neighbours: int = 2) -> Resolved:
 def _moment(log: Log, number: int) -> Moment:
     entry = log.read(number)
     written_at = datetime.fromtimestamp(entry.header.stamp_ms / 1000, UTC)
-    return Moment(number, written_at, entry.rows.num_rows)
+    changes_collections = registry_of(entry) is not None
+    return Moment(number, written_at, 0 if changes_collections else entry.rows.num_rows)
