@@ -43,6 +43,8 @@ DIMS: Callable[[Command], Command] = click.option(
 )
 
 PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
+# The link is what tells an environment's Python from the one it was made with.
+PYTHON = click.Path(path_type=Path, exists=True, dir_okay=False)
 PROGRAMS = click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True)
 
 # click's own 2 reads as UNDECIDED where verdicts are exit codes.
@@ -235,6 +237,8 @@ def _level(one: dict[str, Any]) -> tuple[str, ...]:
 @DIMS
 @click.option("--chroma", type=PROGRAM, help="Chroma's program, `chroma`; left out without it.")
 @click.option("--postgres", type=PROGRAMS, help="The folder of PostgreSQL's programs, with pgvector beside them.")
+@click.option("--milvus", type=PYTHON, help="A Python that has milvus-lite and pymilvus.")
+@click.option("--lancedb", type=PYTHON, help="A Python that has lancedb, which is asked in its own process.")
 @click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), default=100, show_default=True)
 @click.option("--connections", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at once.")
 @click.option("--shards", type=click.IntRange(1, 8), default=1, show_default=True, help="Of ours.")
@@ -247,6 +251,8 @@ def peers(
     dims: int,
     chroma: Path | None,
     postgres: Path | None,
+    milvus: Path | None,
+    lancedb: Path | None,
     ef: int,
     connections: int,
     shards: int,
@@ -254,10 +260,11 @@ def peers(
     seconds: int,
     as_json: bool,
 ) -> None:
-    """Searches a second beside Chroma and pgvector, where their programs are: same vectors, same graph, in turns."""
-    programs = {name: path for name, path in (("chroma", chroma), ("postgres", postgres)) if path is not None}
+    """Searches a second beside other servers and a library, where they are: same vectors, same graph, in turns."""
+    named = {"chroma": chroma, "postgres": postgres, "milvus": milvus, "lancedb": lancedb}
+    programs = {name: path.absolute() for name, path in named.items() if path is not None}
     if not programs:
-        raise click.UsageError("name the programs of a peer: --chroma FILE, --postgres FOLDER, or both")
+        raise click.UsageError(f"name where a peer is: {', '.join(f'--{name}' for name in named)}, or several")
     held, wanted = _vectors(data, rows, dims, 500)
     setting = servers.Setting(rounds, float(seconds), shards, programs)
     asked = Asked(wanted, 10, connections)

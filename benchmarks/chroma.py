@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.closed_loop import Loop, ask, closed_loop, request
-from benchmarks.peer import Asked, PeerError, await_peer
+from benchmarks.peer import Asked, PeerError, await_peer, pin
 from rehearsal.emulator.launch import free_port
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
@@ -54,8 +53,7 @@ def chroma(
     try:
         await_peer(server, partial(_answers, port), "Chroma", folder / "chroma.log")
         collection = _filled(port, vectors, index)
-        for thread in Path(f"/proc/{server.pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), processors)
+        pin(server.pid, processors)
         yield Chroma(port, [_query(collection, query, asked.k) for query in asked.queries], asked)
     finally:
         server.kill()

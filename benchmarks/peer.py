@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -37,6 +38,12 @@ def await_peer(server: subprocess.Popen[bytes], answers: Callable[[], bool], nam
             return
         time.sleep(POLL_SECONDS)
     raise PeerError(f"{name} did not answer in {READY_SECONDS:g} s; see {log}")
+
+
+def pin(process: int, processors: set[int]) -> None:
+    """Every thread of a process on these processors alone, and so those that it will start."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), processors)
 
 
 class Peer(Protocol):

@@ -16,6 +16,8 @@ import numpy as np
 
 from benchmarks.chroma import chroma
 from benchmarks.closed_loop import Loop, ask, closed_loop, request
+from benchmarks.lance import lance
+from benchmarks.milvus import milvus
 from benchmarks.peer import Asked, Peer
 from benchmarks.pgvector import pgvector
 from benchmarks.serving import exact, on, processors, recall_of
@@ -24,7 +26,7 @@ from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
 Start = Callable[[Path, Path, Vectors, IndexParameters, Asked, set[int]], AbstractContextManager[Peer]]
-PEERS: Mapping[str, Start] = {"chroma": chroma, "postgres": pgvector}
+PEERS: Mapping[str, Start] = {"chroma": chroma, "postgres": pgvector, "milvus": milvus, "lancedb": lance}
 OURS = "vectorfleet, router and nodes"
 
 

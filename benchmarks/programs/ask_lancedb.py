@@ -1,0 +1,42 @@
+"""Fills a table of LanceDB and asks it, both in this process."""
+
+from __future__ import annotations
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import HnswFlat
+
+from benchmarks.programs.asking import Near, Task, serve
+
+TABLE, FIELD = "bench", "vector"
+ANSWERED = ["id", "_distance"]  # without the distance LanceDB logs a warning for each search
+
+
+def filled(task: Task) -> Near:
+    """A table of every vector, and one graph over all of them with the vectors as they are."""
+    vectors = np.load(task.vectors)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    rows = pa.table({"id": pa.array(range(len(vectors)), pa.int64()), FIELD: column})
+    table = lancedb.connect(task.place).create_table(TABLE, rows)
+    graph = HnswFlat(distance_type="dot", num_partitions=1, m=task.m, ef_construction=task.ef_construction)
+    table.create_index(FIELD, config=graph)
+    left = table.index_stats(f"{FIELD}_idx").num_unindexed_rows
+    if left:
+        raise RuntimeError(f"{left} of {len(vectors)} rows are not in the graph")
+    return _near(table, task)
+
+
+def _near(table: lancedb.table.Table, task: Task) -> Near:
+    queries = list(np.load(task.queries))
+
+    def near(query: int) -> list[int]:
+        search = table.search(queries[query], vector_column_name=FIELD).distance_type("dot").nprobes(1)
+        found = search.ef(task.ef_search).select(ANSWERED).limit(task.k).to_arrow()
+        return list(found["id"].to_pylist())
+
+    return near
+
+
+if __name__ == "__main__":
+    serve(filled)
