@@ -237,6 +237,7 @@ def _level(one: dict[str, Any]) -> tuple[str, ...]:
 @DIMS
 @click.option("--chroma", type=PROGRAM, help="Chroma's program, `chroma`; left out without it.")
 @click.option("--postgres", type=PROGRAMS, help="The folder of PostgreSQL's programs, with pgvector beside them.")
+@click.option("--weaviate", type=PROGRAMS, help="The folder of `weaviate-server` and a `python` with weaviate-client.")
 @click.option("--milvus", type=PYTHON, help="A Python that has milvus-lite and pymilvus.")
 @click.option("--lancedb", type=PYTHON, help="A Python that has lancedb, which is asked in its own process.")
 @click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), default=100, show_default=True)
@@ -251,6 +252,7 @@ def peers(
     dims: int,
     chroma: Path | None,
     postgres: Path | None,
+    weaviate: Path | None,
     milvus: Path | None,
     lancedb: Path | None,
     ef: int,
@@ -261,7 +263,7 @@ def peers(
     as_json: bool,
 ) -> None:
     """Searches a second beside other servers and a library, where they are: same vectors, same graph, in turns."""
-    named = {"chroma": chroma, "postgres": postgres, "milvus": milvus, "lancedb": lancedb}
+    named = {"chroma": chroma, "postgres": postgres, "weaviate": weaviate, "milvus": milvus, "lancedb": lancedb}
     programs = {name: path.absolute() for name, path in named.items() if path is not None}
     if not programs:
         raise click.UsageError(f"name where a peer is: {', '.join(f'--{name}' for name in named)}, or several")

@@ -37,7 +37,7 @@ class Foreign:
         return list(self._program.told({"queries": len(self._asked.queries)})["rows"])
 
     def turn(self, seconds: float) -> Loop:
-        """Searches for so many seconds, each by a thread for each connection that others have."""
+        """Searches for so many seconds, by one caller for each connection that others have."""
         pin(self._program.process.pid, self._processors or os.sched_getaffinity(0))
         answer = self._program.told({"queries": len(self._asked.queries), "seconds": seconds})
         return Loop(answer["seconds"], answer["latencies"])

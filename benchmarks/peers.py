@@ -22,11 +22,18 @@ from benchmarks.peer import Asked, Peer
 from benchmarks.pgvector import pgvector
 from benchmarks.serving import exact, on, processors, recall_of
 from benchmarks.stage import Stage, row_of, staged
+from benchmarks.weaviate import weaviate
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
 Start = Callable[[Path, Path, Vectors, IndexParameters, Asked, set[int]], AbstractContextManager[Peer]]
-PEERS: Mapping[str, Start] = {"chroma": chroma, "postgres": pgvector, "milvus": milvus, "lancedb": lance}
+PEERS: Mapping[str, Start] = {
+    "chroma": chroma,
+    "postgres": pgvector,
+    "milvus": milvus,
+    "lancedb": lance,
+    "weaviate": weaviate,
+}
 OURS = "vectorfleet, router and nodes"
 
 

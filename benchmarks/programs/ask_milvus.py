@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from pymilvus import DataType, MilvusClient
 
-from benchmarks.programs.asking import Near, Task, serve
+from benchmarks.programs.asking import Near, Task, Threads, serve
 
 COLLECTION, FIELD = "bench", "vector"
 BATCH = 2_000
 
 
-def filled(task: Task) -> Near:
+def filled(task: Task) -> Threads:
     """A collection of every vector with its graph, loaded."""
     client, vectors = MilvusClient(uri=task.place), np.load(task.vectors)
     _insert(client, vectors)
@@ -23,7 +23,7 @@ def filled(task: Task) -> Near:
     state = client.describe_index(COLLECTION, FIELD)
     if state["indexed_rows"] != len(vectors):
         raise RuntimeError(f"{state['indexed_rows']} of {len(vectors)} rows are in the graph")
-    return _near(client, task)
+    return Threads(_near(client, task))
 
 
 def _insert(client: MilvusClient, vectors: np.ndarray) -> None:

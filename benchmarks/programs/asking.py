@@ -1,27 +1,29 @@
-"""Fill a peer, then ask it by threads as lines of JSON say; what a library prints meanwhile goes to the log."""
+"""Fill a peer, then ask it as lines of JSON say; what a library prints meanwhile goes to the log."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from benchmarks.closed_loop import Loop
 
 # The rows nearest to the query of this number.
 Near = Callable[[int], list[int]]
+NearLater = Callable[[int], Awaitable[list[int]]]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to fill and to ask: `place` is a server's address or a folder; the vectors are .npy files."""
+    """What to fill and to ask: `place` is where, a server's address or a folder; the vectors are .npy files."""
 
     place: str
     vectors: str
@@ -33,44 +35,98 @@ class Task:
     ef_search: int
 
 
-def threaded_loop(near: Near, queries: int, callers: int, seconds: float) -> Loop:
-    """As many threads as callers, each asking the next query when it has its answer, for so many seconds."""
-    started = time.perf_counter()
+class Searches(Protocol):
+    """A peer that is filled, asked by several callers at once, each sending the next when it has its answer."""
 
-    def ask(first: int) -> list[float]:
-        latencies: list[float] = []
-        for number in itertools.count(first, callers):
-            before = time.perf_counter()
-            if before >= started + seconds:
-                break
-            near(number % queries)
-            latencies.append(time.perf_counter() - before)
-        return latencies
+    def rows(self, queries: int) -> list[list[int]]:
+        """The rows found for each query, one after another."""
 
-    with ThreadPoolExecutor(callers) as pool:
-        latencies = [one for each in pool.map(ask, range(callers)) for one in each]
-    return Loop(time.perf_counter() - started, latencies)
+    def turn(self, queries: int, callers: int, seconds: float) -> Loop:
+        """As many queries as are answered in so many seconds."""
 
 
-def serve(filled: Callable[[Task], Near]) -> None:
+class Threads:
+    """Each caller is a thread."""
+
+    def __init__(self, near: Near) -> None:
+        self._near = near
+
+    def rows(self, queries: int) -> list[list[int]]:
+        """The rows found for each query."""
+        return [self._near(query) for query in range(queries)]
+
+    def turn(self, queries: int, callers: int, seconds: float) -> Loop:
+        """Searches for so many seconds."""
+        started = time.perf_counter()
+
+        def caller(first: int) -> list[float]:
+            latencies: list[float] = []
+            for query in itertools.count(first, callers):
+                before = time.perf_counter()
+                if before >= started + seconds:
+                    break
+                self._near(query % queries)
+                latencies.append(time.perf_counter() - before)
+            return latencies
+
+        with ThreadPoolExecutor(callers) as pool:
+            each = list(pool.map(caller, range(callers)))
+        return Loop(time.perf_counter() - started, list(itertools.chain(*each)))
+
+
+class Coroutines:
+    """Each caller is a coroutine of one thread, for a library whose own interface is asynchronous."""
+
+    def __init__(self, near: NearLater, runner: asyncio.Runner) -> None:
+        self._near, self._runner = near, runner
+
+    def rows(self, queries: int) -> list[list[int]]:
+        """The rows found for each query."""
+        return self._runner.run(self._rows(queries))
+
+    def turn(self, queries: int, callers: int, seconds: float) -> Loop:
+        """Searches for so many seconds."""
+        return self._runner.run(self._turn(queries, callers, seconds))
+
+    async def _rows(self, queries: int) -> list[list[int]]:
+        return [await self._near(query) for query in range(queries)]
+
+    async def _turn(self, queries: int, callers: int, seconds: float) -> Loop:
+        started = time.perf_counter()
+
+        async def caller(first: int) -> list[float]:
+            latencies: list[float] = []
+            for query in itertools.count(first, callers):
+                before = time.perf_counter()
+                if before >= started + seconds:
+                    break
+                await self._near(query % queries)
+                latencies.append(time.perf_counter() - before)
+            return latencies
+
+        each = await asyncio.gather(*map(caller, range(callers)))
+        return Loop(time.perf_counter() - started, list(itertools.chain(*each)))
+
+
+def serve(filled: Callable[[Task], Searches]) -> None:
     """Read a task and then orders from standard input, and answer each by one line, until the input ends."""
     with _own_output() as answers:
         try:
             task = Task(**json.loads(sys.stdin.readline()))
-            near = filled(task)
+            searches = filled(task)
             _say(answers, {})
             for line in sys.stdin:
-                _say(answers, _done(near, task, json.loads(line)))
+                _say(answers, _done(searches, task, json.loads(line)))
         except Exception as error:
             _say(answers, {"error": f"{type(error).__name__}: {error}"[:500]})
             raise
 
 
-def _done(near: Near, task: Task, order: dict[str, Any]) -> dict[str, Any]:
+def _done(searches: Searches, task: Task, order: dict[str, Any]) -> dict[str, Any]:
     queries = order["queries"]
     if "seconds" not in order:
-        return {"rows": [near(query) for query in range(queries)]}
-    loop = threaded_loop(near, queries, task.callers, order["seconds"])
+        return {"rows": searches.rows(queries)}
+    loop = searches.turn(queries, task.callers, order["seconds"])
     return {"seconds": loop.seconds, "latencies": loop.latencies}
 
 
