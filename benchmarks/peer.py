@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -43,7 +44,8 @@ def await_peer(server: subprocess.Popen[bytes], answers: Callable[[], bool], nam
 def pin(process: int, processors: set[int]) -> None:
     """Every thread of a process on these processors alone, and so those that it will start."""
     for thread in Path(f"/proc/{process}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), processors)
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), processors)
 
 
 class Peer(Protocol):

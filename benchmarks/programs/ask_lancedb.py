@@ -17,7 +17,7 @@ ANSWERED = ["id", "_distance"]  # without the distance LanceDB logs a warning fo
 
 def filled(task: Task) -> Coroutines:
     """A table of every vector, and one graph over all of them with the vectors as they are."""
-    # Its blocking interface hands each search to a thread that runs this one, and does two thirds of the searches.
+    # Its blocking interface hands each search to a thread that runs this one, and does seven tenths of the searches.
     runner = asyncio.Runner()
     return Coroutines(_near(runner.run(_table(task)), task), runner)
 

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from benchmarks import peers, pgvector
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import __main__ as command
+from benchmarks import foreign, peers, pgvector
 from benchmarks.closed_loop import Loop
-from benchmarks.peer import Asked
+from benchmarks.peer import Asked, PeerError
 from benchmarks.pgvector import PgVector, Programs
+from benchmarks.programs.asking import Coroutines, Searches, Threads
+from service.storage.builds import IndexParameters
+
+INDEX = IndexParameters("hnsw", "cosine", 16, 200, 100)
+ASKED = Asked(np.eye(3, 2, dtype=np.float32), 5, 4)
+# A peer's program whose peer is its own memory, and which prints as libraries do.
+PROGRAM = """
+import numpy as np
+from benchmarks.programs.asking import Task, Threads, serve
+
+def filled(task):
+    print("welcome")
+    vectors, queries = np.load(task.vectors), np.load(task.queries)
+    told = [task.k, task.callers, task.m, task.ef_construction, task.ef_search]
+
+    def near(query):
+        print("searching")
+        return [int(np.argmax(vectors @ queries[query])), *told, len(task.place)]
+
+    return Threads(near)
+
+serve(filled)
+"""
 
 
 def loop(searches: int, seconds: float = 1.0) -> Loop:
@@ -49,3 +85,129 @@ def test_rows_and_latencies_of_postgresql_are_read(tmp_path: Path) -> None:
     assert sorted(peer.turn(1.0).latencies) == [0.0005, 0.0015, 0.0025]
     assert programs.asked[:8] == ["pgbench", "-n", "-M", "prepared", "-c", "4", "-j", "1"]
     assert "LIMIT 5" in (tmp_path / "turn" / "search.sql").read_text()
+
+
+@contextmanager
+def running(folder: Path, source: str) -> Iterator[foreign.Program]:
+    path = folder / "ask.py"
+    path.write_text(source)
+    with foreign.program("Fake", Path(sys.executable), path, folder / "ask.log") as program:
+        yield program
+
+
+def fill(folder: Path, program: foreign.Program) -> None:
+    vectors = np.asarray([[0.0, 1.0], [1.0, 0.0]], np.float32)
+    foreign.fill(program, foreign.task("here", folder, vectors, INDEX, ASKED))
+
+
+def test_a_program_is_told_its_task_and_asked_while_its_library_prints(tmp_path: Path) -> None:
+    with running(tmp_path, PROGRAM) as program:
+        fill(tmp_path, program)
+        peer = foreign.Foreign("Fake", program, ASKED, None)
+        parameters = [5, 4, 16, 200, 100, len("here")]
+        assert peer.rows() == [[1, *parameters], [0, *parameters], [0, *parameters]]
+        turn = peer.turn(0.2)
+    assert turn.latencies
+    assert 0 < min(turn.latencies) <= max(turn.latencies) <= turn.seconds
+    assert turn.seconds >= 0.2
+    assert "welcome" in (tmp_path / "ask.log").read_text()
+    assert program.process.poll() is not None
+
+
+def test_who_searches_in_its_own_process_has_the_processors_of_servers(tmp_path: Path) -> None:
+    own = os.sched_getaffinity(0)
+    with running(tmp_path, PROGRAM) as program:
+        fill(tmp_path, program)
+        pid = program.process.pid
+        foreign.Foreign("Fake", program, ASKED, {min(own)}).turn(0.05)
+        assert os.sched_getaffinity(pid) == {min(own)}
+        foreign.Foreign("Fake", program, ASKED, None).turn(0.05)
+        assert os.sched_getaffinity(pid) == own
+
+
+def found(folder: Path, source: str) -> list[list[int]]:
+    with running(folder, source) as program:
+        fill(folder, program)
+        return foreign.Foreign("Fake", program, ASKED, None).rows()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (PROGRAM.replace('print("welcome")', 'raise ValueError("no such index")'), "Fake: ValueError: no such index"),
+        (PROGRAM.replace('print("searching")', 'raise KeyError("gone")'), "Fake: KeyError: 'gone'"),
+        ("import nowhere_to_be_found", "Fake gave no answer: .*No module named 'nowhere_to_be_found'"),
+        ("import os; os.read(0, 1); os._exit(3)", "Fake gave no answer"),
+    ],
+)
+def test_what_a_program_fails_by_is_said(tmp_path: Path, source: str, said: str) -> None:
+    with pytest.raises(PeerError, match=f"(?s){said}"):
+        found(tmp_path, source)
+
+
+class Watched:
+    """A peer that knows how many ask it at once, and what for."""
+
+    def __init__(self) -> None:
+        self.now, self.most = 0, 0
+        self._lock = threading.Lock()
+        self.queries: list[int] = []
+
+    def near(self, query: int) -> list[int]:
+        self._begin(query)
+        time.sleep(0.02)
+        self._end()
+        return [query]
+
+    async def near_later(self, query: int) -> list[int]:
+        self._begin(query)
+        await asyncio.sleep(0.02)
+        self._end()
+        return [query]
+
+    def _begin(self, query: int) -> None:
+        with self._lock:
+            self.queries.append(query)
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def _end(self) -> None:
+        with self._lock:
+            self.now -= 1
+
+
+@pytest.mark.parametrize("kind", ["threads", "coroutines"])
+def test_as_many_ask_at_once_as_there_are_callers(kind: str) -> None:
+    watched = Watched()
+    with asyncio.Runner() as runner:
+        searches: Searches = Threads(watched.near) if kind == "threads" else Coroutines(watched.near_later, runner)
+        assert searches.rows(3) == [[0], [1], [2]]
+        assert watched.most == 1
+        watched.queries.clear()
+        turn = searches.turn(5, 3, 0.3)
+    assert watched.most == 3
+    assert len(turn.latencies) == len(watched.queries)
+    assert set(watched.queries) == set(range(5))
+    assert min(turn.latencies) >= 0.02
+    assert 0.3 <= turn.seconds < 5
+
+
+def test_an_environment_s_python_is_not_followed_to_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    given: list[peers.Setting] = []
+
+    def measure(_vectors: Any, _asked: Any, _index: Any, setting: peers.Setting, _say: Any) -> list[dict[str, Any]]:
+        given.append(setting)
+        return []
+
+    monkeypatch.setattr(peers, "measure", measure)
+    monkeypatch.chdir(tmp_path)
+    chosen = ["--milvus", "python", "--lancedb", "python", "--weaviate", "."]
+    done = CliRunner().invoke(command.main, ["peers", "--rows", "2000", "--dims", "4", *chosen])
+    assert done.exit_code == 0, done.output
+    python = tmp_path / "python"
+    assert given[0].programs == {"milvus": python, "lancedb": python, "weaviate": tmp_path}
+    assert set(given[0].programs) <= set(peers.PEERS)
+    assert CliRunner().invoke(command.main, ["peers"]).exit_code == 64
