@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.closed_loop import Loop, ask, closed_loop, request
-from benchmarks.peer import Asked, PeerError, await_peer, pin
+from benchmarks.peer import Asked, PeerError, answers_http, pin, server
 from rehearsal.emulator.launch import free_port
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
@@ -46,26 +45,13 @@ def chroma(
     program: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: Asked, processors: set[int]
 ) -> Iterator[Chroma]:
     """A server of its own in `folder`, on these processors once it is filled; raises PeerError."""
-    port = free_port()
+    port, log = free_port(), folder / "chroma.log"
     command = [str(program), "run", "--path", str(folder), "--host", HOST, "--port", str(port)]
-    with (folder / "chroma.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
-    try:
-        await_peer(server, partial(_answers, port), "Chroma", folder / "chroma.log")
+    answers = partial(answers_http, f"http://{HOST}:{port}/api/v2/heartbeat")
+    with server("Chroma", command, log, answers, {}) as process:
         collection = _filled(port, vectors, index)
-        pin(server.pid, processors)
+        pin(process, processors)
         yield Chroma(port, [_query(collection, query, asked.k) for query in asked.queries], asked)
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        urllib.request.urlopen(f"http://{HOST}:{port}/api/v2/heartbeat", timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _filled(port: int, vectors: Vectors, index: IndexParameters) -> str:

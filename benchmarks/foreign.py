@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.closed_loop import Loop
-from benchmarks.peer import Asked, PeerError, pin
+from benchmarks.peer import Asked, PeerError, Process, end_of, pin, start
 from benchmarks.programs.asking import Task
 from rehearsal.emulator.launch import PROJECT
 from service.index.part import Vectors
@@ -46,7 +46,7 @@ class Foreign:
 class Program:
     """A running program of `programs`, which answers each line by one."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, name: str, process: Process, log: Path) -> None:
         self._name, self.process, self._log = name, process, log
 
     def told(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -69,23 +69,14 @@ class Program:
         return answer
 
     def _silent(self) -> PeerError:
-        return PeerError(f"{self._name} gave no answer: {self._log.read_text(errors='replace').strip()[-500:]}")
+        return PeerError(f"{self._name} gave no answer: {end_of(self._log)}")
 
 
 @contextmanager
 def program(name: str, python: Path, path: Path, log: Path) -> Iterator[Program]:
     """A program in another Python, ended with the block."""
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [str(python), str(path)],
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
-            cwd=log.parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=sink,
-            start_new_session=True,
-        )
-    with process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with start(name, [str(python), str(path)], {"PYTHONPATH": str(PROJECT)}, log, **pipes) as process:
         try:
             yield Program(name, process, log)
         finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from benchmarks.foreign import PROGRAMS, Foreign, fill, program, task
-from benchmarks.peer import Asked, await_peer, pin
+from benchmarks.peer import Asked, pin, server
 from rehearsal.emulator.launch import free_port
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
@@ -25,27 +24,15 @@ def milvus(
     python: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: Asked, processors: set[int]
 ) -> Iterator[Foreign]:
     """A server of its own in `folder`, on these processors once it is filled, and who asks it; raises PeerError."""
+    port = free_port()
+    command = [str(python), *SERVER, "--data-dir", str(folder / "data"), "--host", HOST, "--port", str(port)]
     with (
-        _server(python, folder) as (server, port),
+        server(NAME, command, folder / "milvus.log", partial(_answers, port), {}) as process,
         program(NAME, python, PROGRAMS / "ask_milvus.py", folder / "ask.log") as caller,
     ):
         fill(caller, task(f"http://{HOST}:{port}", folder, vectors, index, asked))
-        pin(server.pid, processors)
+        pin(process, processors)
         yield Foreign(NAME, caller, asked, None)
-
-
-@contextmanager
-def _server(python: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port, log = free_port(), folder / "milvus.log"
-    command = [str(python), *SERVER, "--data-dir", str(folder / "data"), "--host", HOST, "--port", str(port)]
-    with log.open("wb") as sink:
-        server = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder, start_new_session=True)
-    try:
-        await_peer(server, partial(_answers, port), NAME, log)
-        yield server, port
-    finally:
-        server.kill()
-        server.wait()
 
 
 def _answers(port: int) -> bool:

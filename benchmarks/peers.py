@@ -74,8 +74,8 @@ def measure(
     """
     Ours and every peer whose programs are given: recall, searches a second, P95, and how many times as much ours does.
 
-    All servers stand at once on one processor, who asks has the other; a server that isn't asked does nothing. A library
-    has no server: the process that asks searches, on the servers' processor.
+    All servers stand at once on one processor, who asks has the other; a server that isn't asked does nothing. Of a
+    library the process that asks is the one that searches, on the servers' processor.
     """
     server, client = processors()
     truth = exact(vectors, asked.queries, asked.k)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from benchmarks.foreign import PROGRAMS, Foreign, fill, program, task
-from benchmarks.peer import Asked, await_peer, pin
+from benchmarks.peer import Asked, answers_http, pin, server
 from rehearsal.emulator.launch import free_port
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
@@ -37,40 +34,14 @@ def weaviate(
     programs: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: Asked, processors: set[int]
 ) -> Iterator[Foreign]:
     """A server of its own in `folder`, on these processors once it is filled, and who asks it; raises PeerError."""
+    port, ports = free_port(), {name: str(free_port()) for name in PORTS}
+    command = [str(programs / "weaviate-server"), "--scheme", "http", "--host", HOST, "--port", str(port)]
+    environment = ALONE | ports | {"PERSISTENCE_DATA_PATH": str(folder / "data")}
+    answers = partial(answers_http, f"http://{HOST}:{port}/v1/.well-known/ready")
     with (
-        _server(programs / "weaviate-server", folder) as (server, places),
+        server(NAME, command, folder / "weaviate.log", answers, environment) as process,
         program(NAME, programs / "python", PROGRAMS / "ask_weaviate.py", folder / "ask.log") as caller,
     ):
-        fill(caller, task(places, folder, vectors, index, asked))
-        pin(server.pid, processors)
+        fill(caller, task(f"{HOST}:{port} {HOST}:{ports[GRPC]}", folder, vectors, index, asked))
+        pin(process, processors)
         yield Foreign(NAME, caller, asked, None)
-
-
-@contextmanager
-def _server(path: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The process, and its two addresses as the program is told them: HTTP first, then gRPC."""
-    port, log = free_port(), folder / "weaviate.log"
-    ports = {name: str(free_port()) for name in PORTS}
-    with log.open("wb") as sink:
-        server = subprocess.Popen(
-            [str(path), "--scheme", "http", "--host", HOST, "--port", str(port)],
-            env=os.environ | ALONE | ports | {"PERSISTENCE_DATA_PATH": str(folder / "data")},
-            stdout=sink,
-            stderr=sink,
-            cwd=folder,
-            start_new_session=True,
-        )
-    try:
-        await_peer(server, partial(_answers, port), NAME, log)
-        yield server, f"{HOST}:{port} {HOST}:{ports[GRPC]}"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        urllib.request.urlopen(f"http://{HOST}:{port}/v1/.well-known/ready", timeout=1).close()
-    except OSError:
-        return False
-    return True

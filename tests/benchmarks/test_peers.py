@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from benchmarks import __main__ as command
 from benchmarks import foreign, peers, pgvector
 from benchmarks.closed_loop import Loop
-from benchmarks.peer import Asked, PeerError
+from benchmarks.peer import Asked, PeerError, server
 from benchmarks.pgvector import PgVector, Programs
 from benchmarks.programs.asking import Coroutines, Searches, Threads
 from service.storage.builds import IndexParameters
@@ -123,6 +123,29 @@ def test_who_searches_in_its_own_process_has_the_processors_of_servers(tmp_path:
         assert os.sched_getaffinity(pid) == {min(own)}
         foreign.Foreign("Fake", program, ASKED, None).turn(0.05)
         assert os.sched_getaffinity(pid) == own
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["/nowhere/server"], "Fake can't be started: .*No such file"),
+        ([sys.executable, "-c", "print('no room'); raise SystemExit(3)"], "Fake ended: no room"),
+    ],
+)
+def test_a_server_that_does_not_stand_says_why(tmp_path: Path, command: list[str], said: str) -> None:
+    with pytest.raises(PeerError, match=said):
+        stood(tmp_path, command, False)
+
+
+def test_a_server_ends_with_its_block(tmp_path: Path) -> None:
+    pid = stood(tmp_path, [sys.executable, "-c", "import time; time.sleep(60)"], True)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def stood(folder: Path, command: list[str], answers: bool) -> int:
+    with server("Fake", command, folder / "fake.log", lambda: answers, {}) as process:
+        assert Path(f"/proc/{process}").exists()
+        return process
 
 
 def found(folder: Path, source: str) -> list[list[int]]:
