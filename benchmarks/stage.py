@@ -36,7 +36,7 @@ FLEET = "bench"
 SUBNET = "127.201.0.0/24"
 PORT = 8080
 ENTRY_ROWS = 2_000
-READY_SECONDS = 120.0
+READY_SECONDS = 600.0  # a million rows are a gigabyte to fetch
 POLL_SECONDS = 0.05
 TEXT = "A chunk of text, about as long as those of a reference: it says what a call does and what it takes. " * 4
 
