@@ -48,9 +48,8 @@ def folder(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.
 
 def test_what_is_shown_is_what_comes(folder: Path) -> None:
     blocks = FENCE.findall(section("docs/service.md", "Quick start"))
-    assert len(blocks) == 9
     blocks += FENCE.findall(section("docs/service.md", "Collections"))
-    assert len(blocks) == 15
+    assert [language for language, _ in blocks].count("bash") == 6
     printed = _printed(blocks, folder)
     for (language, shown), output in zip(blocks[1:], printed, strict=False):
         if language == "json":
