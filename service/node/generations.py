@@ -26,6 +26,7 @@ from service.storage.snapshot import Manifest, position_of
 QUIET_SECONDS = 3.0
 QUIET_DELTA_ROWS = 500
 CLAIM_SECONDS = 120.0
+LONGEST_PAUSE_SECONDS = 3600.0
 POLL_SECONDS = 2.0
 # A store that was unwell may be to blame once.
 SUCCESSORS = 3
@@ -77,6 +78,7 @@ class Generations:
         self._asked_position = 0
         self._refused: set[str] = set()
         self._failures: Counter[str] = Counter()
+        self._failed_builds, self._paused_until = 0, 0.0
 
     def ask(self) -> int:
         """Have a snapshot made of what is applied now, however little is new; returns its least position."""
@@ -141,6 +143,8 @@ class Generations:
         return not reason
 
     def _is_due(self) -> bool:
+        if time.monotonic() < self._paused_until:
+            return False
         if self._replica.base_position < self._asked_position:
             return True
         index = self._replica.index
@@ -181,5 +185,17 @@ class Generations:
                 if child.returncode is None:
                     child.kill()
             built.set(exit_code=code)
-        if code:
-            log.error("the builder failed; the base and delta serve on", extra={"exit_code": code})
+        self._note(code)
+
+    def _note(self, exit_code: int) -> None:
+        """After a second builder in a row that failed, wait twice as long each time: a large one works for hours."""
+        if exit_code == 0:
+            self._failed_builds = 0
+            return
+        self._failed_builds += 1
+        again = self._failed_builds > 1
+        pause = min(CLAIM_SECONDS * 2 ** (self._failed_builds - 1), LONGEST_PAUSE_SECONDS) if again else 0.0
+        self._paused_until = time.monotonic() + pause
+        log.error(
+            "the builder failed; the base and delta serve on", extra={"exit_code": exit_code, "pause_seconds": pause}
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -340,6 +341,26 @@ def test_a_builder_that_fails_changes_nothing(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     asyncio.run(_generations(replica)._build())
     assert (replica.generation, replica.ready, list(snapshot.names(store, BUILD.id, 0))) == (0, True, [])
+
+
+def test_builders_that_fail_one_after_the_other_are_started_ever_less_often(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    generations = _generations(_replica(store, tmp_path / "serving"))
+    generations.ask()
+    pauses = []
+    for _ in range(8):
+        generations._note(1)
+        before = now[0]
+        while not generations._is_due():
+            now[0] += 10
+        pauses.append(now[0] - before)
+    assert pauses == [0, 240, 480, 960, 1920, 3600, 3600, 3600]
+    generations._note(0)
+    generations._note(1)
+    assert generations._is_due()
 
 
 def test_two_builders_of_one_generation_do_no_harm(store: MemoryStore, tmp_path: Path) -> None:
