@@ -108,7 +108,7 @@ class CollectionIndex:
         # Documents written since the base; the base's own that still stand have their numbers there.
         self._written: dict[str, Held] = {}
         self._based = base.documents.numbers if base is not None else {}
-        self._rows = len(base) if base is not None else 0
+        self._rows = self.base_rows
         self._digest = self.folded_digest_term() if digest_term is None else digest_term
 
     @property
@@ -125,6 +125,16 @@ class CollectionIndex:
     def delta_rows(self) -> int:
         """Chunks written since the base, those in segments included."""
         return len(self.delta) + sum(map(len, self.segments))
+
+    @property
+    def base_rows(self) -> int:
+        """Rows of the base, dead ones included."""
+        return len(self.base) if self.base is not None else 0
+
+    @property
+    def kept_rows(self) -> int:
+        """Rows that are in memory, dead ones included."""
+        return self.base_rows + self.delta_rows
 
     @property
     def changed_rows(self) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from service.index.texts import Blobs
-from service.storage.collections import DEFAULT_ID
+from service.storage.collections import DEFAULT_ID, salt_of
 from service.storage.entry import Damaged
 from service.storage.shards import Record
 
@@ -138,7 +138,7 @@ def load(path: Path, dims: int) -> Rows:
 
 def document_digest(source_id: str, content_hash: bytes, chunks: int, collection: int = DEFAULT_ID) -> int:
     """A document's share of a shard's digest: a term per chunk, of (collection, source_id, ordinal, content hash)."""
-    total, salt = 0, collection.to_bytes(hashlib.blake2b.SALT_SIZE, "big")
+    total, salt = 0, salt_of(collection)
     for ordinal in range(chunks):
         name = f"{source_id}\0{ordinal}\0".encode() + content_hash
         total += int.from_bytes(hashlib.blake2b(name, digest_size=DIGEST_BYTES, salt=salt).digest(), "big")

@@ -54,8 +54,7 @@ class ShardIndex:
         """Have the collections of a registry: new ones begin with their bases or empty, the rows of others are gone."""
         held, recipes = self._indexes, recipes_of(registry, self._recipe)
         for gone in held.keys() - recipes.keys():
-            index = held[gone]
-            self._dropped_rows += index.delta_rows + (len(index.base) if index.base is not None else 0)
+            self._dropped_rows += held[gone].kept_rows
         # Replaced whole: while a thread boots a replica the event loop says how far it is.
         self._indexes = {
             collection: held[collection]
@@ -118,7 +117,7 @@ class ShardIndex:
     @property
     def base_rows(self) -> int:
         """Rows of the bases, dead ones included."""
-        return self._sum(lambda index: len(index.base) if index.base is not None else 0)
+        return self._sum(lambda index: index.base_rows)
 
     @property
     def changed_rows(self) -> int:
@@ -138,10 +137,7 @@ class ShardIndex:
     @property
     def sized(self) -> list[Sized]:
         """The rows that each collection keeps in memory, dead ones included."""
-        return [
-            Sized(self._recipes[index.collection], index.delta_rows + (len(index.base) if index.base else 0))
-            for index in self.collections
-        ]
+        return [Sized(self._recipes[index.collection], index.kept_rows) for index in self.collections]
 
     @property
     def digest(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from service.storage.collections import salt_of
 from service.storage.documents import Document, Written
 
 REQUEST_HASH_BYTES = 16
@@ -46,5 +47,5 @@ class Seen:
 
 def _hash(document: Document) -> bytes:
     # One source's ids for another collection, or a namesake of one that was dropped, are no repetitions.
-    salt = document.collection.to_bytes(hashlib.blake2b.SALT_SIZE, "big")
+    salt = salt_of(document.collection)
     return hashlib.blake2b(document.request_id.encode(), digest_size=REQUEST_HASH_BYTES, salt=salt).digest()

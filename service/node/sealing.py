@@ -31,7 +31,7 @@ def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: 
     # hnswlib and FAISS let go of the GIL while they build: searches go on beside it.
     metric = METRICS[parameters.metric]
     segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), metric)
-    recall = canary_recall(CollectionIndex(segment, dims, metric=metric))
+    recall = canary_recall(CollectionIndex(segment, dims, metric=metric, digest_term=0))
     if recall < RECALL_FLOORS[parameters.type]:
         log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors), "recall": recall})
         return None

@@ -7,6 +7,7 @@ collection is the position of that entry, and never another's.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -139,6 +140,11 @@ class Registry(msgspec.Struct, frozen=True):
 
 def _described(kind: Kind) -> str:
     return msgspec.json.encode(kind).decode()
+
+
+def salt_of(collection: int) -> bytes:
+    """What tells a collection's hashes of blake2b from others'; the default one's are those without a salt."""
+    return collection.to_bytes(hashlib.blake2b.SALT_SIZE, "big")
 
 
 def to_text(registry: Registry) -> str:
