@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections import defaultdict
@@ -17,9 +16,9 @@ import numpy as np
 import psutil
 
 from benchmarks.bare import Bare, bare
-from benchmarks.closed_loop import ask, closed_loop, request
-from benchmarks.serving import exact, on, processors, recall_of
-from benchmarks.stage import Member, Stage, row_of, staged
+from benchmarks.closed_loop import ask, closed_loop
+from benchmarks.serving import exact, on, processors, public_requests, public_rows, recall_of
+from benchmarks.stage import Member, Stage, staged
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
@@ -110,9 +109,8 @@ def _standing(vectors: Vectors, queries: Vectors, index: IndexParameters, fleet:
 
 def _point(stage: Stage, raw: Bare, queries: Vectors, truth: Any, connections: int, setting: Setting) -> Point:
     *nodes, router = stage.members
-    bodies = [json.dumps({"vector": query.tolist(), "k": K}).encode() for query in queries]
-    requests = [request(router.address, "/v1/search", "application/json", body) for body in bodies]
-    found = [[row_of(hit["source_id"]) for hit in json.loads(body)["hits"]] for body in ask(router.host, requests)]
+    requests = public_requests(router, queries, K)
+    found = [public_rows(body) for body in ask(router.host, requests)]
     server, client = processors()
     turns = []
     with on(client):

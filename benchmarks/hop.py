@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.closed_loop import Loop, ask, closed_loop, request
-from benchmarks.serving import exact, on, processors, recall_of
-from benchmarks.stage import Stage, row_of, staged
+from benchmarks.serving import exact, on, processors, public_requests, public_rows, recall_of
+from benchmarks.stage import Stage, staged
 from service.index.part import Vectors
 from service.node.messages import MEDIA_TYPE, ShardQuery
 from service.storage.builds import IndexParameters
@@ -60,8 +59,7 @@ def measure(
             stage.add("node", server, shard=shard)
         stage.add("router", server)
         direct, routed = _ways(stage, queries)
-        answers = ask(routed.address, routed.requests)
-        found = [[row_of(hit["source_id"]) for hit in json.loads(body)["hits"]] for body in answers]
+        found = [public_rows(body) for body in ask(routed.address, routed.requests)]
         rounds = []
         with on(client):
             for number in range(setting.rounds):
@@ -82,10 +80,9 @@ def _ways(stage: Stage, queries: Vectors) -> tuple[Way, Way]:
     node, *_, router = stage.members
     assert stage.build is not None
     own = [msgspec.msgpack.encode(ShardQuery(stage.build.id, query.tobytes(), K)) for query in queries]
-    public = [json.dumps({"vector": query.tolist(), "k": K}).encode() for query in queries]
     return (
         Way(node.host, [request(node.address, "/search", MEDIA_TYPE, body) for body in own]),
-        Way(router.host, [request(router.address, "/v1/search", "application/json", body) for body in public]),
+        Way(router.host, public_requests(router, queries, K)),
     )
 
 

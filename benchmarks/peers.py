@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.chroma import chroma
-from benchmarks.closed_loop import Loop, ask, closed_loop, request
+from benchmarks.closed_loop import Loop, ask, closed_loop
 from benchmarks.lance import lance
 from benchmarks.milvus import milvus
 from benchmarks.peer import Asked, Peer
 from benchmarks.pgvector import pgvector
-from benchmarks.serving import exact, on, processors, recall_of
-from benchmarks.stage import Stage, row_of, staged
+from benchmarks.serving import exact, on, processors, public_requests, public_rows, recall_of
+from benchmarks.stage import Stage, staged
 from benchmarks.weaviate import weaviate
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
@@ -54,14 +53,12 @@ class Ours:
 
     def __init__(self, stage: Stage, asked: Asked) -> None:
         *_, router = stage.members
-        bodies = (json.dumps({"vector": query.tolist(), "k": asked.k}).encode() for query in asked.queries)
-        self._requests = [request(router.address, "/v1/search", "application/json", body) for body in bodies]
+        self._requests = public_requests(router, asked.queries, asked.k)
         self._host, self._asked = router.host, asked
 
     def rows(self) -> list[list[int]]:
         """The rows found for each query."""
-        answers = (json.loads(body)["hits"] for body in ask(self._host, self._requests))
-        return [[row_of(hit["source_id"]) for hit in hits] for hits in answers]
+        return [public_rows(body) for body in ask(self._host, self._requests)]
 
     def turn(self, seconds: float) -> Loop:
         """Searches for so many seconds."""

@@ -131,13 +131,13 @@ def _contenders(stage: Stage, queries: Vectors, k: int) -> list[Contender]:
     assert stage.build is not None
     build = stage.build.id
     own = [msgspec.msgpack.encode(ShardQuery(build, query.tobytes(), k)) for query in queries]
-    listed = [json.dumps({"vector": query.tolist(), "k": k}).encode() for query in queries]
+    listed = public_requests(router, queries, k)
     coded = [json.dumps({"vector": base64.b64encode(query.tobytes()).decode(), "k": k}).encode() for query in queries]
     raw = [query.tobytes() for query in queries]
 
     def public(name: str, path: str, media_type: str, bodies: Sequence[bytes]) -> Contender:
         requests = [request(router.address, path, media_type, body) for body in bodies]
-        return Contender(name, [node, router], router.host, requests, _public_rows)
+        return Contender(name, [node, router], router.host, requests, public_rows)
 
     def internal(name: str, member: Member) -> Contender:
         requests = [request(member.address, "/search", MEDIA_TYPE, body) for body in own]
@@ -145,7 +145,7 @@ def _contenders(stage: Stage, queries: Vectors, k: int) -> list[Contender]:
 
     return [
         internal("node, as routers ask it", node),
-        public("router and node, JSON numbers", "/v1/search", "application/json", listed),
+        Contender("router and node, JSON numbers", [node, router], router.host, listed, public_rows),
         public("router and node, JSON base64", "/v1/search", "application/json", coded),
         public("router and node, raw float32", f"/v1/search?k={k}", "application/octet-stream", raw),
         *(internal("node, 2 processors, one shared with who asks", one) for one in wide),
@@ -156,7 +156,14 @@ def _node_rows(body: bytes) -> list[int]:
     return [row_of(hit.source_id) for hit in msgspec.msgpack.decode(body, type=ShardAnswer).hits]
 
 
-def _public_rows(body: bytes) -> list[int]:
+def public_requests(router: Member, queries: Vectors, k: int) -> list[bytes]:
+    """Searches as anybody asks them: a vector as numbers in JSON."""
+    bodies = (json.dumps({"vector": query.tolist(), "k": k}).encode() for query in queries)
+    return [request(router.address, "/v1/search", "application/json", body) for body in bodies]
+
+
+def public_rows(body: bytes) -> list[int]:
+    """The rows that an answer to one of them has found."""
     return [row_of(hit["source_id"]) for hit in json.loads(body)["hits"]]
 
 
