@@ -13,10 +13,10 @@ import pytest
 
 from service.client import Client
 from service.node.generations import QUIET_DELTA_ROWS
-from service.storage.documents import documents_log, from_entry
+from service.storage.documents import Document, documents_log, from_entry
 from service.storage.log import Tail
 from service.storage.objects import ObjectStore
-from tests.wire.service_fleet import ServiceFleet, eventually, new_fleet, refused
+from tests.wire.service_fleet import ServiceFleet, aws_environment, eventually, new_fleet, refused
 
 Connect = Callable[[str], Any]
 Vectors = npt.NDArray[np.float32]
@@ -138,59 +138,74 @@ def test_what_is_dropped_is_gone_and_a_namesake_is_another(fleet: ServiceFleet) 
     assert one.search(text="keys", min_position=kept)["hits"][0]["text"] == "Keys are rotated."
 
 
-def _longer(acknowledged: list[tuple[str, int, int]], than: int) -> bool:
+Acknowledged = tuple[str, int, int]  # source_id, position, item
+
+
+def _write_until(end: threading.Event, client: Client, writer: int, acknowledged: list[Acknowledged]) -> None:
+    for number in range(100_000):
+        if end.is_set():
+            return
+        name = f"{writer}.{number}"
+        try:
+            done = client.write([{"source_id": name, "text": f"note {number}"}], collection="notes")
+        except Exception:
+            continue
+        acknowledged.append((name, done["position"], done["results"][0]["item"]))
+
+
+def _longer(acknowledged: list[Acknowledged], than: int) -> bool:
     return len(acknowledged) > than
+
+
+def _made_and_dropped(fleet: ServiceFleet, acknowledged: list[Acknowledged]) -> None:
+    """Six times, and not dropped at last; each has some writes, and a router is killed in between."""
+    client = fleet.client(0)
+    for turn in range(6):
+        eventually(lambda: client.create_collection("notes"), "made")
+        eventually(partial(_longer, acknowledged, len(acknowledged) + 5), "some writes")
+        if turn == 3:
+            fleet.routers[1].kill()
+            fleet.routers[1].start()
+        if turn < 5:
+            eventually(lambda: client.drop_collection("notes"), "dropped")
+
+
+def _stored(fleet: ServiceFleet) -> dict[tuple[int, int], Document]:
+    entries = documents_log(ObjectStore(fleet.documents)).follow(Tail())
+    return {(one.position, one.item): one.document for entry in entries for one in from_entry(entry)}
+
+
+def _looked_up(client: Client, names: list[str], position: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for at in range(0, len(names), 500):
+        found |= client.lookup(names[at : at + 500], position, collection="notes")["documents"]
+    return found
 
 
 def test_no_write_is_acknowledged_into_a_collection_that_is_gone(
     fleet: ServiceFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both routers write to one name while it is dropped and made anew, and one of them is killed in between."""
-    acknowledged: list[tuple[str, int, int]] = []
+    for name, value in aws_environment(fleet.endpoint).items():
+        monkeypatch.setenv(name, value)
+    acknowledged: list[Acknowledged] = []
     end = threading.Event()
-
-    def writing(router: int) -> None:
-        client = fleet.client(router)
-        for number in range(100_000):
-            if end.is_set():
-                return
-            name = f"{router}.{number}"
-            try:
-                done = client.write([{"source_id": name, "text": f"note {number}"}], collection="notes")
-            except Exception:
-                continue
-            acknowledged.append((name, done["position"], done["results"][0]["item"]))
-
-    threads = [threading.Thread(target=writing, args=(router,)) for router in (0, 1)]
+    threads = [
+        threading.Thread(target=_write_until, args=(end, fleet.client(writer), writer, acknowledged))
+        for writer in (0, 1)
+    ]
     for thread in threads:
         thread.start()
-    client = fleet.client(0)
-    for turn in range(6):
-        eventually(lambda: client.create_collection("notes"), "made")
-        until = len(acknowledged) + 5
-        eventually(partial(_longer, acknowledged, until), "some writes")
-        if turn == 3:
-            fleet.routers[1].kill()
-            fleet.routers[1].start()
-        if turn < 5:
-            eventually(lambda: client.drop_collection("notes"), "dropped")
-    end.set()
-    for thread in threads:
-        thread.join()
+    try:
+        _made_and_dropped(fleet, acknowledged)
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    client, stored = fleet.client(0), _stored(fleet)
     last = client.collections()["collections"][1]
-    for name, value in fleet.routers[0].environment.items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    stored = {
-        (written.position, written.item): written.document
-        for entry in documents_log(ObjectStore(fleet.documents)).follow(Tail())
-        for written in from_entry(entry)
-    }
     position = max(position for _, position, _ in acknowledged)
-    found: dict[str, Any] = {}
-    names = [name for name, _, _ in acknowledged]
-    for at in range(0, len(names), 500):
-        found |= client.lookup(names[at : at + 500], position, collection="notes")["documents"]
+    found = _looked_up(client, [name for name, _, _ in acknowledged], position)
     for name, place, item in acknowledged:
         assert stored[place, item].source_id == name
         # In the collection that had the name then, and so there now if it is the last.
