@@ -13,6 +13,7 @@ import pytest
 
 from service.client import Client
 from service.node.generations import QUIET_DELTA_ROWS
+from service.storage.collections import Registry, registry_of
 from service.storage.documents import Document, documents_log, from_entry
 from service.storage.log import Tail
 from service.storage.objects import ObjectStore
@@ -171,8 +172,14 @@ def _made_and_dropped(fleet: ServiceFleet, acknowledged: list[Acknowledged]) -> 
 
 
 def _stored(fleet: ServiceFleet) -> dict[tuple[int, int], Document]:
-    entries = documents_log(ObjectStore(fleet.documents)).follow(Tail())
-    return {(one.position, one.item): one.document for entry in entries for one in from_entry(entry)}
+    """Every document of the log by its place; the collection of each is there at its position."""
+    stored, there = dict[tuple[int, int], Document](), Registry()
+    for entry in documents_log(ObjectStore(fleet.documents)).follow(Tail()):
+        there = registry_of(entry) or there
+        for one in from_entry(entry):
+            stored[one.position, one.item] = one.document
+            assert one.document.registry or there.get(one.document.collection) is not None
+    return stored
 
 
 def _looked_up(client: Client, names: list[str], position: int) -> dict[str, Any]:
