@@ -7,13 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from service.client import Client, ServiceError, Unanswered
-from service.router.access import REFRESH_SECONDS
 
 POLL_SECONDS = 0.25
 # Below this a node doesn't rebuild its base when it is quiet; see service.node.generations.
 SETTLED_DELTA_ROWS = 500
-KEY_KNOWN_SECONDS = REFRESH_SECONDS + 1.0
-KEY_WITHIN_SECONDS = 60.0
 
 Status = dict[str, Any]
 
@@ -42,23 +39,6 @@ def await_status(client: Client, reached: Callable[[Status], bool], what: str, t
             last = described(status)
         time.sleep(POLL_SECONDS)
     raise NotReachedError(f"{what} was not reached in {timeout_seconds:g} s; last seen: {last}")
-
-
-def await_known_key(client: Client, made_at: float) -> None:
-    """
-    Poll until nothing was refused for longer than routers take to read the keys; `made_at` is monotonic.
-
-    One router's answer says nothing of the next one's. Raises NotReachedError.
-    """
-    refused_at, last = made_at, ""
-    while (now := time.monotonic()) - refused_at < KEY_KNOWN_SECONDS:
-        if now - made_at > KEY_WITHIN_SECONDS:
-            raise NotReachedError(f"routers that know the key were not reached in {KEY_WITHIN_SECONDS:g} s: {last}")
-        try:
-            client.status()
-        except (ServiceError, Unanswered) as error:
-            refused_at, last = now, str(error)
-        time.sleep(POLL_SECONDS)
 
 
 def described(status: Status) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -47,7 +47,7 @@ NAMED = re.compile(r"[\x21-\x7e]{1,128}")
 
 Task = Callable[[], Coroutine[Any, Any, None]]
 Readiness = Callable[[], tuple[bool, object]]
-Admit = Callable[[str, str, str], None]
+Admit = Callable[[str, str, str], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
@@ -145,7 +145,7 @@ class Guarded:
         app = self._app
         if scope["type"] == "http":
             try:
-                self._admit(scope["method"], scope["path"], Headers(scope=scope).get("authorization", ""))
+                await self._admit(scope["method"], scope["path"], Headers(scope=scope).get("authorization", ""))
             except Problem as problem:
                 app = problem_response(problem.status, problem.detail, problem.extra)
         await app(scope, receive, send)

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -20,6 +21,10 @@ from service.problems import Problem
 from service.storage.objects import aws_client
 
 REFRESH_SECONDS = 5.0
+# Keys that nobody knows may have SSM asked this often and no more.
+PAUSE_SECONDS = 1.0
+WAIT_SECONDS = 5.0
+MOST_WAITING = 100
 ROUNDING = 1e-9  # of a request: who waited as long as he was told to is not sent away again
 # Of load balancers, which carry no key, and of who wants to know how to ask.
 OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/openapi.json"})
@@ -92,27 +97,15 @@ def needed(method: str, path: str) -> Role:
     return Role.WRITE if writes else Role.READ
 
 
-class Access:
-    """
-    The keys below a prefix of SSM's parameters, read again every few seconds: `vf_<name>_<secret>` as a bearer token.
+class Keys:
+    """The keys that a router knows: `vf_<name>_<secret>` as a bearer token. A key's rate counts per router."""
 
-    A key's rate counts per router.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self) -> None:
         self._records: dict[str, KeyRecord] = {}
         self._keys: dict[str, Key] = {}
-        self.loaded = False
 
-    async def run(self) -> None:
-        """Keep the keys fresh; those that were known stay while SSM does not answer."""
-        while True:
-            try:
-                self.replace(await asyncio.to_thread(read_records, self._prefix))
-            except (BotoCoreError, ClientError) as error:
-                log.warning("the keys can't be read; those known before stay", extra={"reason": str(error)})
-            await asyncio.sleep(REFRESH_SECONDS)
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def replace(self, records: dict[str, KeyRecord]) -> None:
         """Know these and no others. What a key has used up stays used up while its record is the same."""
@@ -123,41 +116,93 @@ class Access:
                 keys[name] = self._keys[name] if known else key_of(record)
             except ValueError as error:
                 log.error("a key can't be used", extra={"key": name, "reason": str(error)})
-        self._records, self._keys, self.loaded = records, keys, True
+        self._records, self._keys = records, keys
 
-    def admit(self, method: str, path: str, authorization: str) -> None:
-        """Raise Problem 401, 403, 429 or 503 unless this request may go on."""
-        if path in OPEN_PATHS:
-            return
-        if not self.loaded:
-            raise Problem(503, "the keys of the API are not read yet", retry_after_seconds=1)
-        key = self._identified(authorization)
-        role = needed(method, path)
-        if key.role < role:
-            REFUSED.labels("role").inc()
-            raise Problem(
-                403, f"{method} {path} needs a key of role {role.name.lower()}, this one may {key.role.name.lower()}"
-            )
-        if key.allowance and (seconds := key.allowance.take()):
-            REFUSED.labels("rate").inc()
-            raise Problem(
-                429,
-                f"this key may ask {key.allowance.per_second:g} times a second",
-                limit=key.allowance.per_second,
-                retry_after_seconds=math.ceil(seconds),
-            )
-
-    def _identified(self, authorization: str) -> Key:
+    def find(self, authorization: str) -> Key | None:
+        """The key that an Authorization header carries, if it is known."""
         scheme, _, token = authorization.partition(" ")
         mark, _, rest = token.strip().partition("_")
         name, _, secret = rest.partition("_")
         key = self._keys.get(name) if scheme.lower() == "bearer" and mark == "vf" else None
         # Also for a name that nobody has: the time must not tell which names there are.
         same = hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), key.digest if key else NOBODY)
-        if key is None or not same:
+        return key if same else None
+
+
+class Access:
+    """
+    Judges requests by the keys that `read` returns, which is asked every few seconds.
+
+    A key is refused as unknown only after a reading that began when it was already there to be read, so that one that
+    was just made works at once, at every router.
+    """
+
+    def __init__(self, read: Callable[[], dict[str, KeyRecord]], pause_seconds: float = PAUSE_SECONDS) -> None:
+        self._read, self._pause_seconds = read, pause_seconds
+        self._keys = Keys()
+        # Readings are counted: the one that began last, and the last that succeeded.
+        self._begun = self._done = 0
+        self._waiting = 0
+        self._wanted = asyncio.Event()
+        self._news = asyncio.Condition()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the keys were read at all."""
+        return self._done > 0
+
+    async def run(self) -> None:
+        """Keep the keys fresh; those that were known stay while SSM does not answer."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._pause_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_SECONDS - self._pause_seconds):
+                    await self._wanted.wait()
+
+    async def refresh(self) -> None:
+        """Read the keys now, unless SSM does not answer."""
+        self._begun += 1
+        self._wanted.clear()
+        try:
+            self._keys.replace(await asyncio.to_thread(self._read))
+        except (BotoCoreError, ClientError) as error:
+            log.warning("the keys can't be read; those known before stay", extra={"reason": str(error)})
+            return
+        async with self._news:
+            self._done = self._begun
+            self._news.notify_all()
+
+    async def admit(self, method: str, path: str, authorization: str) -> None:
+        """Raise Problem 401, 403, 429 or 503 unless this request may go on."""
+        if path in OPEN_PATHS:
+            return
+        if not self.loaded:
+            raise Problem(503, "the keys of the API are not read yet", retry_after_seconds=1)
+        key = self._keys.find(authorization)
+        if key is None and authorization:
+            await self._read_again()
+            key = self._keys.find(authorization)
+        if key is None:
             REFUSED.labels("key").inc()
             raise Problem(401, self._advice(authorization))
-        return key
+        _permit(key, method, path)
+
+    async def _read_again(self) -> None:
+        """Wait for a reading that begins after now; raises Problem 503 where none succeeds in time."""
+        number = self._begun + 1
+        unread = Problem(503, "this key is not known, and the keys can't be read again now", retry_after_seconds=1)
+        if self._waiting >= MOST_WAITING:
+            raise unread
+        self._waiting += 1
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS), self._news:
+                await self._news.wait_for(lambda: self._done >= number)
+        except TimeoutError:
+            raise unread from None
+        finally:
+            self._waiting -= 1
 
     def _advice(self, authorization: str) -> str:
         make = "make one with `python -m infra keys create`"
@@ -165,7 +210,24 @@ class Access:
             return f"the fleet has no keys yet; {make}"
         if not authorization:
             return f"this needs the header `Authorization: Bearer vf_…`; without a key, {make}"
-        return f"this key is not known; one that was just made is within {REFRESH_SECONDS:g} s, else {make}"
+        return f"this key is not known; {make}"
+
+
+def _permit(key: Key, method: str, path: str) -> None:
+    role = needed(method, path)
+    if key.role < role:
+        REFUSED.labels("role").inc()
+        raise Problem(
+            403, f"{method} {path} needs a key of role {role.name.lower()}, this one may {key.role.name.lower()}"
+        )
+    if key.allowance and (seconds := key.allowance.take()):
+        REFUSED.labels("rate").inc()
+        raise Problem(
+            429,
+            f"this key may ask {key.allowance.per_second:g} times a second",
+            limit=key.allowance.per_second,
+            retry_after_seconds=math.ceil(seconds),
+        )
 
 
 def read_records(prefix: str) -> dict[str, KeyRecord]:

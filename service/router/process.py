@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 import aiohttp
 
 from service.cloudwatch import CloudWatch
 from service.embedding import model, providers
-from service.router.access import Access
+from service.router.access import Access, read_records
 from service.router.api import RouterApi
 from service.router.commits import GroupCommits
 from service.router.divergence import Divergence
@@ -58,7 +59,7 @@ class RouterProcess:
         cloudwatch = CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=fleet.metrics_period_seconds)
         self._metrics = FleetMetrics(cloudwatch, lambda: self._replicas.missing(fleet.replicas))
         self._drills = DrillAge(cloudwatch, index)
-        self._access = Access(fleet.access_keys) if fleet.access_keys else None
+        self._access = Access(partial(read_records, fleet.access_keys)) if fleet.access_keys else None
         self._api = RouterApi(
             fleet=process.fleet,
             slot=process.slot,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
-from rehearsal import fleet
-from rehearsal.fleet import NotReachedError, all_ready, await_known_key, await_status, replicas_agree, settled
-from service.client import Client, ServiceError, Unanswered
+from rehearsal.fleet import NotReachedError, all_ready, await_status, replicas_agree, settled
+from service.client import Client, Unanswered
 
 
 def replica(**changed: Any) -> dict[str, Any]:
@@ -56,35 +54,3 @@ class Silent(Client):
 def test_what_was_not_reached_is_told_with_the_last_state() -> None:
     with pytest.raises(NotReachedError, match=r"a ready fleet was not reached in 0.1 s; last seen: nobody is there"):
         await_status(Silent("http://127.0.0.1:1"), lambda _: True, "a ready fleet", 0.1)
-
-
-class TwoRouters(Client):
-    """Routers that answer in turns; the second one does not know the key yet for so many requests."""
-
-    def __init__(self, refusals: int) -> None:
-        super().__init__("http://127.0.0.1:1")
-        self.asked = self.refused = 0
-        self._refusals = refusals
-
-    def status(self) -> dict[str, Any]:
-        self.asked += 1
-        if self.asked % 2 == 0 and self.refused < self._refusals:
-            self.refused += 1
-            raise ServiceError(401, "Unauthorized", "the fleet has no keys yet", None)
-        return status()
-
-
-def test_a_key_is_known_when_no_router_refuses_it_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "KEY_KNOWN_SECONDS", 0.1)
-    monkeypatch.setattr(fleet, "POLL_SECONDS", 0.01)
-    routers = TwoRouters(20)
-    await_known_key(routers, time.monotonic())
-    assert routers.refused == 20
-    before = routers.asked
-    await_known_key(routers, time.monotonic() - 1.0)
-    assert routers.asked == before
-    monkeypatch.setattr(fleet, "KEY_WITHIN_SECONDS", 0.1)
-    with pytest.raises(
-        NotReachedError, match=r"routers that know the key were not reached in 0\.1 s: 401 Unauthorized"
-    ):
-        await_known_key(TwoRouters(1_000), time.monotonic())

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
@@ -13,7 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.problems import Problem
-from service.router.access import Access, Allowance, KeyRecord, Role, needed
+from service.router import access
+from service.router.access import Access, Allowance, KeyRecord, Keys, Role, needed
 from service.serving import Service, json_response
 from tests.service.asking import asked
 
@@ -26,26 +32,72 @@ def record(secret: str, role: str, rate: float | None = None) -> KeyRecord:
     return KeyRecord(role, hashlib.sha256(secret.encode()).hexdigest(), rate)
 
 
-def access(**records: KeyRecord) -> Access:
-    known = Access("/vectorfleet-keys/main")
+class Parameters:
+    """The records as SSM has them."""
+
+    def __init__(self, **records: KeyRecord) -> None:
+        self.records = records
+        self.readings = 0
+        self.fails = False
+        self.met: Callable[[], object] = lambda: None
+
+    def read(self) -> dict[str, KeyRecord]:
+        self.readings += 1
+        if self.fails:
+            raise EndpointConnectionError(endpoint_url="ssm")
+        found = dict(self.records)
+        self.met()
+        return found
+
+
+def keys(**records: KeyRecord) -> Keys:
+    known = Keys()
     known.replace(records)
     return known
 
 
-def status(subject: Access, request: tuple[str, str], header: str) -> int:
+async def admitted(subject: Access, request: tuple[str, str], header: str) -> int:
     """What a request with this header gets, 200 where it is let in."""
     try:
-        subject.admit(*request, header)
+        await subject.admit(*request, header)
     except Problem as problem:
         return problem.status
     return 200
 
 
+@asynccontextmanager
+async def router(parameters: Parameters) -> AsyncIterator[Access]:
+    """The access of a router that has read these keys and goes on to do so."""
+    subject = Access(parameters.read, 0.0)
+    await subject.refresh()
+    running = asyncio.create_task(subject.run())
+    try:
+        yield subject
+    finally:
+        running.cancel()
+
+
+async def answers(parameters: Parameters, *asked: tuple[tuple[str, str], str]) -> list[int]:
+    """What requests get, one after the other."""
+    async with router(parameters) as subject:
+        return [await admitted(subject, *one) for one in asked]
+
+
+async def refused(parameters: Parameters, *headers: str) -> Problem:
+    """The problem with the last of these searches; those before it are let in."""
+    async with router(parameters) as subject:
+        for header in headers[:-1]:
+            await subject.admit(*SEARCH, header)
+        with pytest.raises(Problem) as problem:
+            await subject.admit(*SEARCH, headers[-1])
+        return problem.value
+
+
 @pytest.mark.parametrize(("role", "search", "write"), [("read", 200, 403), ("write", 200, 200), ("admin", 200, 200)])
 def test_a_role_includes_those_before_it(role: str, search: int, write: int) -> None:
-    subject = access(shop=record("s3_cret-", role))
-    assert status(subject, SEARCH, "Bearer vf_shop_s3_cret-") == search
-    assert status(subject, WRITE, "bearer  vf_shop_s3_cret-") == write
+    parameters = Parameters(shop=record("s3_cret-", role))
+    asked = (SEARCH, "Bearer vf_shop_s3_cret-"), (WRITE, "bearer  vf_shop_s3_cret-")
+    assert asyncio.run(answers(parameters, *asked)) == [search, write]
 
 
 @pytest.mark.parametrize(
@@ -71,50 +123,103 @@ def test_what_a_request_needs(method: str, path: str, role: Role) -> None:
 
 @given(header=st.text(max_size=60) | st.text(max_size=40).map("Bearer vf_shop_".__add__))
 def test_no_other_header_gets_in(header: str) -> None:
-    subject = access(shop=record("right", "admin"))
-    assert status(subject, SEARCH, header) == (200 if header.strip() == "Bearer vf_shop_right" else 401)
+    found = keys(shop=record("right", "admin")).find(header)
+    assert (found is not None) == (header.strip() == "Bearer vf_shop_right")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_a_load_balancer_needs_no_key_also_before_any_is_read(path: str) -> None:
-    unread = Access("/vectorfleet-keys/main")
-    assert status(unread, ("GET", path), "") == 200
-    assert status(unread, SEARCH, "Bearer vf_shop_right") == 503
+    unread = Access(Parameters().read)
+    assert asyncio.run(admitted(unread, ("GET", path), "")) == 200
+    assert asyncio.run(admitted(unread, SEARCH, "Bearer vf_shop_right")) == 503
 
 
 @pytest.mark.parametrize(
-    ("subject", "header", "words"),
+    ("parameters", "header", "words"),
     [
-        (access(), "", "the fleet has no keys yet"),
-        (access(shop=record("a", "read")), "", "needs the header"),
-        (access(shop=record("a", "read")), "Bearer vf_shop_b", "this key is not known"),
+        (Parameters(), "", "the fleet has no keys yet"),
+        (Parameters(shop=record("a", "read")), "", "needs the header"),
+        (Parameters(shop=record("a", "read")), "Bearer vf_shop_b", "this key is not known"),
     ],
 )
-def test_a_refusal_says_what_to_do(subject: Access, header: str, words: str) -> None:
-    with pytest.raises(Problem, match=words) as refused:
-        subject.admit(*SEARCH, header)
-    assert "python -m infra keys create" in refused.value.detail
-    assert "vf_shop_b" not in refused.value.detail
+def test_a_refusal_says_what_to_do(parameters: Parameters, header: str, words: str) -> None:
+    detail = asyncio.run(refused(parameters, header)).detail
+    assert words in detail
+    assert "python -m infra keys create" in detail
+    assert "vf_shop_b" not in detail
 
 
-def test_a_revoked_key_is_refused_and_a_damaged_one_harms_no_other() -> None:
-    subject = access(old=record("1", "read"), new=record("2", "read"))
+def test_a_revoked_key_is_unknown_and_a_damaged_one_harms_no_other() -> None:
+    subject = keys(old=record("1", "read"), new=record("2", "read"))
     subject.replace({"new": record("2", "read"), "odd": KeyRecord("read", "zz"), "king": record("3", "king")})
-    assert status(subject, SEARCH, "Bearer vf_old_1") == 401
-    assert status(subject, SEARCH, "Bearer vf_new_2") == 200
-    assert status(subject, SEARCH, "Bearer vf_king_3") == 401
+    assert subject.find("Bearer vf_old_1") is None
+    assert subject.find("Bearer vf_new_2") is not None
+    assert subject.find("Bearer vf_king_3") is None
 
 
-def test_a_rate_holds_over_a_reading_of_the_keys_and_says_when_to_come_again() -> None:
+def test_a_rate_holds_over_a_reading_of_the_keys() -> None:
     records = {"shop": record("1", "read", 0.5)}
-    subject = access(**records)
-    assert status(subject, SEARCH, "Bearer vf_shop_1") == 200
+    subject = keys(**records)
+    before = subject.find("Bearer vf_shop_1")
     subject.replace(dict(records))
-    with pytest.raises(Problem, match=r"0\.5 times a second") as refused:
-        subject.admit(*SEARCH, "Bearer vf_shop_1")
-    assert (refused.value.status, refused.value.extra) == (429, {"limit": 0.5, "retry_after_seconds": 2})
+    assert subject.find("Bearer vf_shop_1") is before
     subject.replace({"shop": record("1", "read", 100.0)})
-    assert status(subject, SEARCH, "Bearer vf_shop_1") == 200
+    assert subject.find("Bearer vf_shop_1") is not before
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_come_again() -> None:
+    parameters = Parameters(shop=record("1", "read", 0.5))
+    problem = asyncio.run(refused(parameters, "Bearer vf_shop_1", "Bearer vf_shop_1"))
+    assert problem.detail == "this key may ask 0.5 times a second"
+    assert (problem.status, problem.extra) == (429, {"limit": 0.5, "retry_after_seconds": 2})
+
+
+def test_a_key_that_was_just_made_is_known_at_once() -> None:
+    parameters = Parameters(shop=record("1", "read"))
+
+    async def ask() -> list[int]:
+        async with router(parameters) as subject:
+            parameters.records["new"] = record("2", "read")
+            return [await admitted(subject, SEARCH, "Bearer vf_new_2")]
+
+    assert asyncio.run(ask()) == [200]
+
+
+def test_a_reading_that_began_before_a_key_was_made_does_not_have_it_refused() -> None:
+    parameters = Parameters(shop=record("1", "read"))
+    begun, made = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert made.wait(10)
+
+    async def ask() -> tuple[int, int]:
+        async with router(parameters) as subject:
+            parameters.met = hold
+            stranger = asyncio.create_task(admitted(subject, SEARCH, "Bearer vf_nobody_1"))
+            assert await asyncio.to_thread(begun.wait, 10)
+            parameters.records["new"] = record("2", "read")
+            caller = asyncio.create_task(admitted(subject, SEARCH, "Bearer vf_new_2"))
+            await asyncio.sleep(0)
+            made.set()
+            return (await stranger, await caller)
+
+    assert asyncio.run(ask()) == (401, 200)
+
+
+def test_keys_that_nobody_knows_share_a_reading_and_wait_a_while_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = Parameters()
+
+    async def ask() -> list[int]:
+        async with router(parameters) as subject:
+            crowd = range(access.MOST_WAITING + 3)
+            got = await asyncio.gather(*(admitted(subject, SEARCH, f"Bearer vf_a_{number}") for number in crowd))
+            assert parameters.readings <= 3
+            parameters.fails = True
+            monkeypatch.setattr(access, "WAIT_SECONDS", 0.05)
+            return [*got, await admitted(subject, SEARCH, "Bearer vf_a_1")]
+
+    assert asyncio.run(ask()) == [401] * access.MOST_WAITING + [503] * 4
 
 
 @given(per_second=st.floats(0.1, 50), waits=st.lists(st.floats(0, 2), min_size=1, max_size=60))
@@ -138,7 +243,8 @@ async def keep(request: Request) -> Response:
 
 
 def test_a_refused_request_reaches_no_route_and_says_how_to_authenticate() -> None:
-    subject = access(shop=record("1", "write"))
+    subject = Access(Parameters(shop=record("1", "write")).read)
+    asyncio.run(subject.refresh())
     service = Service([Route("/v1/documents", keep, methods=["POST"])], lambda: (True, {}), [], subject.admit)
     code, headers, body = asked(service, "/v1/documents", "POST")
     assert (code, headers["www-authenticate"], headers["content-type"]) == (401, "Bearer", "application/problem+json")
