@@ -14,7 +14,7 @@ from rehearsal.cli import DEFAULT_PORT
 from rehearsal.compute.machine import START_LIMIT
 from runbooks.drills.measure import MIN_COVERAGE, SLOW_SHARE
 from runbooks.observer import BEACONS
-from service.index import collection, delta
+from service.index import canaries, collection, delta
 from service.indexer import backlog
 from service.indexer.indexer import STEP_ENTRIES
 from service.node import generations
@@ -47,8 +47,8 @@ SENTENCES = [
     ("docs/service.md", f"the deadline ({log.APPEND_DEADLINE_SECONDS:.0f} s)"),
     ("docs/service.md", f"reach {delta.LARGE_DELTA_ROWS:,} and a quarter of the base"),
     ("docs/service.md", DUE),
-    ("docs/service.md", f"at least {collection.RECALL_FLOORS['hnsw']} of what exact search finds"),
-    ("docs/service.md", f"{collection.RECALL_FLOORS['ivf']} with IVF, {collection.RECALL_FLOORS['pq']} with PQ"),
+    ("docs/service.md", f"at least {canaries.RECALL_FLOORS['hnsw']} of what exact search finds"),
+    ("docs/service.md", f"{canaries.RECALL_FLOORS['ivf']} with IVF, {canaries.RECALL_FLOORS['pq']} with PQ"),
     ("docs/service.md", f"{commits.QUEUE_BYTES >> 20} MiB of writes wait"),
     ("docs/protocol.md", f"within {commits.GATHER_SECONDS * 1000:.0f} ms, up to {commits.COMMIT_BYTES >> 20} MiB"),
     ("docs/protocol.md", f"After {log.APPEND_DEADLINE_SECONDS:.0f} s give up"),

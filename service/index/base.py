@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 from service.index.ann import Ann
 from service.index.filters import Columns, Filter, Mask
 from service.index.flat import Flat
-from service.index.metric import Metric
+from service.index.metric import METRICS
 from service.index.part import NOTHING, Nearest, Passage, Vectors, best_rows
 from service.index.rows import Documents, Rows
 from service.index.texts import Texts
+from service.storage.builds import IndexParameters
 
 
 class Base:
@@ -19,13 +20,14 @@ class Base:
     Rows and what finds them.
 
     `live` marks the rows that no later write has replaced or deleted: those stay in the structure, and answers
-    leave them out.
+    leave them out. `parameters` are those that the structure is searched with.
     """
 
-    def __init__(self, rows: Rows, ann: Ann, metric: Metric) -> None:
+    def __init__(self, rows: Rows, ann: Ann, parameters: IndexParameters) -> None:
         self.rows = rows
         self.live = np.ones(len(rows.vectors), dtype=bool)
-        self._ann, self._metric = ann, metric
+        self.parameters, self.metric = parameters, METRICS[parameters.metric]
+        self._ann = ann
         self._texts = [Texts(rows.table.column(name)) for name in Passage._fields]
         self._sources = Texts(rows.table.column("source_id"))
         self.documents = Documents(rows.table)
@@ -65,7 +67,11 @@ class Base:
 
     def search_exactly(self, vector: Vectors, count: int, among: Mask) -> Nearest:
         """The `count` rows of `among` with the greatest scores, by looking at all of them."""
-        return best_rows(self.rows.vectors, among, vector, count, self._metric)
+        return best_rows(self.rows.vectors, among, vector, count, self.metric)
+
+    def look_further(self) -> int:
+        """See `Ann.look_further`."""
+        return self._ann.look_further()
 
     def matching(self, wanted: Filter | None) -> Mask:
         """The live rows that a filter lets through."""

@@ -16,7 +16,7 @@ from service.index.base import Base
 from service.index.delta import Delta
 from service.index.filters import Filter, Mask
 from service.index.metric import Metric
-from service.index.part import Nearest, Part, Vectors, best_rows, best_rows_each
+from service.index.part import Nearest, Part, Vectors, best_rows
 from service.index.rows import document_digest
 from service.storage.collections import DEFAULT_ID
 from service.storage.metadata import Value, from_text
@@ -31,11 +31,6 @@ FEW_ROWS = 10_000
 # A walk that is to meet them among `all` rows looks at about WALKED × all / few of them: with fewer than
 # √(WALKED × all) rows left it is cheaper to look at just those.
 WALKED = 300
-CANARIES = 16
-CANARY_K = 10
-CANARY_NOISE = 0.02
-# Below it a structure is not of these rows, or broken; how near it comes to 1 is a choice of parameters, not a fault.
-RECALL_FLOORS = {"flat": 0.9, "hnsw": 0.9, "ivf": 0.8, "pq": 0.7}
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -272,7 +267,7 @@ class CollectionIndex:
 
         def scores() -> list[float]:
             near = [(part, best_rows(rows, mask, vector, k * LOOKED_AT, self.metric)) for part, rows, mask in parts]
-            return _best_documents(near, k)
+            return best_documents(near, k)
 
         return scores
 
@@ -317,7 +312,7 @@ def _look(parts: Sequence[Part], vector: Vectors, count: int, among: Sequence[Ma
     ]
 
 
-def _best_documents(near: Iterable[tuple[Part, Nearest]], k: int) -> list[float]:
+def best_documents(near: Iterable[tuple[Part, Nearest]], k: int) -> list[float]:
     """The scores of the k best documents among rows of several parts, best first."""
     found = sorted(
         ((float(s), part, int(r)) for part, one in near for r, s in zip(one.rows, one.scores, strict=True)),
@@ -350,31 +345,3 @@ def _stream(part: Part, near: Nearest) -> Iterator[Candidate]:
 
 def _descending(candidate: Candidate) -> float:
     return -candidate.score
-
-
-def canary_recall(index: CollectionIndex) -> float:
-    """
-    Recall of a new index's base against exact search, for queries near its own rows; 1.0 without a base.
-
-    A hit is right when it is as near as the last of the exact ones: of documents with one text any may be found.
-    The queries are the same for the same base: evenly chosen rows, each moved a little off its place.
-    """
-    if index.base is None or not len(index.base):
-        return 1.0
-    base, metric = index.base, index.metric
-    canaries = _near(base.rows.vectors, CANARIES, metric)
-    found = wanted = 0
-    near = best_rows_each(base.rows.vectors, canaries, CANARY_K * LOOKED_AT, metric)
-    for canary, one in zip(canaries, near, strict=True):
-        exact = _best_documents([(base, one)], CANARY_K)
-        wanted += len(exact)
-        floor = metric.as_near(exact[-1])
-        found += sum(index.similarity(hit.source_id, canary) >= floor for hit in index.search(canary, CANARY_K))
-    return found / wanted
-
-
-def _near(vectors: Vectors, count: int, metric: Metric) -> Vectors:
-    rows = np.linspace(0, len(vectors) - 1, min(count, len(vectors))).astype(np.int64)
-    noise = np.random.default_rng(len(vectors)).normal(0, CANARY_NOISE, (len(rows), vectors.shape[1]))
-    moved = vectors[rows] + noise * np.linalg.norm(vectors[rows], axis=1, keepdims=True)
-    return np.stack([metric.prepared(one) for one in moved])

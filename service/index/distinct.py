@@ -102,6 +102,10 @@ class Distinct:
         rows = [self._groups.of(number) for number in numbers]
         return Found(np.concatenate(rows)[:count], np.repeat(scores, lengths)[:count])
 
+    def look_further(self) -> int:
+        """See `Ann.look_further`."""
+        return self._ann.look_further()
+
     def save(self, path: Path) -> None:
         """See `Ann.save`."""
         self._ann.save(path)

@@ -24,5 +24,9 @@ class Flat:
         top = top[np.argsort(-scores[top], kind="stable")]
         return Found(top.astype(np.int64), scores[top])
 
+    def look_further(self) -> int:
+        """See `Ann.look_further`: it has looked at everything."""
+        return 0
+
     def save(self, path: Path) -> None:
         """Nothing is written."""

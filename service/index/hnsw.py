@@ -7,11 +7,13 @@ from pathlib import Path
 import hnswlib
 import numpy as np
 
-from service.index.ann import Found
+from service.index.ann import Found, further
 from service.index.metric import METRICS, Metric
 from service.index.part import NOTHING, Vectors
-from service.storage.builds import IndexParameters
+from service.storage.builds import INDEX_RANGES, IndexParameters
 from service.storage.entry import Damaged
+
+LONGEST_EF = INDEX_RANGES["ef_search"][1]
 
 
 class Hnsw:
@@ -21,6 +23,7 @@ class Hnsw:
         graph.set_num_threads(1)
         # Where a search asks for more rows than this, hnswlib keeps as many candidates by itself.
         graph.set_ef(ef_search)
+        self._ef_search = ef_search
         self._graph, self._score_of = graph, metric.score_of
 
     @classmethod
@@ -56,6 +59,14 @@ class Hnsw:
             # hnswlib raises where its walk reaches fewer than k rows.
             return Found(NOTHING.rows, NOTHING.scores)
         return Found(labels[0].astype(np.int64), self._score_of(distances[0]))
+
+    def look_further(self) -> int:
+        """See `Ann.look_further`: a longer list of candidates, up to the longest that may be configured."""
+        if self._ef_search >= LONGEST_EF:
+            return 0
+        self._ef_search = min(LONGEST_EF, further(self._ef_search))
+        self._graph.set_ef(self._ef_search)
+        return self._ef_search
 
     def save(self, path: Path) -> None:
         """See `Ann.save`; hnswlib holds the GIL meanwhile and reports no write error."""

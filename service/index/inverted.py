@@ -13,7 +13,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from service.index.ann import Found
+from service.index.ann import Found, further
 from service.index.distinct import Chosen
 from service.index.metric import METRICS
 from service.index.part import Vectors
@@ -95,6 +95,13 @@ class Inverted:
         elif self._metric.space == "l2":
             found = -found
         return Found(rows.astype(np.int64), found)
+
+    def look_further(self) -> int:
+        """See `Ann.look_further`: more lists, up to all of them."""
+        if self._index.nprobe >= self._index.nlist:
+            return 0
+        self._index.nprobe = min(self._index.nlist, further(self._index.nprobe))
+        return int(self._index.nprobe)
 
     def save(self, path: Path) -> None:
         """See `Ann.save`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from service.index.base import Base
 from service.index.collection import DELTA_ROWS, CollectionIndex
 from service.index.delta import Delta
 from service.index.metric import METRICS
 from service.index.rows import digest_text
-from service.storage.builds import Recipe
+from service.storage.builds import IndexParameters, Recipe
 from service.storage.collections import DEFAULT, DEFAULT_ID, Registry, from_text
 from service.storage.shards import Record
 
@@ -135,9 +137,22 @@ class ShardIndex:
         return ((index, delta) for index in self.collections for delta in index.frozen)
 
     @property
+    def adjusted(self) -> dict[int, IndexParameters]:
+        """How those bases are searched that are searched otherwise than configured, by their collections' ids."""
+        return {
+            index.collection: index.base.parameters
+            for index in self.collections
+            if index.base is not None and index.base.parameters != self._recipes[index.collection].index
+        }
+
+    @property
     def sized(self) -> list[Sized]:
-        """The rows that each collection keeps in memory, dead ones included."""
-        return [Sized(self._recipes[index.collection], index.kept_rows) for index in self.collections]
+        """The rows that each collection keeps in memory, dead ones included, and what stands over them."""
+        return [Sized(self._standing(index), index.kept_rows) for index in self.collections]
+
+    def _standing(self, index: CollectionIndex) -> Recipe:
+        recipe = self._recipes[index.collection]
+        return recipe if index.base is None else msgspec.structs.replace(recipe, index=index.base.parameters)
 
     @property
     def digest(self) -> str:

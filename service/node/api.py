@@ -45,6 +45,9 @@ DELTA_ROWS = Gauge("vectorfleet_node_delta_rows", "Chunks written since the base
 SEGMENTS = Gauge("vectorfleet_node_segments", "Deltas that were frozen since the base, sealed or not yet")
 GENERATION = Gauge("vectorfleet_node_generation", "Generation of the base; 0 without one")
 READY = Gauge("vectorfleet_node_ready", "1 when restored, replayed and answering as exact search does")
+ADJUSTED = Gauge(
+    "vectorfleet_node_adjusted", "Collections whose base is searched otherwise than configured, to find enough"
+)
 HELD_BACK = Gauge("vectorfleet_node_held_back", "1 when memory is short for a process with the next generation")
 STALE = Gauge("vectorfleet_node_stale", "1 when a log entry stops the replay: damaged, or the end of three processes")
 
@@ -70,6 +73,7 @@ class NodeApi:
         GENERATION.set_function(lambda: replica.generation)
         READY.set_function(lambda: replica.ready)
         HELD_BACK.set_function(lambda: bool(replica.held_back))
+        ADJUSTED.set_function(lambda: len(replica.index.adjusted))
         STALE.set_function(lambda: bool(replica.stale))
 
     def routes(self) -> list[Route]:
@@ -101,23 +105,24 @@ class NodeApi:
         index, vector = self._collection(query.collection), query.array()
         if vector.shape != (index.dims,) or not np.isfinite(vector).all():
             raise Problem(422, f"the vector has shape {vector.shape}; needed are {index.dims} finite numbers")
-        kind, filtered = self._replica.index.recipe_of(query.collection).index, query.filter is not None
-        searched = traces.span(
+        configured = self._replica.index.recipe_of(query.collection).index
+        searched = index.base.parameters if index.base is not None else configured
+        span = traces.span(
             "search",
             k=query.k,
             exact=query.exact,
-            filtered=filtered,
+            filtered=query.filter is not None,
             collection=query.collection,
-            index=kind.type,
-            ef_search=kind.ef_search,
+            index=searched.type,
+            ef_search=searched.ef_search,
         )
-        with SEARCH_SECONDS.time(), searched:
+        with SEARCH_SECONDS.time(), span:
             hits = await self._lanes.run(index.searching(vector, query.k, exact=query.exact, wanted=query.filter))
         # Dropped meanwhile it would be an answer as of a position at which there is nothing.
         self._collection(query.collection)
         recall = self._replica.recall
         # The alarm's threshold is that of the slot's type.
-        if recall.due and not query.exact and kind.type == self._replica.shard.build.recipe.index.type:
+        if recall.due and not query.exact and configured.type == self._replica.shard.build.recipe.index.type:
             exactly = index.exact_later(vector, query.k, query.filter)
             self._sampling = asyncio.create_task(recall.sample(hits, exactly, index.metric))
         return _encoded(ShardAnswer(self._replica.position, hits))

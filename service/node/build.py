@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,18 +18,16 @@ import numpy as np
 
 from service.index import rows as rows_file
 from service.index import structures
-from service.index.ann import Ann
 from service.index.base import Base
-from service.index.collection import RECALL_FLOORS, CollectionIndex, canary_recall
-from service.index.metric import METRICS
-from service.index.rows import Rows, digest_text
+from service.index.canaries import look_far_enough
+from service.index.rows import digest_text
 from service.index.shard import recipes_of
 from service.node.background import give_way
 from service.node.live import LiveRecords, digest_of, fold
 from service.node.restore import BUILDING, ShardStore, load_snapshot
 from service.storage import snapshot
 from service.storage.builds import Recipe
-from service.storage.collections import DEFAULT_ID, Registry
+from service.storage.collections import Registry
 from service.storage.entry import Damaged
 from service.storage.log import Tail
 from service.storage.shards import Record
@@ -89,7 +87,7 @@ def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, fo
         written = _write_collection(collection, recipe, live.of(collection), folder, threads)
         shares[collection], files = written.share, [*files, *written.files]
     return Manifest(
-        format=FORMAT if live.registry != Registry() else PLAIN_FORMAT,
+        format=PLAIN_FORMAT if live.registry == Registry() and _as_configured(shares) else FORMAT,
         build=shard.build,
         shard=shard.shard,
         generation=generation,
@@ -104,6 +102,10 @@ def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, fo
         registry=live.registry,
         shares=shares,
     )
+
+
+def _as_configured(shares: Mapping[int, Share]) -> bool:
+    return all(share.searched is None for share in shares.values())
 
 
 class Written(NamedTuple):
@@ -123,20 +125,19 @@ def _write_collection(
     share = Share(len(rows.vectors), len(records), digest_of(records))
     if (index_file := structures.file_of(made, recipe.index)) is None:
         return Written(share, names)
-    # The fleet's own has to be as it is configured; of others none may keep a base from all of them.
-    if collection != DEFAULT_ID and not _finds(rows, made, recipe):
-        log.error("a collection is searched exactly: its index finds too little", extra={"collection": collection})
-        return Written(msgspec.structs.replace(share, exact=True), names)
+    # Whatever a structure finds, the shard gets its base: without one it can't be restored but from its whole log.
+    searched = look_far_enough(Base(rows, made, recipe.index), recipe.embedding.dims)
+    if searched != recipe.index:
+        log.warning(
+            "a base finds too little as configured",
+            extra={"collection": collection, "searched": msgspec.structs.asdict(searched)},
+        )
+        share = msgspec.structs.replace(share, searched=searched)
+    if searched.type == "flat":
+        return Written(share, names)
     names.append(file_name(collection, index_file))
     made.save(folder / names[-1])
     return Written(share, names)
-
-
-def _finds(rows: Rows, made: Ann, recipe: Recipe) -> bool:
-    metric = METRICS[recipe.index.metric]
-    # Nobody asks this one for a digest, which would hash every document.
-    index = CollectionIndex(Base(rows, made, metric), recipe.embedding.dims, metric, digest_term=0)
-    return canary_recall(index) >= RECALL_FLOORS[recipe.index.type]
 
 
 def _verify(manifest: Manifest, folder: Path) -> None:

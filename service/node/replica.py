@@ -212,6 +212,7 @@ class Replica:
             "restored_from": self.restored_from,
             "refused": self.refused,
             "held_back": self.held_back,
+            "adjusted": self.index.adjusted,
             "stale": self.stale,
             "recall": self.recall.mean,
             **room(self.shard.folder)._asdict(),

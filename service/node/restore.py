@@ -13,8 +13,7 @@ import msgspec
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
-from service.index.collection import RECALL_FLOORS, canary_recall
-from service.index.metric import METRICS
+from service.index.canaries import RECALL_FLOORS, canary_recall
 from service.index.shard import ShardIndex, recipes_of
 from service.storage import snapshot
 from service.storage.builds import Build, Recipe
@@ -94,7 +93,7 @@ def load_snapshot(manifest: Manifest, folder: Path, *, prove: bool = False) -> O
     That the rows have the manifest's digest is worked out where it is to be `prove`d, as builders do before they
     publish; after that the files' own hashes vouch for it.
     """
-    recipes = _recipes(manifest)
+    recipes = recipes_in(manifest)
     _check_files(manifest, recipes)
     bases = {collection: _base(manifest, collection, recipe, folder) for collection, recipe in recipes.items()}
     terms = {} if prove else {collection: int(share.digest, 16) for collection, share in manifest.shares.items()}
@@ -112,12 +111,12 @@ def load_snapshot(manifest: Manifest, folder: Path, *, prove: bool = False) -> O
     return Opened(manifest, index)
 
 
-def _recipes(manifest: Manifest) -> dict[int, Recipe]:
-    """How each collection's base is made, by its id."""
+def recipes_in(manifest: Manifest) -> dict[int, Recipe]:
+    """How each collection's base is made and searched, by its id."""
     recipes = recipes_of(manifest.registry, manifest.build.recipe)
-    for collection in (number for number, share in manifest.shares.items() if share.exact):
-        index = msgspec.structs.replace(recipes[collection].index, type="flat")
-        recipes[collection] = msgspec.structs.replace(recipes[collection], index=index)
+    for collection, share in manifest.shares.items():
+        if share.searched is not None:
+            recipes[collection] = msgspec.structs.replace(recipes[collection], index=share.searched)
     return recipes
 
 
@@ -130,7 +129,7 @@ def _base(manifest: Manifest, collection: int, recipe: Recipe, folder: Path) -> 
         raise Damaged(f"snapshot {snapshot.name_of(manifest)}: it has no {rows_path.name}")
     rows = rows_file.load(rows_path, recipe.embedding.dims)
     made = structures.load(folder / index_name if index_name in files else None, rows.vectors, recipe.index)
-    return Base(rows, made, METRICS[recipe.index.metric])
+    return Base(rows, made, recipe.index)
 
 
 def _check_files(manifest: Manifest, recipes: Mapping[int, Recipe]) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from weakref import WeakSet
 
 import numpy as np
 
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
-from service.index.collection import RECALL_FLOORS, CollectionIndex, canary_recall
+from service.index.canaries import look_far_enough
 from service.index.delta import Delta
-from service.index.metric import METRICS
 from service.node.background import background_thread
 from service.node.replica import Replica
 from service.storage.builds import IndexParameters
@@ -29,11 +29,9 @@ def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: 
     """A graph over the records' chunks; None where it does not find what exact search finds."""
     rows = rows_file.from_records(records, dims)
     # hnswlib and FAISS let go of the GIL while they build: searches go on beside it.
-    metric = METRICS[parameters.metric]
-    segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), metric)
-    recall = canary_recall(CollectionIndex(segment, dims, metric=metric, digest_term=0))
-    if recall < RECALL_FLOORS[parameters.type]:
-        log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors), "recall": recall})
+    segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), parameters)
+    if look_far_enough(segment, dims).type != parameters.type:
+        log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors)})
         return None
     return segment
 
@@ -44,7 +42,8 @@ class Sealing:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._pool = background_thread("seal")
-        self._unsealable: list[Delta] = []
+        # Weakly, as those of a dropped collection are nobody's any more.
+        self._unsealable: WeakSet[Delta] = WeakSet()
         self._last = DEFAULT_ID
 
     async def run(self) -> None:
@@ -65,7 +64,7 @@ class Sealing:
         loop = asyncio.get_running_loop()
         segment = await loop.run_in_executor(self._pool, build_segment, records, parameters, index.dims)
         if segment is None:
-            self._unsealable.append(frozen)
+            self._unsealable.add(frozen)
         else:
             index.seal(frozen, records, segment)
             log.info("sealed", extra={"rows": int(np.sum(segment.live)), "segments": len(index.segments)})

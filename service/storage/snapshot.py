@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from service import VERSION
-from service.storage.builds import Build
+from service.storage.builds import Build, IndexParameters
 from service.storage.collections import DEFAULT_ID, Registry
 from service.storage.entry import Damaged
 from service.storage.log import Log
 from service.storage.objects import Missing, ObjectStore
 
-FORMAT = 3  # there may be several collections
+FORMAT = 3  # there may be several collections, and bases that are searched otherwise than configured
 PLAIN_FORMAT = 2  # of one alone, so that a version before them goes on reading; rows have metadata
 READABLE_FORMATS = (1, 2, 3)
 ROWS_FILE = "rows.arrow"
@@ -37,12 +37,16 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """One collection's rows, documents and part of the digest; an `exact` one has no structure, whatever its type."""
+    """
+    One collection's rows, documents and part of the digest.
+
+    `searched` is how its base is searched where its canaries ask for more than is configured: further, or exactly.
+    """
 
     rows: int
     documents: int
     digest: str
-    exact: bool = False
+    searched: IndexParameters | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ PARAMETERS = recipe().index
 
 def _base(vectors: Vectors) -> Base:
     rows = rows_file.from_records([record(f"s{n}", vectors[n : n + 1]) for n in range(len(vectors))], DIMS)
-    return Base(rows, structures.build(vectors, PARAMETERS, 1), COSINE)
+    return Base(rows, structures.build(vectors, PARAMETERS, 1), PARAMETERS)
 
 
 def _vectors(count: int) -> Vectors:
@@ -75,7 +75,7 @@ def test_a_base_without_rows_answers_nothing() -> None:
 def test_a_saved_graph_loads_over_its_own_rows_only(tmp_path: Path) -> None:
     base, path = _base(_vectors(20)), tmp_path / "graph.hnsw"
     structures.build(base.rows.vectors, PARAMETERS, 1).save(path)
-    loaded = Base(base.rows, structures.load(path, base.rows.vectors, PARAMETERS), COSINE)
+    loaded = Base(base.rows, structures.load(path, base.rows.vectors, PARAMETERS), PARAMETERS)
     assert (
         loaded.search(_vectors(1)[0], 3, loaded.live)[0].tolist()
         == base.search(_vectors(1)[0], 3, base.live)[0].tolist()

@@ -285,9 +285,9 @@ def test_a_collection_whose_index_finds_too_little_keeps_no_base_from_the_others
     name = snapshot_at(shard_store(store, one, 0, tmp_path / "builder"), 1, 1)
     manifest = manifest_of(store, one, 0, name)
     assert [file.name for file in manifest.files] == [ROWS_FILE, "graph.hnsw", "1-rows.arrow"]
-    assert {number: (share.rows, share.exact) for number, share in manifest.shares.items()} == {
-        0: (1, False),
-        1: (1_500, True),
+    assert {number: (share.rows, share.searched) for number, share in manifest.shares.items()} == {
+        0: (1, None),
+        1: (1_500, msgspec.structs.replace(poor, type="flat")),
     }
     opened = open_snapshot(shard_store(store, one, 0, tmp_path / "disk"), name)
     assert opened.index.digest == manifest.digest

@@ -157,14 +157,14 @@ def test_a_shard_answers_with_the_nearest_of_those_that_match(
     }
     rows = rows_file.from_records([records[number] for number in range(250)], DIMS)
     index = CollectionIndex(
-        Base(rows, structures.build(rows.vectors, parameters, 1), COSINE), DIMS, COSINE, delta_rows=100
+        Base(rows, structures.build(rows.vectors, parameters, 1), parameters), DIMS, COSINE, delta_rows=100
     )
     for number in range(250, 400):
         index.apply(records[number])
     frozen = index.frozen[0]
     held = frozen.records()
     segment = rows_file.from_records(held, DIMS)
-    index.seal(frozen, held, Base(segment, structures.build(segment.vectors, parameters, 1), COSINE))
+    index.seal(frozen, held, Base(segment, structures.build(segment.vectors, parameters, 1), parameters))
     changed = {n: record(n, {"tenth": 99}, random, chunks=1 if n % 2 else 0) for n in range(0, 400, 7)}
     for one in changed.values():
         index.apply(one)
@@ -190,7 +190,7 @@ def test_a_document_of_many_chunks_costs_no_more_than_a_look_at_each(monkeypatch
     random = np.random.default_rng(6)
     records = [record(number, {"n": number}, random, chunks=1_000) for number in range(3)]
     rows = rows_file.from_records(records, DIMS)
-    index = CollectionIndex(Base(rows, structures.build(rows.vectors, recipe().index, 1), COSINE), DIMS, COSINE)
+    index = CollectionIndex(Base(rows, structures.build(rows.vectors, recipe().index, 1), recipe().index), DIMS, COSINE)
     read: list[int] = []
     plain = Base.passage
 

@@ -71,7 +71,7 @@ def test_exact_scores_are_those_of_the_moment_whatever_is_written_meanwhile() ->
     records = [record(f"s{n}", unit(random.normal(size=(3, DIMS)))) for n in range(60)]
     rows = rows_file.from_records(records[:40], DIMS)
     index = CollectionIndex(
-        Base(rows, structures.build(rows.vectors, recipe().index, 1), COSINE), DIMS, COSINE, delta_rows=15
+        Base(rows, structures.build(rows.vectors, recipe().index, 1), recipe().index), DIMS, COSINE, delta_rows=15
     )
     for one in records[40:]:
         index.apply(one)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,6 +106,27 @@ def test_a_graph_that_misses_what_exact_search_finds_is_not_used_nor_tried_again
     assert tried == [1, 51]
     assert [type(segment) for segment in replica.index.default.segments] == [Delta, Delta]
     assert _state(replica.index.default) == state
+
+
+def test_what_can_not_be_sealed_is_forgotten_with_its_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing_module, "build_segment", lambda records, parameters, dims: None)
+    replica = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path))
+    replica.index = ShardIndex(BUILD.recipe, delta_rows=LIMIT)
+    made = Registry().with_one("notes", Kind(), 1).registry
+    changes = [msgspec.structs.replace(record("", _vectors(0)), registry=to_text(one)) for one in (made, Registry())]
+    replica.index.apply(changes[0])
+    for number in range(LIMIT):
+        one = record(f"s{number}", _vectors(number), position=number + 1)
+        replica.index.apply(msgspec.structs.replace(one, collection=1))
+    sealing = Sealing(replica)
+    assert [_seal(sealing) for _ in range(2)] == [True, False]
+    frozen = weakref.ref(next(delta for _, delta in replica.index.frozen))
+    assert frozen() is not None
+    replica.index.apply(changes[1])
+    gc.collect()
+    assert frozen() is None
 
 
 def test_collections_are_sealed_in_turn(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from service.node.generations import QUIET_DELTA_ROWS
-from tests.wire.service_fleet import INDEX, ServiceFleet, eventually, new_fleet, refused
+from tests.wire.service_fleet import INDEX, ServiceFleet, eventually, get, new_fleet, refused
 
 Connect = Callable[[str], Any]
 Vectors = npt.NDArray[np.float32]
@@ -21,17 +21,28 @@ RANDOM = np.random.default_rng(11)
 HELD = RANDOM.normal(0, 5, (ROWS, DIMS)).astype(np.float32)
 
 
+def serve(fleet: ServiceFleet, dims: int, parameters: dict[str, Any]) -> None:
+    """Have it embed nothing, and index vectors so."""
+    fleet.embedding = {"provider": "given", "model": "ours", "version": "2", "dims": dims}
+    fleet.parameters = INDEX | parameters
+    fleet.boot(replicas=1)
+
+
 @pytest.fixture
-def fleet(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceFleet]:
-    """Two shards with a replica each."""
+def new(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceFleet]:
+    """A fleet that is not booted yet."""
     one = new_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=SHARDS)
-    one.embedding = {"provider": "given", "model": "ours", "version": "2", "dims": DIMS}
-    one.parameters = INDEX | {"metric": "l2"}
     try:
-        one.boot(replicas=1)
         yield one
     finally:
         one.stop()
+
+
+@pytest.fixture
+def fleet(new: ServiceFleet) -> ServiceFleet:
+    """Two shards with a replica each."""
+    serve(new, DIMS, {"metric": "l2"})
+    return new
 
 
 def write(fleet: ServiceFleet, vectors: Vectors, first: int = 0) -> int:
@@ -91,3 +102,28 @@ def test_what_does_not_lie_in_the_space_is_refused_before_it_is_kept(fleet: Serv
     (hit,) = client.search(vector=numbers, k=1, min_position=written["position"])["hits"]
     assert (hit["source_id"], hit["score"]) == ("a", 0.0)
     assert client.delete("a")["position"] == written["position"] + 1
+
+
+def test_a_graph_that_finds_too_little_is_searched_further(new: ServiceFleet) -> None:
+    """Directions without any structure: a graph as thin as this one finds the less of them the more there are."""
+    serve(new, 256, {"metric": "cosine", "m": 8, "ef_construction": 100, "ef_search": 50})
+    shapeless = RANDOM.normal(size=(SHARDS * 3_000, 256)).astype(np.float32)
+    position = write(new, shapeless)
+
+    def bases() -> bool:
+        nodes = [node.ready() for node in new.nodes]
+        return all(node and node["generation"] and node["delta_rows"] == 0 for node in nodes)
+
+    eventually(bases, "bases of all")
+    for node in new.nodes:
+        said = node.ready()
+        assert said is not None
+        assert said["adjusted"]["0"]["ef_search"] > 50
+        assert b"vectorfleet_node_adjusted 1.0" in get(f"{node.url}/metrics")[2]
+    client, right = new.client(), 0
+    held = shapeless / np.linalg.norm(shapeless, axis=1, keepdims=True)
+    for query in held[:: len(held) // 40] + RANDOM.normal(0, 0.02, held[:: len(held) // 40].shape):
+        wanted = np.argsort(-(held @ query))[:10]
+        found = client.search(vector=query.astype(np.float32), k=10, min_position=position)["hits"]
+        right += len({f"v{row}" for row in wanted} & {hit["source_id"] for hit in found})
+    assert right >= 0.85 * 10 * len(held[:: len(held) // 40])

@@ -1,0 +1,159 @@
+"""Canaries tell a structure that finds what exact search does from one that does not, and how far it has to look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from service.embedding.given import Given
+from service.index import rows as rows_file
+from service.index import structures
+from service.index.base import Base
+from service.index.canaries import EFFORTS, MARGIN, RECALL_FLOORS, canary_recall, look_far_enough
+from service.index.collection import CollectionIndex
+from service.index.metric import COSINE, METRICS, Metric
+from service.indexer.indexer import Indexer
+from service.node.replica import Replica
+from service.storage.builds import Build, Embedding, IndexParameters
+from service.storage.documents import Document
+from service.storage.snapshot import FORMAT, PLAIN_FORMAT, Manifest, manifest_of
+from tests.service.memory_store import MemoryStore
+from tests.service.shard_history import shard_store, snapshot_at, write
+from tests.service.small_space import DIMS, Vectors, recipe, record, unit
+from tests.service.test_collection_index import rebuilt
+
+PARAMETERS = recipe().index
+# Directions without any structure are what graphs and lists find worst.
+SHAPELESS = unit(np.random.default_rng(1).normal(size=(3_000, 256)))
+HARD: dict[structures.Kind, IndexParameters] = {
+    "hnsw": IndexParameters("hnsw", "cosine", 8, 100, 50),
+    "ivf": IndexParameters("ivf", "cosine", 8, 100, 50, probes=1),
+    "pq": IndexParameters("pq", "cosine", 8, 100, 50, probes=1, code_dims=4, rescored=16),
+}
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_the_canaries_of_a_good_graph_pass_and_of_a_wrong_one_fail(metric: Metric) -> None:
+    made = np.random.default_rng(5).normal(0, 3, size=(400, DIMS)).astype(np.float32)
+    vectors = unit(made) if metric.normal else made
+    live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(400)}
+    assert canary_recall(rebuilt(live, metric=metric)) > 0.95
+    rows = rows_file.from_records(live.values(), DIMS)
+    parameters = msgspec.structs.replace(PARAMETERS, metric=metric.name)
+    other = structures.build(np.ascontiguousarray(vectors[::-1]), parameters, 1)
+    assert canary_recall(CollectionIndex(Base(rows, other, parameters), DIMS, metric=metric)) < 0.5
+
+
+def _with_duplicates() -> Vectors:
+    """400 rows of which 120 hold one of five texts, 24 times each."""
+    vectors = unit(np.random.default_rng(6).normal(size=(400, DIMS)))
+    for group in range(5):
+        vectors[group : 24 * 5 : 5] = vectors[group]
+    return vectors[np.random.default_rng(7).permutation(400)]
+
+
+def test_among_documents_of_one_text_the_graph_may_pick_others_than_exact_search() -> None:
+    vectors = _with_duplicates()
+    assert len(np.unique(vectors, axis=0)) == 400 - 5 * 23
+    live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(len(vectors))}
+    assert canary_recall(rebuilt(live)) >= 0.9
+
+
+def test_a_wrong_graph_among_duplicates_is_caught_whatever_scores_it_claims() -> None:
+    vectors = _with_duplicates()
+    live = {f"s{n}": record(f"s{n}", vectors[n : n + 1]) for n in range(len(vectors))}
+    rows = rows_file.from_records(live.values(), DIMS)
+    # The graph's distances are those of its own vectors: only the rows tell that they belong to other documents.
+    other = structures.build(np.roll(vectors, 1, axis=0), PARAMETERS, 1)
+    assert canary_recall(CollectionIndex(Base(rows, other, PARAMETERS), DIMS, COSINE)) < 0.5
+
+
+def test_without_a_base_there_is_nothing_that_canaries_could_doubt() -> None:
+    assert canary_recall(CollectionIndex(None, DIMS, COSINE)) == 1.0
+    assert canary_recall(rebuilt({})) == 1.0
+
+
+def _base(parameters: IndexParameters, vectors: Vectors = SHAPELESS) -> Base:
+    rows = rows_file.from_records([record(f"s{n}", vectors[n : n + 1]) for n in range(len(vectors))], vectors.shape[1])
+    return Base(rows, structures.build(rows.vectors, parameters, 1), parameters)
+
+
+def _recall(base: Base) -> float:
+    return canary_recall(CollectionIndex(base, base.rows.vectors.shape[1], base.metric, digest_term=0))
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists and codes also over few rows."""
+    monkeypatch.setattr(structures, "TRAINED_ROWS", 1_000)
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("kind", HARD)
+def test_searches_look_further_until_they_find_enough_and_no_further(kind: structures.Kind) -> None:
+    base, wanted = _base(HARD[kind]), RECALL_FLOORS[kind] + MARGIN
+    assert _recall(base) < wanted
+    found = look_far_enough(base, 256)
+    effort = getattr(found, EFFORTS[kind])
+    assert found == msgspec.structs.replace(HARD[kind], **{EFFORTS[kind]: effort})
+    assert _recall(base) >= wanted
+    less = msgspec.structs.replace(found, **{EFFORTS[kind]: int(effort / 1.5)})
+    assert _recall(_base(less)) < wanted
+
+
+def test_a_graph_that_finds_enough_is_searched_as_configured() -> None:
+    base = _base(PARAMETERS, unit(np.random.default_rng(2).normal(size=(300, DIMS))))
+    assert look_far_enough(base, DIMS) == PARAMETERS
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_no_effort_makes_find_enough_is_searched_exactly() -> None:
+    coarse = msgspec.structs.replace(HARD["pq"], code_dims=64, rescored=0)
+    assert look_far_enough(_base(coarse), 256) == msgspec.structs.replace(coarse, type="flat")
+
+
+def _of_vectors(parameters: IndexParameters, dims: int) -> Build:
+    embedding = Embedding("eyes", "1", dims, "given")
+    return Build("b-test", msgspec.structs.replace(recipe(shards=1), embedding=embedding, index=parameters))
+
+
+def _published(store: MemoryStore, one: Build, vectors: Vectors, folder: Path) -> Manifest:
+    """The snapshot of a shard of these vectors."""
+    write(store, [[Document(f"r{n}", f"s{n}", vector=vector.tobytes()) for n, vector in enumerate(vectors)]])
+    indexer = Indexer(store, store, one, Given(one.recipe.embedding))
+    indexer.catch_up()
+    indexer.step()
+    return manifest_of(store, one, 0, snapshot_at(shard_store(store, one, 0, folder), 1, 1))
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(("kind", "coarse"), [("hnsw", {}), ("ivf", {}), ("pq", {"code_dims": 64, "rescored": 0})])
+def test_a_snapshot_says_how_its_base_has_to_be_searched(
+    tmp_path: Path, kind: structures.Kind, coarse: dict[str, int]
+) -> None:
+    parameters = msgspec.structs.replace(HARD[kind], **coarse)
+    store, one = MemoryStore(), _of_vectors(parameters, 256)
+    manifest = _published(store, one, SHAPELESS, tmp_path / "builder")
+    searched = manifest.shares[0].searched
+    assert searched is not None
+    assert (manifest.format, searched.type) == (FORMAT, "flat" if coarse else kind)
+    assert [file.name for file in manifest.files] == ["rows.arrow", *([] if coarse else [structures.FILES[kind]])]
+    replica = Replica(shard_store(store, one, 0, tmp_path / "disk"))
+    replica.boot()
+    assert (replica.refused, replica.index.adjusted, replica.describe()["adjusted"]) == (
+        [],
+        {0: searched},
+        {0: searched},
+    )
+    base = replica.index.default.base
+    assert base is not None
+    assert _recall(base) >= RECALL_FLOORS[kind] + MARGIN
+
+
+def test_a_snapshot_that_is_searched_as_configured_can_be_read_by_a_version_before(tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(2).normal(size=(300, DIMS)))
+    manifest = _published(MemoryStore(), _of_vectors(PARAMETERS, DIMS), vectors, tmp_path)
+    assert (manifest.format, manifest.shares[0].searched) == (PLAIN_FORMAT, None)
