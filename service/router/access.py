@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import logging
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +29,7 @@ MOST_WAITING = 100
 ROUNDING = 1e-9  # of a request: who waited as long as he was told to is not sent away again
 # Of load balancers, which carry no key, and of who wants to know how to ask.
 OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/openapi.json"})
+CARRIED = re.compile(r"(?i:bearer) +vf_(?P<name>[a-z0-9-]+)_(?P<secret>\S+)")
 NOBODY = bytes(hashlib.sha256().digest_size)
 REFUSED = Counter("vectorfleet_router_refused_total", "Requests refused by their head", ["reason"])
 log = logging.getLogger(__name__)
@@ -118,15 +120,17 @@ class Keys:
                 log.error("a key can't be used", extra={"key": name, "reason": str(error)})
         self._records, self._keys = records, keys
 
-    def find(self, authorization: str) -> Key | None:
-        """The key that an Authorization header carries, if it is known."""
-        scheme, _, token = authorization.partition(" ")
-        mark, _, rest = token.strip().partition("_")
-        name, _, secret = rest.partition("_")
-        key = self._keys.get(name) if scheme.lower() == "bearer" and mark == "vf" else None
+    def find(self, carried: re.Match[str]) -> Key | None:
+        """The key that a header carries, if it is known."""
+        key = self._keys.get(carried["name"])
         # Also for a name that nobody has: the time must not tell which names there are.
-        same = hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), key.digest if key else NOBODY)
-        return key if same else None
+        digest = hashlib.sha256(carried["secret"].encode()).digest()
+        return key if hmac.compare_digest(digest, key.digest if key else NOBODY) else None
+
+
+def carried(authorization: str) -> re.Match[str] | None:
+    """The name and secret in an Authorization header that has the form of a key."""
+    return CARRIED.fullmatch(authorization.strip())
 
 
 class Access:
@@ -168,6 +172,8 @@ class Access:
             self._keys.replace(await asyncio.to_thread(self._read))
         except (BotoCoreError, ClientError) as error:
             log.warning("the keys can't be read; those known before stay", extra={"reason": str(error)})
+            if self._waiting:
+                self._wanted.set()
             return
         async with self._news:
             self._done = self._begun
@@ -179,28 +185,42 @@ class Access:
             return
         if not self.loaded:
             raise Problem(503, "the keys of the API are not read yet", retry_after_seconds=1)
-        key = self._keys.find(authorization)
-        if key is None and authorization:
-            await self._read_again()
-            key = self._keys.find(authorization)
+        key = await self._known(authorization)
         if key is None:
             REFUSED.labels("key").inc()
             raise Problem(401, self._advice(authorization))
         _permit(key, method, path)
 
+    async def _known(self, authorization: str) -> Key | None:
+        token = carried(authorization)
+        if token is None:
+            return None
+        if (key := self._keys.find(token)) is not None:
+            return key
+        await self._read_again()
+        return self._keys.find(token)
+
     async def _read_again(self) -> None:
-        """Wait for a reading that begins after now; raises Problem 503 where none succeeds in time."""
+        """Wait for a reading that begins after now; raises Problem 429 or 503 where none is had in time."""
         number = self._begun + 1
-        unread = Problem(503, "this key is not known, and the keys can't be read again now", retry_after_seconds=1)
         if self._waiting >= MOST_WAITING:
-            raise unread
+            REFUSED.labels("waiting").inc()
+            raise Problem(
+                429,
+                "this key is not known, and so many requests wait for the keys to be read again",
+                limit=MOST_WAITING,
+                retry_after_seconds=1,
+            )
         self._waiting += 1
         self._wanted.set()
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._news:
                 await self._news.wait_for(lambda: self._done >= number)
         except TimeoutError:
-            raise unread from None
+            REFUSED.labels("unread").inc()
+            raise Problem(
+                503, "this key is not known, and the keys can't be read again now", retry_after_seconds=1
+            ) from None
         finally:
             self._waiting -= 1
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -19,7 +23,7 @@ from starlette.routing import Route
 
 from service.problems import Problem
 from service.router import access
-from service.router.access import Access, Allowance, KeyRecord, Keys, Role, needed
+from service.router.access import Access, Allowance, Key, KeyRecord, Keys, Role, carried, needed
 from service.serving import Service, json_response
 from tests.service.asking import asked
 
@@ -38,12 +42,13 @@ class Parameters:
     def __init__(self, **records: KeyRecord) -> None:
         self.records = records
         self.readings = 0
-        self.fails = False
+        self.failures: float = 0
         self.met: Callable[[], object] = lambda: None
 
     def read(self) -> dict[str, KeyRecord]:
         self.readings += 1
-        if self.fails:
+        if self.failures:
+            self.failures -= 1
             raise EndpointConnectionError(endpoint_url="ssm")
         found = dict(self.records)
         self.met()
@@ -54,6 +59,12 @@ def keys(**records: KeyRecord) -> Keys:
     known = Keys()
     known.replace(records)
     return known
+
+
+def found(subject: Keys, header: str) -> Key | None:
+    token = carried(header)
+    assert token is not None
+    return subject.find(token)
 
 
 async def admitted(subject: Access, request: tuple[str, str], header: str) -> int:
@@ -123,7 +134,8 @@ def test_what_a_request_needs(method: str, path: str, role: Role) -> None:
 
 @given(header=st.text(max_size=60) | st.text(max_size=40).map("Bearer vf_shop_".__add__))
 def test_no_other_header_gets_in(header: str) -> None:
-    found = keys(shop=record("right", "admin")).find(header)
+    token = carried(header)
+    found = None if token is None else keys(shop=record("right", "admin")).find(token)
     assert (found is not None) == (header.strip() == "Bearer vf_shop_right")
 
 
@@ -152,19 +164,19 @@ def test_a_refusal_says_what_to_do(parameters: Parameters, header: str, words: s
 def test_a_revoked_key_is_unknown_and_a_damaged_one_harms_no_other() -> None:
     subject = keys(old=record("1", "read"), new=record("2", "read"))
     subject.replace({"new": record("2", "read"), "odd": KeyRecord("read", "zz"), "king": record("3", "king")})
-    assert subject.find("Bearer vf_old_1") is None
-    assert subject.find("Bearer vf_new_2") is not None
-    assert subject.find("Bearer vf_king_3") is None
+    assert found(subject, "Bearer vf_old_1") is None
+    assert found(subject, "Bearer vf_new_2") is not None
+    assert found(subject, "Bearer vf_king_3") is None
 
 
 def test_a_rate_holds_over_a_reading_of_the_keys() -> None:
     records = {"shop": record("1", "read", 0.5)}
     subject = keys(**records)
-    before = subject.find("Bearer vf_shop_1")
+    before = found(subject, "Bearer vf_shop_1")
     subject.replace(dict(records))
-    assert subject.find("Bearer vf_shop_1") is before
+    assert found(subject, "Bearer vf_shop_1") is before
     subject.replace({"shop": record("1", "read", 100.0)})
-    assert subject.find("Bearer vf_shop_1") is not before
+    assert found(subject, "Bearer vf_shop_1") is not before
 
 
 def test_a_key_that_asks_too_often_is_told_when_to_come_again() -> None:
@@ -215,11 +227,70 @@ def test_keys_that_nobody_knows_share_a_reading_and_wait_a_while_for_it(monkeypa
             crowd = range(access.MOST_WAITING + 3)
             got = await asyncio.gather(*(admitted(subject, SEARCH, f"Bearer vf_a_{number}") for number in crowd))
             assert parameters.readings <= 3
-            parameters.fails = True
+            parameters.failures = math.inf
             monkeypatch.setattr(access, "WAIT_SECONDS", 0.05)
             return [*got, await admitted(subject, SEARCH, "Bearer vf_a_1")]
 
-    assert asyncio.run(ask()) == [401] * access.MOST_WAITING + [503] * 4
+    assert asyncio.run(ask()) == [401] * access.MOST_WAITING + [429] * 3 + [503]
+
+
+@pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Bearer vf_", "x"])
+def test_what_has_not_the_form_of_a_key_is_refused_without_a_reading(header: str) -> None:
+    async def ask() -> int:
+        subject = Access(Parameters().read)
+        await subject.refresh()
+        # Nobody reads here: who waited would wait in vain.
+        return await admitted(subject, SEARCH, header)
+
+    assert asyncio.run(ask()) == 401
+
+
+def test_who_waits_does_so_over_a_reading_that_failed() -> None:
+    parameters = Parameters(shop=record("1", "read"))
+
+    async def ask() -> int:
+        async with router(parameters) as subject:
+            parameters.records["new"] = record("2", "read")
+            parameters.failures = 1
+            return await admitted(subject, SEARCH, "Bearer vf_new_2")
+
+    assert asyncio.run(ask()) == 200
+
+
+def test_strangers_have_the_keys_read_no_more_often_than_the_pause_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters, pause = Parameters(), 0.05
+    begun: list[float] = []
+    parameters.met = lambda: begun.append(time.monotonic())
+
+    async def ask() -> None:
+        subject = Access(parameters.read, pause)
+        await subject.refresh()
+        running = asyncio.create_task(subject.run())
+        for _ in range(5):
+            assert await admitted(subject, SEARCH, "Bearer vf_a_1") == 401
+        running.cancel()
+
+    asyncio.run(ask())
+    gaps = [later - earlier for earlier, later in itertools.pairwise(begun[1:])]
+    assert len(gaps) >= 4
+    assert min(gaps) >= pause
+
+
+def test_a_revoked_key_goes_without_anybody_asking_for_a_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "REFRESH_SECONDS", 0.01)
+    parameters = Parameters(shop=record("1", "read"))
+
+    async def ask() -> int:
+        async with router(parameters) as subject, asyncio.timeout(10):
+            parameters.records.clear()
+            read = asyncio.Event()
+            parameters.met = partial(asyncio.get_running_loop().call_soon_threadsafe, read.set)
+            while await admitted(subject, SEARCH, "Bearer vf_shop_1") == 200:
+                await read.wait()
+                read.clear()
+            return parameters.readings
+
+    assert asyncio.run(ask()) >= 2
 
 
 @given(per_second=st.floats(0.1, 50), waits=st.lists(st.floats(0, 2), min_size=1, max_size=60))
