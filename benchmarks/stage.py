@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import click
 import msgspec
 import numpy as np
 import psutil
@@ -27,9 +28,11 @@ from service.index.part import Vectors
 from service.node.build import publish_generation
 from service.node.restore import ShardStore
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe, Slots
+from service.storage.collections import DEFAULT_ID
 from service.storage.log import Append, Tail, tail_of
 from service.storage.objects import ObjectStore
 from service.storage.shards import Record, shard_log, shard_of, to_rows
+from service.storage.snapshot import manifest_of
 
 REGION = "us-east-1"
 FLEET = "bench"
@@ -41,8 +44,12 @@ POLL_SECONDS = 0.05
 TEXT = "A chunk of text, about as long as those of a reference: it says what a call does and what it takes. " * 4
 
 
-class NotReady(Exception):
+class NotReady(click.ClickException):
     """A process of the stage did not get ready in time; the message says where its log is."""
+
+
+class SearchedFurther(click.ClickException):
+    """A shard finds too little with what it was to be measured with, and is searched otherwise."""
 
 
 def source_id(row: int) -> str:
@@ -142,7 +149,15 @@ class Stage:
             tail = tail_of(append.run())
         folder = self.root / f"builder-{shard}"
         folder.mkdir()
-        publish_generation(ShardStore(store, build, shard, folder), entry=tail.number, generation=1, threads=threads)
+        shard_store = ShardStore(store, build, shard, folder)
+        name = publish_generation(shard_store, entry=tail.number, generation=1, threads=threads)
+        searched = manifest_of(store, build, shard, name).shares[DEFAULT_ID].searched
+        if searched is not None:
+            how = "exactly" if searched.type == "flat" else f"with ef_search {searched.ef_search}"
+            raise SearchedFurther(
+                f"with ef_search {self.index.ef_search} shard {shard} finds too little: it is searched {how}, and "
+                "would be compared with what it is not. Take a greater --ef, or other vectors."
+            )
 
     def _record(self, row: int) -> Record:
         return Record(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from service.index.part import Labels, Vectors
+from service.storage.builds import IndexParameters
 
 
 class Found(NamedTuple):
@@ -15,9 +16,9 @@ class Found(NamedTuple):
     scores: Vectors
 
 
-def further(effort: int) -> int:
-    """Half as far again."""
-    return effort + -(-effort // 2)
+def further(effort: int, most: int) -> int:
+    """Half as far again, at least one further, at most as far as that."""
+    return min(most, effort + max(1, -(-effort // 2)))
 
 
 class Ann(Protocol):
@@ -30,8 +31,12 @@ class Ann(Protocol):
     def search(self, vector: Vectors, count: int) -> Found:
         """At most `count` (at least 1, at most the rows there are) rows near `vector`, shape (dims,)."""
 
-    def look_further(self) -> int:
-        """Have searches look half as far again, for who builds; returns how far that is, 0 where it is no further."""
+    def look_further(self, parameters: IndexParameters) -> IndexParameters | None:
+        """
+        Have searches look half as far again as with these parameters, for who builds.
+
+        Returns the parameters that say so, None where it goes no further.
+        """
 
     def save(self, path: Path) -> None:
         """Write it to a file that `structures.load` reads; check that file then, since not all errors are told."""

@@ -69,9 +69,11 @@ class Base:
         """The `count` rows of `among` with the greatest scores, by looking at all of them."""
         return best_rows(self.rows.vectors, among, vector, count, self.metric)
 
-    def look_further(self) -> int:
-        """See `Ann.look_further`."""
-        return self._ann.look_further()
+    def look_further(self) -> bool:
+        """Have searches look half as far again, for who builds; whether that is further."""
+        further = self._ann.look_further(self.parameters)
+        self.parameters = further or self.parameters
+        return further is not None
 
     def matching(self, wanted: Filter | None) -> Mask:
         """The live rows that a filter lets through."""

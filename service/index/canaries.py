@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 
 from service.index.base import Base
 from service.index.collection import LOOKED_AT, CollectionIndex, best_documents
 from service.index.metric import Metric
 from service.index.part import Vectors, best_rows_each
-from service.storage.builds import IndexParameters
 
 CANARIES = 16
 CANARY_K = 10
@@ -18,7 +16,6 @@ CANARY_NOISE = 0.02
 RECALL_FLOORS = {"flat": 0.9, "hnsw": 0.9, "ivf": 0.8, "pq": 0.7}
 # Above it, asked of who builds: another processor may round a distance otherwise, and refuse what was published.
 MARGIN = 0.02
-EFFORTS = {"hnsw": "ef_search", "ivf": "probes", "pq": "probes"}
 
 
 def canary_recall(index: CollectionIndex) -> float:
@@ -49,18 +46,15 @@ def _near(vectors: Vectors, count: int, metric: Metric) -> Vectors:
     return np.stack([metric.prepared(one) for one in moved])
 
 
-def look_far_enough(base: Base, dims: int) -> IndexParameters:
+def look_far_enough(base: Base, dims: int) -> bool:
     """
     Have searches of a new base look further until its canaries find what the floor of its type asks.
 
-    Returns the parameters that it is searched with from then on: its own where they were enough, and those of exact
-    search where no effort is; then the structure is of no use.
+    Its parameters then say how far. False where no effort is enough, and what it has over its rows is of no use.
     """
-    parameters = base.parameters
     # Nobody asks this one for a digest, which would hash every document.
     index = CollectionIndex(base, dims, base.metric, digest_term=0)
-    while canary_recall(index) < RECALL_FLOORS[parameters.type] + MARGIN:
-        if not (effort := base.look_further()):
-            return msgspec.structs.replace(base.parameters, type="flat")
-        parameters = msgspec.structs.replace(parameters, **{EFFORTS[parameters.type]: effort})
-    return parameters
+    floor = RECALL_FLOORS[base.parameters.type]
+    while (recall := canary_recall(index)) < floor + MARGIN and base.look_further():
+        pass
+    return recall >= floor

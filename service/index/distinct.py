@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from service.index.ann import Ann, Found
 from service.index.part import Labels, Vectors
+from service.storage.builds import IndexParameters
 
 HASHED_ROWS = 8_192  # at once, which bounds the memory that hashing takes
 
@@ -102,9 +103,9 @@ class Distinct:
         rows = [self._groups.of(number) for number in numbers]
         return Found(np.concatenate(rows)[:count], np.repeat(scores, lengths)[:count])
 
-    def look_further(self) -> int:
+    def look_further(self, parameters: IndexParameters) -> IndexParameters | None:
         """See `Ann.look_further`."""
-        return self._ann.look_further()
+        return self._ann.look_further(parameters)
 
     def save(self, path: Path) -> None:
         """See `Ann.save`."""

@@ -9,6 +9,7 @@ import numpy as np
 from service.index.ann import Found
 from service.index.metric import Metric
 from service.index.part import Vectors
+from service.storage.builds import IndexParameters
 
 
 class Flat:
@@ -24,9 +25,8 @@ class Flat:
         top = top[np.argsort(-scores[top], kind="stable")]
         return Found(top.astype(np.int64), scores[top])
 
-    def look_further(self) -> int:
+    def look_further(self, _: IndexParameters) -> None:
         """See `Ann.look_further`: it has looked at everything."""
-        return 0
 
     def save(self, path: Path) -> None:
         """Nothing is written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import hnswlib
+import msgspec
 import numpy as np
 
 from service.index.ann import Found, further
@@ -23,7 +24,6 @@ class Hnsw:
         graph.set_num_threads(1)
         # Where a search asks for more rows than this, hnswlib keeps as many candidates by itself.
         graph.set_ef(ef_search)
-        self._ef_search = ef_search
         self._graph, self._score_of = graph, metric.score_of
 
     @classmethod
@@ -60,13 +60,11 @@ class Hnsw:
             return Found(NOTHING.rows, NOTHING.scores)
         return Found(labels[0].astype(np.int64), self._score_of(distances[0]))
 
-    def look_further(self) -> int:
+    def look_further(self, parameters: IndexParameters) -> IndexParameters | None:
         """See `Ann.look_further`: a longer list of candidates, up to the longest that may be configured."""
-        if self._ef_search >= LONGEST_EF:
-            return 0
-        self._ef_search = min(LONGEST_EF, further(self._ef_search))
-        self._graph.set_ef(self._ef_search)
-        return self._ef_search
+        longer = further(parameters.ef_search, LONGEST_EF)
+        self._graph.set_ef(longer)
+        return msgspec.structs.replace(parameters, ef_search=longer) if longer > parameters.ef_search else None
 
     def save(self, path: Path) -> None:
         """See `Ann.save`; hnswlib holds the GIL meanwhile and reports no write error."""

@@ -11,13 +11,14 @@ import math
 from pathlib import Path
 
 import faiss
+import msgspec
 import numpy as np
 
 from service.index.ann import Found, further
 from service.index.distinct import Chosen
 from service.index.metric import METRICS
 from service.index.part import Vectors
-from service.storage.builds import IndexParameters
+from service.storage.builds import INDEX_RANGES, IndexParameters
 from service.storage.entry import Damaged
 
 LISTS_PER_ROOT = 4  # 4 √n lists, the low end of the guidelines
@@ -26,6 +27,7 @@ TRAINED_ROWS_PER_LIST = 64
 PROBED_SHARE = 1 / 32
 LEAST_PROBES = 32
 CODE_BITS = 8
+MOST_RESCORED = INDEX_RANGES["rescored"][1]
 
 
 def lists_of(parameters: IndexParameters, rows: int) -> int:
@@ -55,7 +57,7 @@ class Inverted:
     ) -> None:
         index.nprobe = probes_of(parameters, index.nlist)
         self._index, self._vectors = index, vectors
-        self._rescored = parameters.rescored if codes else 0
+        self._codes, self._rescored = codes, parameters.rescored if codes else 0
         self._metric = METRICS[parameters.metric]
 
     @classmethod
@@ -96,12 +98,15 @@ class Inverted:
             found = -found
         return Found(rows.astype(np.int64), found)
 
-    def look_further(self) -> int:
-        """See `Ann.look_further`: more lists, up to all of them."""
-        if self._index.nprobe >= self._index.nlist:
-            return 0
-        self._index.nprobe = min(self._index.nlist, further(self._index.nprobe))
-        return int(self._index.nprobe)
+    def look_further(self, parameters: IndexParameters) -> IndexParameters | None:
+        """See `Ann.look_further`: more lists, up to all of them, and of codes more candidates that are scored again."""
+        probes = further(self._index.nprobe, self._index.nlist)
+        rescored = further(self._rescored, MOST_RESCORED) if self._codes else 0
+        if (probes, rescored) == (self._index.nprobe, self._rescored):
+            return None
+        self._index.nprobe, self._rescored = probes, rescored
+        more = {"rescored": rescored} if self._codes else {}
+        return msgspec.structs.replace(parameters, probes=probes, **more)
 
     def save(self, path: Path) -> None:
         """See `Ann.save`."""

@@ -57,14 +57,15 @@ class ShardIndex:
         held, recipes = self._indexes, recipes_of(registry, self._recipe)
         for gone in held.keys() - recipes.keys():
             self._dropped_rows += held[gone].kept_rows
-        # Replaced whole: while a thread boots a replica the event loop says how far it is.
+        # While a thread boots a replica the event loop says how far it is: what there is has its recipe at any moment.
+        self._recipes = self._recipes | recipes
         self._indexes = {
             collection: held[collection]
             if collection in held
             else self._index(collection, recipe, bases.get(collection), digest_terms.get(collection))
             for collection, recipe in recipes.items()
         }
-        self.registry, self._recipes = registry, recipes
+        self.registry = registry
 
     def _index(self, collection: int, recipe: Recipe, base: Base | None, digest_term: int | None) -> CollectionIndex:
         dims, metric = recipe.embedding.dims, METRICS[recipe.index.metric]

@@ -126,15 +126,15 @@ def _write_collection(
     if (index_file := structures.file_of(made, recipe.index)) is None:
         return Written(share, names)
     # Whatever a structure finds, the shard gets its base: without one it can't be restored but from its whole log.
-    searched = look_far_enough(Base(rows, made, recipe.index), recipe.embedding.dims)
-    if searched != recipe.index:
-        log.warning(
-            "a base finds too little as configured",
-            extra={"collection": collection, "searched": msgspec.structs.asdict(searched)},
-        )
-        share = msgspec.structs.replace(share, searched=searched)
-    if searched.type == "flat":
-        return Written(share, names)
+    base = Base(rows, made, recipe.index)
+    if not look_far_enough(base, recipe.embedding.dims):
+        log.error("a collection is searched exactly: its index finds too little", extra={"collection": collection})
+        exactly = msgspec.structs.replace(recipe.index, type="flat")
+        return Written(msgspec.structs.replace(share, searched=exactly), names)
+    if base.parameters != recipe.index:
+        further = msgspec.structs.asdict(base.parameters)
+        log.warning("a base finds too little as configured", extra={"collection": collection, "searched": further})
+        share = msgspec.structs.replace(share, searched=base.parameters)
     names.append(file_name(collection, index_file))
     made.save(folder / names[-1])
     return Written(share, names)

@@ -14,11 +14,9 @@ import msgspec
 
 from service import traces
 from service.index.delta import large_delta_rows
-from service.index.shard import Sized
 from service.node.replica import Replica
-from service.node.restore import claimed, recipes_in
+from service.node.restore import claimed, sized_in
 from service.node.room import PROC, modelled_bytes, shortage
-from service.storage.collections import DEFAULT_ID
 from service.storage.entry import Damaged
 from service.storage.objects import Refused, Stored, StoreError
 from service.storage.snapshot import Manifest, position_of
@@ -131,12 +129,7 @@ class Generations:
 
     def _has_room(self, manifest: Manifest) -> bool:
         """Whether a second process fits beside this one; the replica says so where it does not, and serves on."""
-        recipes = recipes_in(manifest)
-        rows = {collection: share.rows for collection, share in manifest.shares.items()}
-        sized = [
-            Sized(recipes[collection], count) for collection, count in (rows or {DEFAULT_ID: manifest.rows}).items()
-        ]
-        reason = shortage(modelled_bytes(sized), self._proc)
+        reason = shortage(modelled_bytes(sized_in(manifest)), self._proc)
         if reason and not self._replica.held_back:
             log.error("a newer generation is held back", extra={"reason": reason})
         self._replica.held_back = reason

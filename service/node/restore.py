@@ -14,9 +14,10 @@ from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
 from service.index.canaries import RECALL_FLOORS, canary_recall
-from service.index.shard import ShardIndex, recipes_of
+from service.index.shard import ShardIndex, Sized, recipes_of
 from service.storage import snapshot
 from service.storage.builds import Build, Recipe
+from service.storage.collections import DEFAULT_ID
 from service.storage.entry import Damaged
 from service.storage.log import Log, Tail
 from service.storage.objects import ObjectStore
@@ -118,6 +119,13 @@ def recipes_in(manifest: Manifest) -> dict[int, Recipe]:
         if share.searched is not None:
             recipes[collection] = msgspec.structs.replace(recipes[collection], index=share.searched)
     return recipes
+
+
+def sized_in(manifest: Manifest) -> list[Sized]:
+    """The rows of each collection, and what stands over them."""
+    recipes = recipes_in(manifest)
+    rows = {collection: share.rows for collection, share in manifest.shares.items()} or {DEFAULT_ID: manifest.rows}
+    return [Sized(recipes[collection], count) for collection, count in rows.items()]
 
 
 def _base(manifest: Manifest, collection: int, recipe: Recipe, folder: Path) -> Base:

@@ -30,7 +30,7 @@ def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: 
     rows = rows_file.from_records(records, dims)
     # hnswlib and FAISS let go of the GIL while they build: searches go on beside it.
     segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), parameters)
-    if look_far_enough(segment, dims).type != parameters.type:
+    if not look_far_enough(segment, dims):
         log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors)})
         return None
     return segment

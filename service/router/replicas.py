@@ -16,6 +16,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.router.discovery import NodeAddress, find_nodes
+from service.storage.builds import IndexParameters
 from service.storage.objects import aws_client
 
 DISCOVERY_SECONDS = 2.0
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 
 class Report(msgspec.Struct, frozen=True):
     """
-    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection.
+    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection,
+    `adjusted` has the parameters of bases that are searched otherwise than configured.
     """
 
     ready: bool
@@ -39,6 +41,7 @@ class Report(msgspec.Struct, frozen=True):
     delta_rows: int = 0
     digest: str = ""
     collections: dict[int, int] = {}
+    adjusted: dict[int, IndexParameters] = {}
     restored_from: str = ""
     stale: str = ""
     recall: float | None = None

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 
 from service.embedding.given import Given
+from service.index import canaries, structures
 from service.index import rows as rows_file
-from service.index import structures
 from service.index.base import Base
-from service.index.canaries import EFFORTS, MARGIN, RECALL_FLOORS, canary_recall, look_far_enough
+from service.index.canaries import MARGIN, RECALL_FLOORS, canary_recall, look_far_enough
 from service.index.collection import CollectionIndex
+from service.index.hnsw import Hnsw
+from service.index.inverted import lists_of
 from service.index.metric import COSINE, METRICS, Metric
 from service.indexer.indexer import Indexer
 from service.node.replica import Replica
+from service.node.restore import sized_in
 from service.storage.builds import Build, Embedding, IndexParameters
 from service.storage.documents import Document
 from service.storage.snapshot import FORMAT, PLAIN_FORMAT, Manifest, manifest_of
@@ -31,8 +34,9 @@ SHAPELESS = unit(np.random.default_rng(1).normal(size=(3_000, 256)))
 HARD: dict[structures.Kind, IndexParameters] = {
     "hnsw": IndexParameters("hnsw", "cosine", 8, 100, 50),
     "ivf": IndexParameters("ivf", "cosine", 8, 100, 50, probes=1),
-    "pq": IndexParameters("pq", "cosine", 8, 100, 50, probes=1, code_dims=4, rescored=16),
+    "pq": IndexParameters("pq", "cosine", 8, 100, 50, probes=32, code_dims=16, rescored=0),
 }
+EFFORTS = {"hnsw": ["ef_search"], "ivf": ["probes"], "pq": ["probes", "rescored"]}
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
@@ -96,23 +100,46 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_searches_look_further_until_they_find_enough_and_no_further(kind: structures.Kind) -> None:
     base, wanted = _base(HARD[kind]), RECALL_FLOORS[kind] + MARGIN
     assert _recall(base) < wanted
-    found = look_far_enough(base, 256)
-    effort = getattr(found, EFFORTS[kind])
-    assert found == msgspec.structs.replace(HARD[kind], **{EFFORTS[kind]: effort})
+    assert look_far_enough(base, 256)
+    efforts = {name: getattr(base.parameters, name) for name in EFFORTS[kind]}
+    assert base.parameters == msgspec.structs.replace(HARD[kind], **efforts)
     assert _recall(base) >= wanted
-    less = msgspec.structs.replace(found, **{EFFORTS[kind]: int(effort / 1.5)})
-    assert _recall(_base(less)) < wanted
+    less = {name: int(effort / 1.5) for name, effort in efforts.items()}
+    assert _recall(_base(msgspec.structs.replace(HARD[kind], **less))) < wanted
 
 
 def test_a_graph_that_finds_enough_is_searched_as_configured() -> None:
     base = _base(PARAMETERS, unit(np.random.default_rng(2).normal(size=(300, DIMS))))
-    assert look_far_enough(base, DIMS) == PARAMETERS
+    assert look_far_enough(base, DIMS)
+    assert base.parameters == PARAMETERS
+
+
+@pytest.mark.parametrize(("recall", "enough"), [(0.91, True), (0.9, True), (0.89, False)])
+def test_where_no_search_goes_further_the_floor_itself_is_enough(
+    monkeypatch: pytest.MonkeyPatch, recall: float, enough: bool
+) -> None:
+    monkeypatch.setattr(canaries, "canary_recall", lambda index: recall)
+    base = _base(PARAMETERS, unit(np.random.default_rng(2).normal(size=(30, DIMS))))
+    assert look_far_enough(base, DIMS) is enough
+    assert base.parameters == msgspec.structs.replace(PARAMETERS, ef_search=500)
+    assert not base.look_further()
 
 
 @pytest.mark.usefixtures("trained")
-def test_what_no_effort_makes_find_enough_is_searched_exactly() -> None:
-    coarse = msgspec.structs.replace(HARD["pq"], code_dims=64, rescored=0)
-    assert look_far_enough(_base(coarse), 256) == msgspec.structs.replace(coarse, type="flat")
+@pytest.mark.parametrize("kind", HARD)
+def test_a_search_goes_further_up_to_what_may_be_configured(kind: structures.Kind) -> None:
+    base = _base(HARD[kind])
+    while base.look_further():
+        pass
+    assert base.parameters.problem() == ""
+    assert base.parameters == msgspec.structs.replace(
+        HARD[kind],
+        **{
+            "hnsw": {"ef_search": 500},
+            "ivf": {"probes": lists_of(HARD[kind], len(SHAPELESS))},
+            "pq": {"probes": lists_of(HARD[kind], len(SHAPELESS)), "rescored": 100},
+        }[kind],
+    )
 
 
 def _of_vectors(parameters: IndexParameters, dims: int) -> Build:
@@ -130,24 +157,24 @@ def _published(store: MemoryStore, one: Build, vectors: Vectors, folder: Path) -
 
 
 @pytest.mark.usefixtures("trained")
-@pytest.mark.parametrize(("kind", "coarse"), [("hnsw", {}), ("ivf", {}), ("pq", {"code_dims": 64, "rescored": 0})])
+@pytest.mark.parametrize("kind", [*HARD, "flat"])
 def test_a_snapshot_says_how_its_base_has_to_be_searched(
-    tmp_path: Path, kind: structures.Kind, coarse: dict[str, int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: structures.Kind
 ) -> None:
-    parameters = msgspec.structs.replace(HARD[kind], **coarse)
-    store, one = MemoryStore(), _of_vectors(parameters, 256)
+    if kind == "flat":
+        monkeypatch.setattr(Hnsw, "look_further", lambda self, parameters: None)
+    store, one = MemoryStore(), _of_vectors(HARD.get(kind, HARD["hnsw"]), 256)
     manifest = _published(store, one, SHAPELESS, tmp_path / "builder")
     searched = manifest.shares[0].searched
     assert searched is not None
-    assert (manifest.format, searched.type) == (FORMAT, "flat" if coarse else kind)
-    assert [file.name for file in manifest.files] == ["rows.arrow", *([] if coarse else [structures.FILES[kind]])]
+    assert (manifest.format, searched.type) == (FORMAT, kind)
+    assert [file.name for file in manifest.files] == ["rows.arrow", *([structures.FILES[kind]] if kind in HARD else [])]
     replica = Replica(shard_store(store, one, 0, tmp_path / "disk"))
     replica.boot()
-    assert (replica.refused, replica.index.adjusted, replica.describe()["adjusted"]) == (
-        [],
-        {0: searched},
-        {0: searched},
-    )
+    assert (replica.refused, replica.index.adjusted) == ([], {0: searched})
+    assert replica.describe()["adjusted"] == {0: searched}
+    for sized in (sized_in(manifest), replica.index.sized):
+        assert [(one.recipe.index, one.rows) for one in sized] == [(searched, len(SHAPELESS))]
     base = replica.index.default.base
     assert base is not None
     assert _recall(base) >= RECALL_FLOORS[kind] + MARGIN

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.index import structures
+from service.index.inverted import Inverted
 from service.index.shard import ShardIndex
 from service.indexer.records import records_of
 from service.node import build as build_module
@@ -273,6 +274,7 @@ def test_a_collection_whose_index_finds_too_little_keeps_no_base_from_the_others
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(structures, "TRAINED_ROWS", 1_000)
+    monkeypatch.setattr(Inverted, "look_further", lambda self, parameters: None)
     poor = IndexParameters("pq", "cosine", 8, 100, 50, code_dims=64, rescored=0)
     registry = Registry().with_one("poor", Kind("vector", 64, "a/1", poor), 1).registry
     store, rng = MemoryStore(), random.Random(1)
