@@ -41,7 +41,9 @@ class Rehearsal:
         command = [sys.executable, "-m", "rehearsal", "run", "--profile", "short"]
         command += ["--root", str(self.root), "--port", str(self.port)]
         with self.log.open("wb") as log:
-            self.child = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
+            self.child = subprocess.Popen(
+                command, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True, preexec_fn=_hear_interrupts
+            )
         return self.child
 
     def outputs(self) -> dict[str, Any]:
@@ -62,6 +64,11 @@ class Rehearsal:
             os.killpg(self.child.pid, signal.SIGKILL)
             self.child.wait()
         self.call("down")
+
+
+def _hear_interrupts() -> None:
+    """As at a terminal: what a shell starts in the background ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def until(reached: Callable[[], bool], what: str, seconds: float) -> None:
