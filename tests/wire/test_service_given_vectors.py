@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from service.node.generations import QUIET_DELTA_ROWS
-from tests.wire.service_fleet import INDEX, ServiceFleet, eventually, get, new_fleet, refused
+from tests.wire.service_fleet import INDEX, Member, ServiceFleet, eventually, get, new_fleet, refused
 
 Connect = Callable[[str], Any]
+ADJUSTED = b"vectorfleet_node_adjusted 1.0"
 Vectors = npt.NDArray[np.float32]
 DIMS = 24
 SHARDS = 2
@@ -104,22 +105,21 @@ def test_what_does_not_lie_in_the_space_is_refused_before_it_is_kept(fleet: Serv
     assert client.delete("a")["position"] == written["position"] + 1
 
 
+def effort(node: Member) -> int:
+    """The ef_search that the base of a ready node is searched with where it is not the configured one, else 0."""
+    said = node.ready() or {"adjusted": {}}
+    return int(said["adjusted"].get("0", {"ef_search": 0})["ef_search"])
+
+
 def test_a_graph_that_finds_too_little_is_searched_further(new: ServiceFleet) -> None:
     """Directions without any structure: a graph as thin as this one finds the less of them the more there are."""
     serve(new, 256, {"metric": "cosine", "m": 8, "ef_construction": 100, "ef_search": 50})
     shapeless = RANDOM.normal(size=(SHARDS * 3_000, 256)).astype(np.float32)
     position = write(new, shapeless)
 
-    def bases() -> bool:
-        nodes = [node.ready() for node in new.nodes]
-        return all(node and node["generation"] and node["delta_rows"] == 0 for node in nodes)
-
-    eventually(bases, "bases of all")
-    for node in new.nodes:
-        said = node.ready()
-        assert said is not None
-        assert said["adjusted"]["0"]["ef_search"] > 50
-        assert b"vectorfleet_node_adjusted 1.0" in get(f"{node.url}/metrics")[2]
+    # While a fresh process takes over, either of the two may answer.
+    eventually(lambda: all(effort(node) > 50 for node in new.nodes), "bases that are searched further")
+    eventually(lambda: all(ADJUSTED in get(f"{node.url}/metrics")[2] for node in new.nodes), "a metric that says so")
     client, right = new.client(), 0
     held = shapeless / np.linalg.norm(shapeless, axis=1, keepdims=True)
     for query in held[:: len(held) // 40] + RANDOM.normal(0, 0.02, held[:: len(held) // 40].shape):
