@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +27,10 @@ from service.node.live import LiveRecords, digest_of, fold
 from service.node.restore import BUILDING, ShardStore, load_snapshot
 from service.storage import snapshot
 from service.storage.builds import Recipe
-from service.storage.collections import Registry
 from service.storage.entry import Damaged
 from service.storage.log import Tail
 from service.storage.shards import Record
-from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, Manifest, Share, file_name
+from service.storage.snapshot import ROWS_FILE, Manifest, Share, file_name, format_of
 
 # The other half goes on answering; on one processor the priority alone decides.
 BUILD_THREADS = max(1, len(os.sched_getaffinity(0)) // 2)
@@ -87,7 +86,7 @@ def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, fo
         written = _write_collection(collection, recipe, live.of(collection), folder, threads)
         shares[collection], files = written.share, [*files, *written.files]
     return Manifest(
-        format=PLAIN_FORMAT if live.registry == Registry() and _as_configured(shares) else FORMAT,
+        format=format_of(live.registry, shares),
         build=shard.build,
         shard=shard.shard,
         generation=generation,
@@ -102,10 +101,6 @@ def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, fo
         registry=live.registry,
         shares=shares,
     )
-
-
-def _as_configured(shares: Mapping[int, Share]) -> bool:
-    return all(share.searched is None for share in shares.values())
 
 
 class Written(NamedTuple):

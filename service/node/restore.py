@@ -116,8 +116,9 @@ def recipes_in(manifest: Manifest) -> dict[int, Recipe]:
     """How each collection's base is made and searched, by its id."""
     recipes = recipes_of(manifest.registry, manifest.build.recipe)
     for collection, share in manifest.shares.items():
-        if share.searched is not None:
-            recipes[collection] = msgspec.structs.replace(recipes[collection], index=share.searched)
+        index = recipes[collection].index
+        searched = share.searched or (msgspec.structs.replace(index, type="flat") if share.exact else index)
+        recipes[collection] = msgspec.structs.replace(recipes[collection], index=searched)
     return recipes
 
 

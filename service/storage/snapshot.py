@@ -20,9 +20,10 @@ from service.storage.entry import Damaged
 from service.storage.log import Log
 from service.storage.objects import Missing, ObjectStore
 
-FORMAT = 3  # there may be several collections, and bases that are searched otherwise than configured
-PLAIN_FORMAT = 2  # of one alone, so that a version before them goes on reading; rows have metadata
-READABLE_FORMATS = (1, 2, 3)
+FORMAT = 4  # bases may be searched otherwise than configured
+COLLECTIONS_FORMAT = 3  # there may be several collections
+PLAIN_FORMAT = 2  # of one alone; rows have metadata
+READABLE_FORMATS = (1, 2, 3, 4)
 ROWS_FILE = "rows.arrow"
 DOWNLOADS_AT_ONCE = 8  # each of them in several parts
 _READ_BYTES = 1 << 20
@@ -41,11 +42,13 @@ class Share(msgspec.Struct, frozen=True):
     One collection's rows, documents and part of the digest.
 
     `searched` is how its base is searched where its canaries ask for more than is configured: further, or exactly.
+    Format 3 said `exact` for the latter.
     """
 
     rows: int
     documents: int
     digest: str
+    exact: bool = False
     searched: IndexParameters | None = None
 
 
@@ -80,6 +83,13 @@ class _Sealed(msgspec.Struct, frozen=True):
 
     sha256: str
     manifest: msgspec.Raw
+
+
+def format_of(registry: Registry, shares: Mapping[int, Share]) -> int:
+    """The oldest format that says all of this, so that a version before goes on reading as long as it can."""
+    if any(share.searched is not None for share in shares.values()):
+        return FORMAT
+    return PLAIN_FORMAT if registry == Registry() else COLLECTIONS_FORMAT
 
 
 def file_name(collection: int, name: str) -> str:

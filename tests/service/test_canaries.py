@@ -22,7 +22,7 @@ from service.node.replica import Replica
 from service.node.restore import sized_in
 from service.storage.builds import Build, Embedding, IndexParameters
 from service.storage.documents import Document
-from service.storage.snapshot import FORMAT, PLAIN_FORMAT, Manifest, manifest_of
+from service.storage.snapshot import FORMAT, PLAIN_FORMAT, Manifest, manifest_of, name_of, publish
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import shard_store, snapshot_at, write
 from tests.service.small_space import DIMS, Vectors, recipe, record, unit
@@ -178,6 +178,21 @@ def test_a_snapshot_says_how_its_base_has_to_be_searched(
     base = replica.index.default.base
     assert base is not None
     assert _recall(base) >= RECALL_FLOORS[kind] + MARGIN
+
+
+def test_a_snapshot_of_format_3_that_is_searched_exactly_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hnsw, "look_further", lambda self, parameters: None)
+    store, one = MemoryStore(), _of_vectors(HARD["hnsw"], 256)
+    new = _published(store, one, SHAPELESS, tmp_path / "builder")
+    share = msgspec.structs.replace(new.shares[0], exact=True, searched=None)
+    old = msgspec.structs.replace(new, format=3, shares={0: share})
+    publish(store, old, tmp_path / "builder" / name_of(new))
+    assert manifest_of(store, one, 0, name_of(new)).format == 3
+    replica = Replica(shard_store(store, one, 0, tmp_path / "disk"))
+    replica.boot()
+    assert (replica.refused, replica.index.adjusted) == ([], {0: msgspec.structs.replace(HARD["hnsw"], type="flat")})
 
 
 def test_a_snapshot_that_is_searched_as_configured_can_be_read_by_a_version_before(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ from service.storage.documents import Document, Written, documents_log, from_ent
 from service.storage.entry import Damaged
 from service.storage.log import Append, Tail, tail_of
 from service.storage.objects import Stored, Unanswered
-from service.storage.snapshot import FORMAT, PLAIN_FORMAT, ROWS_FILE, manifest_of
+from service.storage.snapshot import COLLECTIONS_FORMAT, PLAIN_FORMAT, ROWS_FILE, manifest_of
 from tests.service.memory_store import Fault, MemoryStore
 from tests.service.shard_history import index_all, shard_store, snapshot_at, write
 from tests.service.small_space import DIMS, WordEmbedder, build, document, recipe
@@ -234,7 +234,7 @@ def test_every_path_gives_each_collection_its_own_documents(
             if entry <= end:
                 name = snapshot_at(shard_store(store, BUILD, shard, folder / f"b-{shard}-{entry}"), entry, generation)
                 manifest = manifest_of(store, BUILD, shard, name)
-                assert manifest.format == (FORMAT if manifest.registry != Registry() else PLAIN_FORMAT)
+                assert manifest.format == (COLLECTIONS_FORMAT if manifest.registry != Registry() else PLAIN_FORMAT)
                 assert sum(share.rows for share in manifest.shares.values()) == manifest.rows
         restored = Replica(shard_store(store, BUILD, shard, folder / f"disk-{shard}"))
         restored.boot()
