@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from infra import policies
 
 LEFTOVER_DAYS = 1  # an upload that broke off is of no use to anybody after that
+COMPLIANCE = "COMPLIANCE"  # Object Lock's mode that binds everybody, also the account's root
 NONCURRENT_DAYS = 90  # how long an object that was overwritten or deleted by mistake can be taken back
 
 # From a bucket's ARN and the account to the statements that its policy has besides those of every bucket.
@@ -38,10 +39,10 @@ class BucketArgs:
     """
     What a bucket is made from.
 
-    `protected` puts protect and retain_on_delete on the bucket itself: Pulumi's children inherit the first, but
-    not the second. Without it the bucket empties itself when it is destroyed. Without `key_arn` S3's own keys
-    encrypt; without `logs` no access is logged. `expire_days` is for logs alone: nothing of a live prefix ever
-    expires.
+    `protected` puts protect and retain_on_delete on the bucket and on each of its guards: Pulumi's children inherit
+    the first, but not the second, and a bucket that stays without them is neither versioned nor private. Without it the
+    bucket empties itself when it is destroyed. Without `key_arn` S3's own keys encrypt; without `logs` no access is
+    logged. `expire_days` is for logs alone: nothing of a live prefix ever expires.
     """
 
     fleet: str
@@ -55,6 +56,11 @@ class BucketArgs:
     expire_days: int | None = None
     statements: Statements = policies.nothing_more
 
+    @property
+    def retained(self) -> bool:
+        """Whether it stays when the stack goes: also where nobody could empty it, since its objects are locked."""
+        return self.protected or (self.lock is not None and self.lock.mode == COMPLIANCE)
+
 
 class FleetBucket(pulumi.ComponentResource):
     """A bucket and its guards."""
@@ -62,16 +68,16 @@ class FleetBucket(pulumi.ComponentResource):
     def __init__(self, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("vectorfleet:infra:FleetBucket", args.name, None, opts)
         self._args = args
-        self._child = pulumi.ResourceOptions(parent=self)
+        self._kept = pulumi.ResourceOptions(parent=self, protect=args.protected, retain_on_delete=args.retained)
         self.bucket = aws.s3.Bucket(
             args.name,
             force_destroy=not args.protected,
             object_lock_enabled=args.lock is not None,
             tags={"Name": args.name, "vectorfleet:fleet": args.fleet, "vectorfleet:data": args.role},
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protected, retain_on_delete=args.protected),
+            opts=self._kept,
         )
         self.versioning = aws.s3.BucketVersioning(
-            args.name, bucket=self.bucket.id, versioning_configuration={"status": "Enabled"}, opts=self._child
+            args.name, bucket=self.bucket.id, versioning_configuration={"status": "Enabled"}, opts=self._kept
         )
         self._keep_private()
         self.encryption = self._encrypt()
@@ -96,13 +102,13 @@ class FleetBucket(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=self._child,
+            opts=self._kept,
         )
         aws.s3.BucketOwnershipControls(
             self._args.name,
             bucket=self.bucket.id,
             rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=self._child,
+            opts=self._kept,
         )
 
     def _encrypt(self) -> aws.s3.BucketServerSideEncryptionConfiguration:
@@ -115,7 +121,7 @@ class FleetBucket(pulumi.ComponentResource):
             bucket=self.bucket.id,
             # One call to the key service per bucket and minutes instead of one per object.
             rules=[{"apply_server_side_encryption_by_default": by_default, "bucket_key_enabled": key is not None}],
-            opts=self._child,
+            opts=self._kept,
         )
 
     def _clean_up(self) -> None:
@@ -132,14 +138,14 @@ class FleetBucket(pulumi.ComponentResource):
             self._args.name,
             bucket=self.bucket.id,
             rules=[rule],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.versioning]),
+            opts=self._kept_after(self.versioning),
         )
 
     def _policy(self) -> aws.s3.BucketPolicy:
         document = pulumi.Output.all(self.bucket.arn, self._args.account).apply(
             lambda made: policies.text(policies.bucket(made[0], self._args.statements(*made)))
         )
-        return aws.s3.BucketPolicy(self._args.name, bucket=self.bucket.id, policy=document, opts=self._child)
+        return aws.s3.BucketPolicy(self._args.name, bucket=self.bucket.id, policy=document, opts=self._kept)
 
     def _log_access(self, logs: LogTarget) -> None:
         aws.s3.BucketLogging(
@@ -148,13 +154,17 @@ class FleetBucket(pulumi.ComponentResource):
             target_bucket=logs.bucket,
             # Each line names its bucket.
             target_prefix="s3/",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(logs.ready)),
+            opts=self._kept_after(*logs.ready),
         )
+
+    def _kept_after(self, *ready: pulumi.Resource) -> pulumi.ResourceOptions:
+        """As protected as the bucket, and made after these."""
+        return pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(depends_on=list(ready)))
 
     def _lock(self, lock: Lock) -> None:
         aws.s3.BucketObjectLockConfiguration(
             self._args.name,
             bucket=self.bucket.id,
             rule={"default_retention": {"mode": lock.mode, "days": lock.days}},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.versioning]),
+            opts=self._kept_after(self.versioning),
         )

@@ -16,7 +16,8 @@ class Keys(pulumi.ComponentResource):
     """
     `data` encrypts buckets, `operations` the alerts topic and the log groups.
 
-    Whoever holds the data key's buckets must hold the key: it is as protected as they are.
+    Whoever holds the data key's buckets must hold the key: it is as protected as they are, and with `lock`, Object
+    Lock's mode, it stays as long as what is locked under it.
     """
 
     def __init__(
@@ -24,18 +25,23 @@ class Keys(pulumi.ComponentResource):
         settings: Settings,
         account: pulumi.Input[str],
         region: str,
+        *,
+        lock: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("vectorfleet:infra:Keys", f"{settings.fleet}-{region}", None, opts)
         self._settings, self._region = settings, region
         account = pulumi.Output.from_input(account)
-        self.data = self._key("data", account.apply(policies.data_key), protected=settings.data_protection)
-        self.operations = self._key(
-            "operations", account.apply(lambda number: policies.operations_key(number, region)), protected=False
-        )
+        protected, complies = settings.data_protection, lock == "compliance"
+        holds = lock is not None and (protected or complies)
+        data_policy = policies.locked_data_key if holds else policies.data_key
+        self.data = self._key("data", account.apply(data_policy), protected=protected, retained=protected or complies)
+        self.operations = self._key("operations", account.apply(lambda number: policies.operations_key(number, region)))
         self.register_outputs({"data": self.data.arn, "operations": self.operations.arn})
 
-    def _key(self, use: str, policy: pulumi.Output[policies.Policy], *, protected: bool) -> aws.kms.Key:
+    def _key(
+        self, use: str, policy: pulumi.Output[policies.Policy], *, protected: bool = False, retained: bool = False
+    ) -> aws.kms.Key:
         fleet, name = self._settings.fleet, f"{self._settings.fleet}-{self._region}-{use}"
         key = aws.kms.Key(
             name,
@@ -45,7 +51,7 @@ class Keys(pulumi.ComponentResource):
             policy=policy.apply(policies.text),
             tags={"Name": f"{fleet}-{use}", "vectorfleet:fleet": fleet, "vectorfleet:key": use},
             # Children inherit protect, but not retain_on_delete.
-            opts=pulumi.ResourceOptions(parent=self, protect=protected, retain_on_delete=protected),
+            opts=pulumi.ResourceOptions(parent=self, protect=protected, retain_on_delete=retained),
         )
         aws.kms.Alias(name, name=f"alias/{name}", target_key_id=key.key_id, opts=pulumi.ResourceOptions(parent=self))
         return key

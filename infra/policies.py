@@ -220,7 +220,7 @@ def bucket(arn: str, statements: Sequence[Statement] = ()) -> Policy:
     )
 
 
-def _deny(sid: str, action: str, resources: Sequence[str], **condition: object) -> Statement:
+def _deny(sid: str, action: str | list[str], resources: Sequence[str], **condition: object) -> Statement:
     # {"AWS": "*"} and not "*": some readers of policies know the first form only, and both mean everybody.
     return {
         "Sid": sid,
@@ -295,6 +295,11 @@ def _service(
 def data_key(account: str) -> Policy:
     """The account's own IAM policies decide about the key: naming roles here would be a cycle."""
     return document(_iam_decides(account))
+
+
+def locked_data_key(account: str) -> Policy:
+    """The same, and nobody ends the key: what Object Lock keeps would be unreadable for ever."""
+    return document(_iam_decides(account), _deny("RefuseEnd", ["kms:DisableKey", "kms:ScheduleKeyDeletion"], ("*",)))
 
 
 def operations_key(account: str, region: str) -> Policy:

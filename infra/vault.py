@@ -39,7 +39,7 @@ class Vault(pulumi.ComponentResource):
         self.rules: dict[str, pulumi.Output[str]] = {}
         self.copies: list[pulumi.Resource] = []
         there = pulumi.ResourceOptions(parent=self, providers=[provider])
-        self.keys = Keys(settings, account, vault.region, there)
+        self.keys = Keys(settings, account, vault.region, lock=vault.mode, opts=there)
         logs = AccessLogs(settings, account, vault.region, there)
         self.bucket = FleetBucket(
             BucketArgs(
@@ -62,13 +62,12 @@ class Vault(pulumi.ComponentResource):
 
     def _role(self, storage: Storage, source_keys: Keys) -> aws.iam.Role:
         name = naming.logical("role", self._settings.fleet, "replication")
-        child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
             name,
             assume_role_policy=policies.text(policies.assume_by_s3()),
             permissions_boundary=self._settings.permissions_boundary_arn,
             tags={"vectorfleet:fleet": self._settings.fleet},
-            opts=child,
+            opts=self._kept(),
         )
         arns = pulumi.Output.all(
             storage.documents.bucket.arn,
@@ -81,9 +80,16 @@ class Vault(pulumi.ComponentResource):
             name,
             role=role.name,
             policy=arns.apply(lambda made: policies.text(policies.replication(made[:2], *made[2:]))),
-            opts=child,
+            opts=self._kept(),
         )
         return role
+
+    def _kept(self, *ready: pulumi.Resource) -> pulumi.ResourceOptions:
+        """As protected as the data that is copied: a bucket that stays is copied from as before."""
+        protected = self._settings.data_protection
+        return pulumi.ResourceOptions(
+            parent=self, protect=protected, retain_on_delete=protected, depends_on=list(ready)
+        )
 
     def _copy(self, role: str, source: FleetBucket, prefixes: tuple[str, ...]) -> None:
         rules = [self._rule(f"{role}-{prefix.rstrip('/')}", prefix, number) for number, prefix in enumerate(prefixes)]
@@ -92,9 +98,7 @@ class Vault(pulumi.ComponentResource):
             bucket=source.bucket.id,
             role=self.role.arn,
             rules=rules,
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[source.versioning, self.bucket.versioning, self._policy]
-            ),
+            opts=self._kept(source.versioning, self.bucket.versioning, self._policy),
         )
         self.copies.append(config)
         self.rules |= {str(rule["id"]): source.bucket.id for rule in rules}

@@ -8,6 +8,18 @@ from infra.rules import tokens
 from infra.rules.graph import Graph, Resource
 from infra.rules.rule import Rule, is_on, said
 
+BUCKET_GUARDS = (
+    tokens.BUCKET_LIFECYCLE,
+    tokens.BUCKET_LOCK,
+    tokens.BUCKET_LOGGING,
+    tokens.BUCKET_OWNERSHIP,
+    tokens.BUCKET_POLICY,
+    tokens.BUCKET_PUBLIC_ACCESS,
+    tokens.BUCKET_REPLICATION,
+    tokens.BUCKET_SSE,
+    tokens.BUCKET_VERSIONING,
+)
+
 
 def is_kept(bucket: Resource) -> bool:
     """Whether a bucket refuses to be destroyed with what is in it: the mark of data_protection."""
@@ -38,6 +50,11 @@ def _bucket(bucket: Resource, _: Graph) -> Iterator[str]:
         yield from _demand(bucket, "a bucket that keeps its data")
 
 
+def _guard(guard: Resource, graph: Graph) -> Iterator[str]:
+    if any(is_kept(bucket) for bucket in graph.targets(guard, "bucket", tokens.BUCKET)):
+        yield from _demand(guard, "a guard of a bucket that keeps its data")
+
+
 def _key(key: Resource, graph: Graph) -> Iterator[str]:
     configs = graph.referring(key, tokens.BUCKET_SSE, "rules")
     buckets = [bucket for one in configs for bucket in graph.targets(one, "bucket", tokens.BUCKET)]
@@ -61,6 +78,12 @@ RULES = (
         demand="a bucket that does not empty itself has protect and retain_on_delete",
         types=(tokens.BUCKET,),
         check=_bucket,
+    ),
+    Rule(
+        id="bucket-guard-protected",
+        demand="so have its guards: a bucket that stays when they go is neither versioned nor private",
+        types=BUCKET_GUARDS,
+        check=_guard,
     ),
     Rule(
         id="key-protected",

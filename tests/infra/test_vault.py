@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from infra.config import ConfigError
-from infra.recording import Recording
+from infra.recording import Recording, Registered
 from tests.infra.graphs import changed, one, rehearsal
 
 VAULT = '{"region": "us-west-2", "retentionDays": 20}'
@@ -80,6 +82,37 @@ def test_where_data_is_protected_nobody_bypasses_the_lock() -> None:
     assert "s3:BypassGovernanceRetention" in policy(changed(vault=VAULT, dataProtection="true"))
     # A rehearsal has to be able to end.
     assert "s3:BypassGovernanceRetention" not in policy(vaulted())
+
+
+@pytest.mark.parametrize("protected", ["true", "false"])
+def test_what_is_locked_for_everybody_stays_with_its_key(protected: str) -> None:
+    complying = '{"region": "us-west-2", "retentionDays": 20, "mode": "compliance"}'
+    recording = changed(vault=complying, dataProtection=protected)
+    kept = (one(recording, "aws:s3/bucket:Bucket", "vault"), one(recording, "aws:kms/key:Key", "us-west-2-data"))
+    assert [row.retain_on_delete for row in kept] == [True, True]
+    assert [row.protect for row in kept] == [protected == "true"] * 2
+    assert "kms:ScheduleKeyDeletion" in str(kept[1].inputs["policy"])
+
+
+def test_nobody_ends_the_key_of_locked_copies_but_where_a_rehearsal_has_to_end() -> None:
+    def key(recording: Recording) -> Registered:
+        return one(recording, "aws:kms/key:Key", "us-west-2-data")
+
+    held = key(changed(vault=VAULT, dataProtection="true"))
+    assert {"kms:ScheduleKeyDeletion", "kms:DisableKey"} <= {
+        action
+        for statement in json.loads(str(held.inputs["policy"]))["Statement"]
+        if statement["Effect"] == "Deny"
+        for action in statement["Action"]
+    }
+    assert "Deny" not in str(key(vaulted()).inputs["policy"])
+    assert not key(vaulted()).retain_on_delete
+
+
+def test_copying_stays_as_long_as_what_is_copied() -> None:
+    recording = changed(vault=VAULT, dataProtection="true")
+    parts = [*recording.of_type(REPLICATION), one(recording, "aws:iam/role:Role", "replication")]
+    assert all(part.protect and part.retain_on_delete for part in parts)
 
 
 def test_replication_is_watched_rule_by_rule() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from infra.rules import tokens
 from infra.rules.graph import Graph, Resource
-from infra.rules.protection import data_is_protected
+from infra.rules.protection import BUCKET_GUARDS, data_is_protected
 from tests.infra.rules.cases import Case, fine, made, wrong
 
 
@@ -26,6 +26,10 @@ def artifact(of: Resource, *, retain: bool) -> tuple[Resource, ...]:
     return of, made(tokens.BUCKET_OBJECT, retain=retain, bucket=of)
 
 
+def guarded(of: Resource, guard: str, *, protect: bool, retain: bool | None) -> tuple[Resource, ...]:
+    return of, made(guard, protect=protect, retain=retain, bucket=of)
+
+
 CASES = (
     fine("bucket-protected", "both", KEPT),
     fine("bucket-protected", "a rehearsal's", EMPTIED),
@@ -37,6 +41,24 @@ CASES = (
         "neither",
         bucket(empties=False, protect=False, retain=False),
         says="lacks protect and retain_on_delete",
+    ),
+    *(
+        case
+        for guard in BUCKET_GUARDS
+        for case in (
+            fine("bucket-guard-protected", f"both on {guard}", *guarded(KEPT, guard, protect=True, retain=True)),
+            wrong(
+                "bucket-guard-protected",
+                f"only inherited by {guard}",
+                *guarded(KEPT, guard, protect=True, retain=False),
+                says="lacks retain_on_delete;",
+            ),
+        )
+    ),
+    fine(
+        "bucket-guard-protected",
+        "a rehearsal's",
+        *guarded(EMPTIED, tokens.BUCKET_VERSIONING, protect=False, retain=False),
     ),
     fine("key-protected", "both", *keyed(KEPT, protect=True, retain=True)),
     fine("key-protected", "a rehearsal's", *keyed(EMPTIED, protect=False, retain=False)),

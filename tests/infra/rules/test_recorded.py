@@ -43,7 +43,9 @@ def buckets() -> aws.s3.Bucket:
     for role, bucket in made.items():
         guard(role, bucket, key)
         if role != "logs":
-            aws.s3.BucketLogging(role, bucket=bucket.id, target_bucket=made["logs"].id, target_prefix=f"{role}/")
+            aws.s3.BucketLogging(
+                role, bucket=bucket.id, target_bucket=made["logs"].id, target_prefix=f"{role}/", opts=KEPT
+            )
     locked_and_replicated(made["documents"], made["vault"])
     aws.s3.BucketObjectv2(
         "code", bucket=made["documents"].id, key="k", opts=pulumi.ResourceOptions(retain_on_delete=True)
@@ -52,8 +54,8 @@ def buckets() -> aws.s3.Bucket:
 
 
 def guard(role: str, bucket: aws.s3.Bucket, key: aws.kms.Key) -> None:
-    aws.s3.BucketVersioning(role, bucket=bucket.id, versioning_configuration={"status": "Enabled"})
-    aws.s3.BucketOwnershipControls(role, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"})
+    aws.s3.BucketVersioning(role, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=KEPT)
+    aws.s3.BucketOwnershipControls(role, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=KEPT)
     aws.s3.BucketPublicAccessBlock(
         role,
         bucket=bucket.id,
@@ -61,6 +63,7 @@ def guard(role: str, bucket: aws.s3.Bucket, key: aws.kms.Key) -> None:
         block_public_policy=True,
         ignore_public_acls=True,
         restrict_public_buckets=True,
+        opts=KEPT,
     )
     aws.s3.BucketServerSideEncryptionConfiguration(
         role,
@@ -74,6 +77,7 @@ def guard(role: str, bucket: aws.s3.Bucket, key: aws.kms.Key) -> None:
                 "bucket_key_enabled": True,
             }
         ],
+        opts=KEPT,
     )
     aws.s3.BucketLifecycleConfiguration(
         role,
@@ -86,8 +90,9 @@ def guard(role: str, bucket: aws.s3.Bucket, key: aws.kms.Key) -> None:
                 "noncurrent_version_expiration": {"noncurrent_days": 30},
             }
         ],
+        opts=KEPT,
     )
-    aws.s3.BucketPolicy(role, bucket=bucket.id, policy=bucket.arn.apply(tls))
+    aws.s3.BucketPolicy(role, bucket=bucket.id, policy=bucket.arn.apply(tls), opts=KEPT)
 
 
 def tls(bucket: str) -> str:
@@ -98,13 +103,14 @@ def tls(bucket: str) -> str:
 
 def locked_and_replicated(documents: aws.s3.Bucket, vault: aws.s3.Bucket) -> None:
     aws.s3.BucketObjectLockConfiguration(
-        "vault", bucket=vault.id, rule={"default_retention": {"mode": "GOVERNANCE", "days": 35}}
+        "vault", bucket=vault.id, rule={"default_retention": {"mode": "GOVERNANCE", "days": 35}}, opts=KEPT
     )
     aws.s3.BucketReplicationConfig(
         "documents",
         bucket=documents.id,
         role=arn("iam", "role/replication"),
         rules=[{"status": "Enabled", "destination": {"bucket": vault.arn, "metrics": {"status": "Enabled"}}}],
+        opts=KEPT,
     )
 
 
