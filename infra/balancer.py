@@ -44,13 +44,33 @@ class Balancer(pulumi.ComponentResource):
             enable_deletion_protection=settings.data_protection,
             access_logs={"bucket": logs.target.bucket, "prefix": "alb", "enabled": True},
             tags={"Name": settings.fleet, "vectorfleet:fleet": settings.fleet},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(logs.target.ready)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*logs.target.ready, *network.way_to_the_internet]),
         )
         self.target_groups = {slot: self._target_group(slot) for slot in SLOTS}
         self.listener = self._listener()
-        scheme = "https" if settings.certificate_arn else "http"
-        self.endpoint = pulumi.Output.format("{0}://{1}:{2}", scheme, self.balancer.dns_name, settings.port)
+        if settings.hosted_zone_id is not None:
+            self._publish(settings.hosted_zone_id)
+        scheme, host = "https" if settings.certificate_arn else "http", settings.hostname or self.balancer.dns_name
+        self.endpoint = pulumi.Output.format("{0}://{1}:{2}", scheme, host, settings.port)
         self.register_outputs({"endpoint": self.endpoint})
+
+    def _publish(self, zone: str) -> None:
+        """Clients find the load balancer by the name that its certificate is for."""
+        aws.route53.Record(
+            self._settings.fleet,
+            zone_id=zone,
+            name=self._settings.hostname,
+            type="A",
+            aliases=[
+                {
+                    "name": self.balancer.dns_name,
+                    "zone_id": self.balancer.zone_id,
+                    # One load balancer is all there is: an unhealthy answer is better than none.
+                    "evaluate_target_health": False,
+                }
+            ],
+            opts=self._child,
+        )
 
     def _target_group(self, slot: str) -> aws.lb.TargetGroup:
         settings, probe = self._settings, self._settings.health_check

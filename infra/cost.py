@@ -10,9 +10,8 @@ from infra.plan import Plan
 from infra.restore import GP3_BASE_IOPS, GP3_BASE_MIBPS
 
 HOURS_PER_MONTH = 730
-# What instances call besides S3: discovery, hooks, metrics, logs, parameters, and a person's session through the
-# systems manager. Each costs something in every zone.
-INTERFACE_ENDPOINTS = ("autoscaling", "ec2", "logs", "monitoring", "ssm", "ssmmessages")
+# What instances call besides S3: discovery, hooks, metrics, logs and parameters. Each costs something in every zone.
+INTERFACE_ENDPOINTS = ("autoscaling", "ec2", "logs", "monitoring", "ssm")
 # us-east-1 list prices of the day infra.catalog.PRICES_AS_OF names.
 GP3_USD_PER_GIB_MONTH = 0.08
 GP3_USD_PER_EXTRA_MIBPS_MONTH = 0.04
@@ -35,9 +34,10 @@ class Line:
     usd_per_month: float
 
 
-def interface_endpoints(*, bedrock: bool) -> tuple[str, ...]:
-    """The AWS services that instances call inside the network, besides S3."""
-    return (*INTERFACE_ENDPOINTS, "bedrock-runtime") if bedrock else INTERFACE_ENDPOINTS
+def interface_endpoints(*, sessions: bool, bedrock: bool) -> tuple[str, ...]:
+    """The AWS services that instances call inside the network, besides S3; `sessions` are a person's on an instance."""
+    wanted = {"ssmmessages": sessions, "bedrock-runtime": bedrock}
+    return (*INTERFACE_ENDPOINTS, *(service for service, is_wanted in wanted.items() if is_wanted))
 
 
 def lines(plan: Plan) -> tuple[Line, ...]:

@@ -1,9 +1,4 @@
-"""
-Security groups by role, and the few rules between them.
-
-Rules that name a group or a prefix list say what they are for in their tag `Name`: their descriptions are not kept by
-every API this program is applied to, and would differ for ever.
-"""
+"""Security groups by role, and the few rules between them."""
 
 from __future__ import annotations
 
@@ -122,21 +117,21 @@ class Firewall(pulumi.ComponentResource):
             aws.vpc.SecurityGroupEgressRule(
                 f"{fleet}-{source}-to-{target}",
                 security_group_id=self.groups[source].id,
+                description=f"{DESCRIPTIONS[source]} to {target}",
                 ip_protocol="tcp",
                 from_port=port,
                 to_port=port,
                 referenced_security_group_id=self.groups[target].id,
-                tags={"Name": f"{source} to {target}"},
                 opts=self._child,
             ),
             aws.vpc.SecurityGroupIngressRule(
                 f"{fleet}-{target}-from-{source}",
                 security_group_id=self.groups[target].id,
+                description=f"{DESCRIPTIONS[target]} from {source}",
                 ip_protocol="tcp",
                 from_port=port,
                 to_port=port,
                 referenced_security_group_id=self.groups[source].id,
-                tags={"Name": f"{target} from {source}"},
                 opts=self._child,
             ),
         ]
@@ -147,11 +142,11 @@ class Firewall(pulumi.ComponentResource):
             aws.vpc.SecurityGroupEgressRule(
                 f"{fleet}-{role}-to-s3",
                 security_group_id=group.id,
+                description="HTTPS to S3 through the gateway endpoint",
                 ip_protocol="tcp",
                 from_port=HTTPS_PORT,
                 to_port=HTTPS_PORT,
                 prefix_list_id=self._network.s3_endpoint.prefix_list_id,
-                tags={"Name": f"{role} to S3 by HTTPS through the gateway endpoint"},
                 opts=self._child,
             ),
             aws.vpc.SecurityGroupEgressRule(

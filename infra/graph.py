@@ -53,7 +53,14 @@ def _target_group(name: str, _: Outputs) -> Outputs:
 def _load_balancer(name: str, _: Outputs) -> Outputs:
     suffix = f"app/{name}/0123456789abcdef"
     made = arn("elasticloadbalancing", f"loadbalancer/{suffix}")
-    return {"id": made, "arn": made, "arnSuffix": suffix, "name": name, "dnsName": f"{name}.{REGION}.elb.amazonaws.com"}
+    return {
+        "id": made,
+        "arn": made,
+        "arnSuffix": suffix,
+        "name": name,
+        "dnsName": f"{name}.{REGION}.elb.amazonaws.com",
+        "zoneId": "Z35SXDOTRQ7X7K",
+    }
 
 
 def _listener(name: str, _: Outputs) -> Outputs:

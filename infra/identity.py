@@ -64,4 +64,4 @@ def grounds(
         "bedrock_model": embedding.model if embedding.provider == "bedrock" else "",
         "embedding_secret": naming.embedding_secret(settings.fleet) if embedding.provider == "openai" else "",
     }
-    return known.apply(lambda arns: policies.Grounds(**arns, **elsewhere))
+    return known.apply(lambda arns: policies.Grounds(**arns, **elsewhere, sessions=settings.sessions))

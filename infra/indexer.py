@@ -7,8 +7,8 @@ from dataclasses import replace
 import pulumi
 import pulumi_aws as aws
 
-from infra.config import Indexing
 from infra.group import GroupArgs, InstanceGroup
+from infra.sections import Indexing
 
 
 class Indexer(pulumi.ComponentResource):

@@ -34,8 +34,13 @@ class Keys(pulumi.ComponentResource):
         account = pulumi.Output.from_input(account)
         protected, complies = settings.data_protection, lock == "compliance"
         holds = lock is not None and (protected or complies)
-        data_policy = policies.locked_data_key if holds else policies.data_key
-        self.data = self._key("data", account.apply(data_policy), protected=protected, retained=protected or complies)
+        policy = policies.locked_data_key if holds else policies.data_key
+        self.data = self._key(
+            "data",
+            account.apply(lambda number: policy(number, region)),
+            protected=protected,
+            retained=protected or complies,
+        )
         self.operations = self._key("operations", account.apply(lambda number: policies.operations_key(number, region)))
         self.register_outputs({"data": self.data.arn, "operations": self.operations.arn})
 

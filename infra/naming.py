@@ -59,6 +59,16 @@ def log_group(fleet: str, name: str) -> str:
     return f"/vectorfleet/{fleet}/{name}"
 
 
+def partition(region: str) -> str:
+    """
+    The part of AWS that a region belongs to, as ARNs name it.
+
+    >>> partition("eu-central-1"), partition("us-gov-west-1"), partition("cn-north-1")
+    ('aws', 'aws-us-gov', 'aws-cn')
+    """
+    return {"us-gov": "aws-us-gov", "cn": "aws-cn"}.get(region.rsplit("-", 2)[0], "aws")
+
+
 def parameters_prefix(fleet: str) -> str:
     """The path below which a fleet's parameters stand, without a slash at its end."""
     return f"/vectorfleet/{fleet}"

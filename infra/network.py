@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from infra import policies
 from infra.config import Settings
 from infra.cost import interface_endpoints
 from infra.logs import AccessLogs
@@ -15,7 +16,10 @@ HTTPS_PORT = 443
 
 
 class Network(pulumi.ComponentResource):
-    """Subnets, routes and endpoints; `routes` and `endpoints` must exist before an instance boots."""
+    """
+    Subnets, routes and endpoints; `routes` and `endpoints` must exist before an instance boots, and
+    `way_to_the_internet` before a load balancer that faces it.
+    """
 
     def __init__(self, settings: Settings, region: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("vectorfleet:infra:Network", settings.fleet, None, opts)
@@ -35,7 +39,9 @@ class Network(pulumi.ComponentResource):
             f"{settings.fleet}-private", vpc_id=self.vpc.id, tags=self._tags("private"), opts=self._child
         )
         self.routes: list[pulumi.Resource] = [*self._associate("private", self.private_subnets, self.table)]
+        self.way_to_the_internet: list[pulumi.Resource] = []
         self.public_subnets = [] if settings.internal else self._public(public)
+        self._close_default_group()
         self.s3_endpoint = self._s3_endpoint()
         self.endpoints: list[pulumi.Resource] = [self.s3_endpoint, *self._interface_endpoints()]
         self.register_outputs({"vpc": self.vpc.id})
@@ -94,7 +100,7 @@ class Network(pulumi.ComponentResource):
         fleet = self._settings.fleet
         gateway = aws.ec2.InternetGateway(fleet, vpc_id=self.vpc.id, tags=self._tags("internet"), opts=self._child)
         table = aws.ec2.RouteTable(f"{fleet}-public", vpc_id=self.vpc.id, tags=self._tags("public"), opts=self._child)
-        aws.ec2.Route(
+        route = aws.ec2.Route(
             f"{fleet}-internet",
             route_table_id=table.id,
             destination_cidr_block="0.0.0.0/0",
@@ -102,8 +108,14 @@ class Network(pulumi.ComponentResource):
             opts=self._child,
         )
         subnets = self._subnets("public", cidrs)
-        self._associate("public", subnets, table)
+        self.way_to_the_internet += [gateway, route, *self._associate("public", subnets, table)]
         return subnets
+
+    def _close_default_group(self) -> None:
+        """What is launched into the network without a group of its own gets this one, and reaches nobody."""
+        aws.ec2.DefaultSecurityGroup(
+            f"{self._settings.fleet}-default", vpc_id=self.vpc.id, tags=self._tags("default"), opts=self._child
+        )
 
     def _s3_endpoint(self) -> aws.ec2.VpcEndpoint:
         return aws.ec2.VpcEndpoint(
@@ -112,6 +124,7 @@ class Network(pulumi.ComponentResource):
             service_name=f"com.amazonaws.{self._region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[self.table.id],
+            policy=self.vpc.owner_id.apply(lambda account: policies.text(policies.s3_endpoint(account, self._region))),
             tags=self._tags("s3"),
             opts=self._child,
         )
@@ -130,7 +143,9 @@ class Network(pulumi.ComponentResource):
                 tags=self._tags(service),
                 opts=self._child,
             )
-            for service in interface_endpoints(bedrock=self._settings.embedding.provider == "bedrock")
+            for service in interface_endpoints(
+                sessions=self._settings.sessions, bedrock=self._settings.embedding.provider == "bedrock"
+            )
         ]
 
     def _endpoint_guard(self) -> aws.ec2.SecurityGroup:

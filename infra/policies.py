@@ -13,6 +13,8 @@ Statement: TypeAlias = dict[str, object]
 Policy: TypeAlias = dict[str, object]
 ROLES = ("node", "router", "indexer", "generator")
 DOCUMENTS_LOG = "log/*"
+# How Amazon ends the names of the buckets that hold Amazon Linux 2023's packages, one in each region.
+AL2023_REPOSITORIES = "de612dc2"
 SHARD_LOGS = "builds/*/shard-*/log/*"
 
 
@@ -20,7 +22,8 @@ SHARD_LOGS = "builds/*/shard-*/log/*"
 class Grounds:
     """
     What a role's policy talks about: ARNs of buckets, data key and log group, the prefix of its parameters, and where
-    the embedding model runs elsewhere its id at Bedrock or the name of its key's parameter.
+    the embedding model runs elsewhere its id at Bedrock or the name of its key's parameter; `sessions` is whether
+    people get to instances by Session Manager.
     """
 
     documents_arn: str
@@ -31,6 +34,7 @@ class Grounds:
     log_group_arn: str
     bedrock_model: str = ""
     embedding_secret: str = ""
+    sessions: bool = False
 
 
 def document(*statements: Statement) -> Policy:
@@ -88,7 +92,17 @@ def _boot(grounds: Grounds) -> list[Statement]:
             f"{grounds.log_group_arn}:*",
         ),
         _publish_metrics(),
+        *_sessions(grounds),
     ]
+
+
+def _sessions(grounds: Grounds) -> list[Statement]:
+    """What the agent of Systems Manager needs so that a person gets to an instance, where no port is open for it."""
+    channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
+    if not grounds.sessions:
+        return []
+    # Neither channels nor an agent's report of itself can be narrowed to a resource.
+    return [_allow("Sessions", ["ssm:UpdateInstanceInformation", *(f"ssmmessages:{name}" for name in channels)], "*")]
 
 
 def _publish_metrics() -> Statement:
@@ -292,40 +306,71 @@ def _service(
     }
 
 
-def data_key(account: str) -> Policy:
+def data_key(account: str, region: str) -> Policy:
     """The account's own IAM policies decide about the key: naming roles here would be a cycle."""
-    return document(_iam_decides(account))
+    return document(_iam_decides(account, region))
 
 
-def locked_data_key(account: str) -> Policy:
+def locked_data_key(account: str, region: str) -> Policy:
     """The same, and nobody ends the key: what Object Lock keeps would be unreadable for ever."""
-    return document(_iam_decides(account), _deny("RefuseEnd", ["kms:DisableKey", "kms:ScheduleKeyDeletion"], ("*",)))
+    return document(
+        _iam_decides(account, region), _deny("RefuseEnd", ["kms:DisableKey", "kms:ScheduleKeyDeletion"], ("*",))
+    )
 
 
 def operations_key(account: str, region: str) -> Policy:
     """IAM decides, and alarms and the logs service may use the key: without that both fail without a word."""
     use = ["kms:Decrypt", "kms:GenerateDataKey*"]
     return document(
-        _iam_decides(account),
+        _iam_decides(account, region),
         _service("AlarmsSpeak", "cloudwatch.amazonaws.com", use, "*", {"aws:SourceAccount": account}),
         {
             **_service("LogsWrite", f"logs.{region}.amazonaws.com", [*use, "kms:Encrypt", "kms:ReEncrypt*"], "*"),
             "Condition": {
-                "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{region}:{account}:log-group:*"}
+                "ArnLike": {
+                    "kms:EncryptionContext:aws:logs:arn": (
+                        f"arn:{naming.partition(region)}:logs:{region}:{account}:log-group:*"
+                    )
+                }
             },
         },
         _service("BudgetsSpeak", "budgets.amazonaws.com", use, "*", {"aws:SourceAccount": account}),
     )
 
 
-def _iam_decides(account: str) -> Statement:
+def _iam_decides(account: str, region: str) -> Statement:
     return {
         "Sid": "IamDecides",
         "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Principal": {"AWS": f"arn:{naming.partition(region)}:iam::{account}:root"},
         "Action": "kms:*",
         "Resource": "*",
     }
+
+
+def s3_endpoint(account: str, region: str) -> Policy:
+    """
+    What may leave the network for S3: this account's own calls on its own buckets, so that stolen data finds no other,
+    and reading Amazon Linux 2023's packages, which nobody signs for.
+    """
+    packages = f"arn:{naming.partition(region)}:s3:::al2023-repos-{region}-{AL2023_REPOSITORIES}/*"
+    return document(
+        {
+            "Sid": "OwnAccountAlone",
+            "Effect": "Allow",
+            "Principal": {"AWS": "*"},
+            "Action": "s3:*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:PrincipalAccount": account, "aws:ResourceAccount": account}},
+        },
+        {
+            "Sid": "AmazonLinuxPackages",
+            "Effect": "Allow",
+            "Principal": {"AWS": "*"},
+            "Action": "s3:GetObject",
+            "Resource": packages,
+        },
+    )
 
 
 def assume_by_s3() -> Policy:

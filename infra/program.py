@@ -282,6 +282,7 @@ def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
         "region": base.region,
         "slot": settings.slot,
         "endpoint": base.balancer.endpoint,
+        "load_balancer": base.balancer.balancer.dns_name,
         "shards": plan.shards,
         "replicas": plan.replicas,
         **{f"{role}_bucket": name for role, name in buckets.items()},

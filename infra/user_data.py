@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.config import Traces
 from infra.model_files import ModelFiles
+from infra.sections import Traces
 from infra.wheelhouse import Wheelhouse
 
 ROLE_PATH = "/etc/vectorfleet/role.json"

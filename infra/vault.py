@@ -7,9 +7,10 @@ import pulumi_aws as aws
 
 from infra import naming, policies
 from infra.bucket import BucketArgs, FleetBucket, Lock
-from infra.config import Settings, VaultSettings
+from infra.config import Settings
 from infra.keys import Keys
 from infra.logs import AccessLogs
+from infra.sections import VaultSettings
 from infra.storage import Storage
 
 REPLICATION_MINUTES = 15  # S3's replication time control has no other figure

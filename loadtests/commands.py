@@ -62,7 +62,11 @@ def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Stack outputs (`pulumi stack output --json`).",
     )
-    endpoint = click.option("--endpoint", help="Base URL of the API; from the stack outputs when not given.")
+    endpoint = click.option(
+        "--endpoint",
+        envvar="VECTORFLEET_ENDPOINT",
+        help="Base URL of the API, or VECTORFLEET_ENDPOINT; from the stack outputs when neither is given.",
+    )
     return outputs(endpoint(command))
 
 

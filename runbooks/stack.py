@@ -90,7 +90,8 @@ def read_stack(path: Path, aws_endpoint: str | None = None) -> Stack:
     """Read the stack outputs. Raises StackError.
 
     The AWS endpoint is the one given, else AWS_ENDPOINT_URL, else the emulator's whose `emulator.json`
-    lies beside the outputs, else AWS itself. The API's key is found likewise (service.client.find_key).
+    lies beside the outputs, else AWS itself. VECTORFLEET_ENDPOINT is another way to the API than the outputs name, such
+    as a tunnel. The API's key is found likewise (service.client.find_key).
     """
     outputs = _read_outputs(path)
     find_key(path)
@@ -99,7 +100,7 @@ def read_stack(path: Path, aws_endpoint: str | None = None) -> Stack:
         fleet=outputs["fleet"],
         region=outputs["region"],
         slot=outputs["slot"],
-        endpoint=outputs["endpoint"],
+        endpoint=os.environ.get("VECTORFLEET_ENDPOINT") or outputs["endpoint"],
         shards=int(outputs["shards"]),
         cells=tuple(
             Cell(int(cell["shard"]), cell["replica"], cell["zone"], cell["group"]) for cell in outputs["cells"]

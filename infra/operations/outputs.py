@@ -68,12 +68,13 @@ def read_outputs(path: Path) -> Outputs:
     Read a file with the stack's outputs. Raises OutputsError.
 
     The AWS endpoint is AWS_ENDPOINT_URL, else the emulator's whose `emulator.json` lies beside the file, else AWS's.
+    VECTORFLEET_ENDPOINT is another way to the API than the outputs name, such as a tunnel.
     The key is VECTORFLEET_KEY, else what a file `key` beside it holds.
     """
     found = _read(path)
     return Outputs(
         region=found["region"],
-        endpoint=found["endpoint"],
+        endpoint=os.environ.get("VECTORFLEET_ENDPOINT") or found["endpoint"],
         alarms=found["alarms"],
         cells=tuple(Cell(int(cell["shard"]), cell["replica"], cell["group"]) for cell in found["cells"]),
         router_group=found["router_group"],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,11 @@ from infra.operations.outputs import Cell
 from infra.operations.roll import RefreshError
 
 TIMEOUT_SECONDS = 5.0
+# Waiting mends neither a name that leads nowhere nor a certificate for another one.
+_REMEDY = (
+    "Is hostname the name that the certificate is for, and does it lead to the load balancer? Another way in is "
+    "VECTORFLEET_ENDPOINT, SSL_CERT_FILE names an authority of your own"
+)
 
 
 class SeenReplicas:
@@ -22,7 +29,7 @@ class SeenReplicas:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
-        """Ready instances by the shard's replicas; none when no router answers. Raises RefreshError without a key."""
+        """Ready instances by the shard's replicas; none when nobody answers. Raises RefreshError without key or way."""
         try:
             asked = urllib.request.Request(self._url, headers=self._headers)
             with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
@@ -34,6 +41,10 @@ class SeenReplicas:
                         "The routers want a key: set VECTORFLEET_KEY, or keep one beside the outputs with "
                         "`python -m infra keys create NAME --save`"
                     ) from None
+            return {}
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ssl.SSLCertVerificationError | socket.gaierror):
+                raise RefreshError(f"{self._url} can't be reached: {error.reason}. {_REMEDY}") from None
             return {}
         except (OSError, ValueError, KeyError):
             return {}

@@ -193,7 +193,7 @@ class RollOut:
     def _await_others(self, target: Target) -> None:
         """No cell is touched while another replica of its shard is not ready."""
         if target.shard is not None and not self._until(lambda: self._others_ready(target)):
-            raise Failure(f"another replica of shard {target.shard} is not ready", rolled_back=True)
+            raise Failure(f"no router says that another replica of shard {target.shard} is ready", rolled_back=True)
 
     def _others_ready(self, target: Target) -> bool:
         assert target.shard is not None

@@ -10,8 +10,6 @@ from infra.rules.rule import Rule, is_on, said, shown
 
 WORLD = ("0.0.0.0/0", "::/0")
 DEFAULT_DESCRIPTION = "Managed by Pulumi"
-# Descriptions of rules that name one of these are not kept by every API; their tag Name says it instead.
-NAMED_BY_REFERENCE = ("referencedSecurityGroupId", "prefixListId")
 
 
 def _opens_to_world(rule: Resource) -> str:
@@ -56,12 +54,9 @@ def _egress(rule: Resource, _: Graph) -> Iterator[str]:
 
 
 def _described(rule: Resource, _: Graph) -> Iterator[str]:
-    by_reference = any(rule.at(name) for name in NAMED_BY_REFERENCE)
-    if not (rule.at("description") or (by_reference and rule.tag("Name"))):
+    if not rule.at("description"):
         yield said(
-            "the rule does not say what it is for",
-            allowed="a description, or a tag Name where it names a group or a prefix list",
-            remedy="Say who connects to whom and why",
+            "the rule does not say what it is for", allowed="a description", remedy="Say who connects to whom and why"
         )
 
 

@@ -28,6 +28,7 @@ RESOURCELESS = (
     Resourceless("autoscaling:Describe*", "", "AWS offers neither resources nor useful conditions"),
     Resourceless("cloudwatch:PutMetricData", "cloudwatch:namespace", "metrics are no resources; the namespace narrows"),
     Resourceless("ssmmessages:*", "", "channels of Session Manager are no resources"),
+    Resourceless("ssm:UpdateInstanceInformation", "", "an agent reports for the instance whose credentials it has"),
 )
 
 

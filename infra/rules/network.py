@@ -31,6 +31,26 @@ def _flow_logs(vpc: Resource, graph: Graph) -> Iterator[str]:
         )
 
 
+def _default_group(vpc: Resource, graph: Graph) -> Iterator[str]:
+    found = graph.referring(vpc, tokens.DEFAULT_GROUP, "vpcId")
+    rules = [rule for one in found for side in ("ingress", "egress") for rule in one.each(side)]
+    if not found or rules:
+        yield said(
+            "the VPC's default security group has rules" if found else "nobody took the default group's rules away",
+            allowed="a DefaultSecurityGroup without any",
+            remedy="Add one: what is launched without a group of its own gets the default one",
+        )
+
+
+def _endpoint_policy(endpoint: Resource, _: Graph) -> Iterator[str]:
+    if endpoint.at("vpcEndpointType") in (None, "Gateway") and not endpoint.at("policy"):
+        yield said(
+            "it lets everybody through to everybody's buckets",
+            allowed="a policy that names whose",
+            remedy="Give it one: this is the way by which data would leave",
+        )
+
+
 def _public_address(subnet: Resource, _: Graph) -> Iterator[str]:
     if is_on(subnet.at("mapPublicIpOnLaunch")):
         yield said("it gives public addresses", allowed="mapPublicIpOnLaunch false", remedy="Switch it off")
@@ -90,6 +110,19 @@ RULES = (
         types=(tokens.VPC,),
         check=_flow_logs,
         sources=("AwsSolutions-VPC7", "CKV2_AWS_11"),
+    ),
+    Rule(
+        id="default-group-closed",
+        demand="the VPC's default security group lets nothing in or out",
+        types=(tokens.VPC,),
+        check=_default_group,
+        sources=("VPCDefaultSecurityGroupClosed", "CKV2_AWS_12"),
+    ),
+    Rule(
+        id="gateway-endpoint-policy",
+        demand="a gateway endpoint leads to known accounts alone",
+        types=(tokens.VPC_ENDPOINT,),
+        check=_endpoint_policy,
     ),
     Rule(
         id="subnet-no-address",

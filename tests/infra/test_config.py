@@ -55,9 +55,16 @@ def test_settings_cannot_be_changed() -> None:
         ("fleet", "a" * 21, "2 to 20 lower-case letters"),
         ("zones", ["us-east-1a"], "2 to 6 different Availability Zones"),
         ("zones", ["us-east-1a", "us-east-1a"], "each once"),
-        ("vpcCidr", "10.0.0.0/8", "from /16 to /24"),
-        ("vpcCidr", "10.0.0.1/16", "from /16 to /24"),
-        ("vpcCidr", "home", "from /16 to /24"),
+        ("vpcCidr", "10.0.0.0/8", "from /16 to /22"),
+        ("vpcCidr", "10.0.0.1/16", "from /16 to /22"),
+        ("vpcCidr", "home", "from /16 to /22"),
+        ("vpcCidr", "10.0.0.0/23", "eight free addresses in each subnet"),
+        ("fleet", "internal-search", "AWS keeps internal- and sg-"),
+        ("fleet", "sg-search", "AWS keeps internal- and sg-"),
+        ("hostname", "Search.example.com", "as in search.example.com"),
+        ("hostname", "search", "as in search.example.com"),
+        ("hostedZoneId", "example.com", "a Route 53 hosted zone"),
+        ("hostedZoneId", "Z0123456789", "none without hostname"),
         ("clientCidrs", ["10.0.0.1/8"], "IPv4 networks such as"),
         ("listenerPort", "70000", "a port from 1 to 65535"),
         ("amiId", "al2023", "Amazon Linux 2023"),
@@ -156,14 +163,27 @@ def test_nothing_is_exposed_to_the_internet_by_halves() -> None:
     assert "clientCidrs is not given; allowed: at least one network" in refusal(internal="false")
     assert "certificateArn is not given;" in refusal(internal="false", clientCidrs=clients)
     arn = "arn:aws:acm:us-east-1:123456789012:certificate/0"
-    assert not settings_from(given(internal="false", clientCidrs=clients, certificateArn=arn)).internal
+    assert not settings_from(
+        given(internal="false", clientCidrs=clients, certificateArn=arn, hostname="search.example.com")
+    ).internal
+
+
+def test_a_certificate_needs_the_name_that_it_is_for() -> None:
+    sentence = refusal(certificateArn="arn:aws:acm:us-east-1:123456789012:certificate/0")
+    assert "hostname is not given; allowed: the name that the certificate is for" in sentence
 
 
 @pytest.mark.parametrize(
     ("values", "port"),
     [
         ({}, 80),
-        ({"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0"}, 443),
+        (
+            {
+                "certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0",
+                "hostname": "search.example.com",
+            },
+            443,
+        ),
         ({"listenerPort": "8080"}, 8080),
     ],
 )
@@ -196,7 +216,7 @@ def test_broken_json_is_shown_as_given() -> None:
     assert '{\\"m\\": ' in refusal(index='{"m": ')
 
 
-@pytest.mark.parametrize("cidr", ["10.64.0.0/16", "10.64.0.0/24", "127.64.0.0/16"])
+@pytest.mark.parametrize("cidr", ["10.64.0.0/16", "10.64.0.0/22", "127.64.0.0/16"])
 def test_private_and_public_subnets_do_not_overlap(cidr: str) -> None:
     private, public = settings_from(given(vpcCidr=cidr)).subnet_cidrs
     assert len({*private, *public}) == 6

@@ -167,12 +167,35 @@ def test_logs_are_delivered_for_the_own_account_only() -> None:
 
 
 def test_a_key_is_the_accounts_and_admits_those_who_would_fail_without_a_word() -> None:
-    (decides,) = statements(policies.data_key("123456789012"))
+    (decides,) = statements(policies.data_key("123456789012", "eu-west-1"))
     assert decides["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    (elsewhere,) = statements(policies.data_key("123456789012", "us-gov-west-1"))
+    assert elsewhere["Principal"] == {"AWS": "arn:aws-us-gov:iam::123456789012:root"}
     admitted = statements(policies.operations_key("123456789012", "eu-west-1"))
     services = {row["Principal"].get("Service") for row in admitted}
     assert {"cloudwatch.amazonaws.com", "logs.eu-west-1.amazonaws.com"} <= services
     assert all("Condition" in row for row in admitted if "Service" in row["Principal"])
+
+
+def test_people_reach_instances_where_it_is_wanted_and_by_no_more_than_the_agent_needs() -> None:
+    for role in policies.ROLES:
+        wanted = statements(policies.for_role(role, replace(GROUNDS, sessions=True)))
+        (more,) = [row for row in wanted if row not in statements(policies.for_role(role, GROUNDS))]
+        assert more["Action"] == [
+            "ssm:UpdateInstanceInformation",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        ]
+
+
+def test_nobody_ends_the_key_of_what_is_locked() -> None:
+    decides, refuses = statements(policies.locked_data_key("123456789012", "eu-west-1"))
+    assert decides["Effect"] == "Allow"
+    assert (refuses["Effect"], refuses["Principal"]) == ("Deny", {"AWS": "*"})
+    assert refuses["Action"] == ["kms:DisableKey", "kms:ScheduleKeyDeletion"]
+    assert "Condition" not in refuses
 
 
 def test_replication_reads_the_sources_and_writes_the_vault_only() -> None:

@@ -28,6 +28,7 @@ from tests.infra.graphs import changed, one, rehearsal, role_of
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0"
+HOSTNAME = "search.example.com"
 BUCKET = "aws:s3/bucket:Bucket"
 SCHEDULE = "aws:autoscaling/schedule:Schedule"
 
@@ -43,6 +44,7 @@ def test_outputs_are_the_contracts() -> None:
         "region",
         "slot",
         "endpoint",
+        "load_balancer",
         "shards",
         "replicas",
         "documents_bucket",
@@ -115,11 +117,7 @@ def rules(recording: Recording) -> Iterator[tuple[Registered, bool]]:
 
 def test_every_rule_says_what_it_is_for() -> None:
     for rule, _ in rules(rehearsal()):
-        by_reference = {"referencedSecurityGroupId", "prefixListId"} & rule.inputs.keys()
-        said = rule.inputs["tags"]["Name"] if by_reference else rule.inputs["description"]
-        assert len(said) > 10
-        # A description of a rule that names a group would differ for ever on the emulated API.
-        assert not (by_reference and "description" in rule.inputs)
+        assert len(rule.inputs["description"]) > 10
 
 
 def test_only_these_ports_are_open_and_to_nobody_in_the_world() -> None:
@@ -545,10 +543,54 @@ def test_the_listener_weighs_both_slots_once_and_then_leaves_them_to_the_runbook
 
 
 def test_a_certificate_makes_the_listener_https() -> None:
-    listener = one(changed(certificateArn=CERTIFICATE), "aws:lb/listener:Listener")
+    secured = changed(certificateArn=CERTIFICATE, hostname=HOSTNAME)
+    listener = one(secured, "aws:lb/listener:Listener")
     assert (listener.inputs["protocol"], listener.inputs["certificateArn"]) == ("HTTPS", CERTIFICATE)
     assert "TLS13" in listener.inputs["sslPolicy"]
-    assert changed(certificateArn=CERTIFICATE).outputs["endpoint"].startswith("https://")
+
+
+def test_clients_are_told_the_name_that_the_certificate_is_for() -> None:
+    secured = changed(certificateArn=CERTIFICATE, hostname=HOSTNAME)
+    assert secured.outputs["endpoint"] == f"https://{HOSTNAME}:8080"
+    assert secured.outputs["load_balancer"] != HOSTNAME
+    assert not secured.of_type("aws:route53/record:Record")
+
+
+def test_a_hosted_zone_gets_the_name() -> None:
+    named = changed(hostname=HOSTNAME, hostedZoneId="Z0123456789")
+    record = one(named, "aws:route53/record:Record")
+    assert (record.inputs["zoneId"], record.inputs["name"], record.inputs["type"]) == ("Z0123456789", HOSTNAME, "A")
+    (alias,) = record.inputs["aliases"]
+    assert alias["name"] == named.outputs["load_balancer"]
+
+
+def test_an_internet_facing_load_balancer_waits_for_its_way_there() -> None:
+    public = changed(internal="false", certificateArn=CERTIFICATE, hostname=HOSTNAME, loadGenerators="{}")
+    balancer = one(public, "aws:lb/loadBalancer:LoadBalancer")
+    needed = {
+        row.urn
+        for type_ in (
+            "aws:ec2/internetGateway:InternetGateway",
+            "aws:ec2/route:Route",
+            "aws:ec2/routeTableAssociation:RouteTableAssociation",
+        )
+        for row in public.of_type(type_)
+        if "private" not in row.name
+    }
+    assert len(needed) == 5
+    assert needed <= set(balancer.dependencies)
+
+
+def test_data_leaves_through_the_gateway_to_the_own_accounts_buckets_alone() -> None:
+    endpoint = one(rehearsal(), "aws:ec2/vpcEndpoint:VpcEndpoint", "s3")
+    own, packages = json.loads(endpoint.inputs["policy"])["Statement"]
+    account = one(rehearsal(), "aws:ec2/vpc:Vpc")
+    assert own["Condition"]["StringEquals"].keys() == {"aws:PrincipalAccount", "aws:ResourceAccount"}
+    assert account.urn in endpoint.dependencies
+    assert (packages["Action"], packages["Resource"]) == (
+        "s3:GetObject",
+        "arn:aws:s3:::al2023-repos-us-east-1-de612dc2/*",
+    )
 
 
 def test_the_load_balancer_is_internal_unless_told_otherwise() -> None:
@@ -558,7 +600,7 @@ def test_the_load_balancer_is_internal_unless_told_otherwise() -> None:
 
 
 def test_an_internet_facing_load_balancer_stands_in_public_subnets_alone() -> None:
-    public = changed(internal="false", certificateArn=CERTIFICATE, loadGenerators="{}")
+    public = changed(internal="false", certificateArn=CERTIFICATE, hostname=HOSTNAME, loadGenerators="{}")
     balancer = one(public, "aws:lb/loadBalancer:LoadBalancer")
     instances = {subnet for group in public.of_type(GROUP) for subnet in group.inputs["vpcZoneIdentifiers"]}
     assert balancer.inputs["internal"] is False

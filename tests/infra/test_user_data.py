@@ -13,8 +13,8 @@ from typing import TypedDict
 import pytest
 
 from infra.artifact import INSTALLER, PROJECT_ROOT
-from infra.config import Traces
 from infra.model_files import ModelFiles
+from infra.sections import Traces
 from infra.user_data import (
     BOOTSTRAP_PATH,
     BOOTSTRAP_SOURCE,

@@ -208,7 +208,7 @@ def test_no_cell_is_touched_while_the_shards_other_replica_is_not_ready() -> Non
     result = subject.roll(targets(given))
     assert subject.started == []
     assert (result.failed, result.rolled_back) == ("cell 0a", True)
-    assert result.reason == "another replica of shard 0 is not ready"
+    assert result.reason == "no router says that another replica of shard 0 is ready"
 
 
 def test_a_fleet_that_does_not_answer_is_not_touched() -> None:

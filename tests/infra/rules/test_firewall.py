@@ -43,8 +43,7 @@ CASES = (
     fine("egress-to-world", "everything inside", egress("10.0.0.0/16", "-1")),
     wrong("egress-to-world", "everything", egress("0.0.0.0/0", "-1"), says="everything may leave to 0.0.0.0/0"),
     fine("firewall-rule-described", "described", rule(description="Clients", cidrIpv4="10.0.0.0/8")),
-    fine("firewall-rule-described", "named", rule(tags={"Name": "node from router"}, referencedSecurityGroupId="sg-1")),
-    wrong("firewall-rule-described", "a name for a range", rule(tags={"Name": "x"}, cidrIpv4="10.0.0.0/8"), says="say"),
+    wrong("firewall-rule-described", "a tag", rule(tags={"Name": "x"}, referencedSecurityGroupId="sg-1"), says="say"),
     wrong("firewall-rule-described", "nothing", rule(prefixListId="pl-1"), says="does not say what it is for"),
     fine("security-group-described", "described", made(tokens.SECURITY_GROUP, {"description": "Nodes"})),
     wrong(

@@ -120,7 +120,9 @@ def network() -> tuple[aws.ec2.Subnet, aws.ec2.SecurityGroup]:
     subnet = aws.ec2.Subnet("a", vpc_id=vpc.id, availability_zone="us-east-1a", map_public_ip_on_launch=False)
     table = aws.ec2.RouteTable("private", vpc_id=vpc.id)
     aws.ec2.RouteTableAssociation("a", subnet_id=subnet.id, route_table_id=table.id)
-    aws.ec2.VpcEndpoint("s3", vpc_id=vpc.id, service_name="com.amazonaws.us-east-1.s3")
+    aws.ec2.DefaultSecurityGroup("vpc", vpc_id=vpc.id)
+    own = allow("s3:*") | {"Principal": {"AWS": "*"}, "Condition": {"StringEquals": {"aws:ResourceAccount": "1"}}}
+    aws.ec2.VpcEndpoint("s3", vpc_id=vpc.id, service_name="com.amazonaws.us-east-1.s3", policy=policy(own))
     group = aws.ec2.SecurityGroup("front", vpc_id=vpc.id, description="Front load balancer")
     for rule in (aws.vpc.SecurityGroupIngressRule, aws.vpc.SecurityGroupEgressRule):
         rule(

@@ -1,0 +1,213 @@
+"""What the values of a configuration demand of each other. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from infra.catalog import BY_NAME
+from infra.model_files import VERSION, VERSION_DIGITS
+
+if TYPE_CHECKING:
+    from infra.config import Settings
+
+# What CloudWatch lets a log group keep, up to two years.
+LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
+WORDLLAMA_DIMS = (64, 128, 256)
+RESERVED = ("internal-", "sg-")  # of load balancers and of security groups, whose names begin with the fleet's
+DIFFERENT_NETWORKS = "different IPv4 networks such as 10.0.0.0/8"
+REGIONAL = re.compile(r"(us|us-gov|eu|apac|jp|au|ca|global)\.")
+
+# A dotted key, whether its value is refused, and what is allowed.
+Findings = tuple[tuple[str, bool, str], ...]
+
+
+def findings(settings: Settings) -> Findings:
+    """Every demand that one value makes on another: key, whether it is broken, and what is allowed."""
+    return (
+        *_network_findings(settings),
+        *_front_findings(settings),
+        (
+            "fleet",
+            settings.fleet.startswith(RESERVED),
+            f"a name that begins otherwise: AWS keeps {' and '.join(RESERVED)}",
+        ),
+        *_embedding_findings(settings),
+        *_traces_findings(settings),
+        (
+            "chunking.overlap",
+            settings.chunking.overlap >= settings.chunking.size,
+            f"less than chunking.size, {settings.chunking.size}",
+        ),
+        (
+            "healthCheck.timeoutSeconds",
+            settings.health_check.timeout_seconds >= settings.health_check.interval_seconds,
+            f"less than healthCheck.intervalSeconds, {settings.health_check.interval_seconds}",
+        ),
+        (
+            "minimumReplicas",
+            settings.minimum_replicas > len(settings.zones),
+            f"at most {len(settings.zones)}, one replica of a shard per zone",
+        ),
+        (
+            "weights",
+            getattr(settings.weights, settings.slot) == 0,
+            f"a weight above 0 for {settings.slot}, this stack's slot, or nobody serves",
+        ),
+        (
+            "alarmPeriodSeconds",
+            settings.alarm_period_seconds not in (10, 30) and settings.alarm_period_seconds % 60 != 0,
+            "10, 30, or a multiple of 60: CloudWatch has no other periods",
+        ),
+        (
+            "indexing.batchMinutes",
+            int(settings.indexing.schedule.split(" ")[0]) + settings.indexing.batch_minutes > 59,
+            "few enough to end within the hour in which the schedule begins",
+        ),
+        (
+            "logRetentionDays",
+            settings.log_retention_days not in LOG_RETENTION_DAYS,
+            ", ".join(map(str, LOG_RETENTION_DAYS)),
+        ),
+        ("instanceTypes", bool(_unknown_types(settings)), f"types of the catalog: {', '.join(BY_NAME)}"),
+    )
+
+
+def _front_findings(settings: Settings) -> Findings:
+    return (
+        (
+            "certificateArn",
+            not settings.internal and settings.certificate_arn is None,
+            "the ARN of an ACM certificate when internal is false: nothing plain goes over the internet",
+        ),
+        (
+            "hostname",
+            settings.certificate_arn is not None and settings.hostname is None,
+            "the name that the certificate is for: no certificate names the load balancer's own",
+        ),
+        (
+            "hostedZoneId",
+            settings.hosted_zone_id is not None and settings.hostname is None,
+            "none without hostname, the name to be put into the zone",
+        ),
+    )
+
+
+def _embedding_findings(settings: Settings) -> Findings:
+    embedding = settings.embedding
+    own, elsewhere = embedding.provider == "wordllama", embedding.provider == "openai"
+    return (
+        ("embedding.dims", embedding.dims != settings.dims, f"the same as dims, {settings.dims}"),
+        (
+            "embedding.dims",
+            own and embedding.dims not in WORDLLAMA_DIMS,
+            f"{', '.join(map(str, WORDLLAMA_DIMS))} with wordllama, or another embedding.provider",
+        ),
+        (
+            "embedding.url",
+            elsewhere != (embedding.url is not None),
+            "a base URL with provider openai, and none with another",
+        ),
+        (
+            "index.metric",
+            embedding.provider != "given" and settings.index.metric != "cosine",
+            "cosine, which says all of the unit vectors that texts become; ip and l2 with embedding.provider given",
+        ),
+        *_model_findings(settings),
+        ("embedding.url", embedding.port == 0, "a base URL with a port from 1 to 65535, or none"),
+        (
+            "embedding.cidrs",
+            not _are_networks(embedding.cidrs),
+            DIFFERENT_NETWORKS,
+        ),
+    )
+
+
+def _model_findings(settings: Settings) -> Findings:
+    embedding = settings.embedding
+    return (
+        (
+            "embedding.model",
+            embedding.provider == "given" and embedding.model == "wordllama",
+            "the name of the model that the given vectors come from, with its embedding.version",
+        ),
+        (
+            "embedding.model",
+            embedding.provider == "onnx" and embedding.model == "wordllama",
+            "the name of the packed model, with the embedding.version that `python -m infra model` says",
+        ),
+        (
+            "embedding.version",
+            embedding.provider == "onnx" and not re.fullmatch(VERSION, embedding.version),
+            f"the {VERSION_DIGITS} hexadecimal digits that `python -m infra model FOLDER` says",
+        ),
+        (
+            "embedding.model",
+            embedding.provider == "bedrock" and bool(REGIONAL.match(embedding.model)),
+            "the id of a model itself: an inference profile such as us.… spans regions, which the roles may not",
+        ),
+    )
+
+
+def _traces_findings(settings: Settings) -> Findings:
+    traces = settings.traces
+    return (
+        ("traces.endpoint", traces.port == 0, "a base URL with a port from 1 to 65535, or none"),
+        (
+            "traces.cidrs",
+            not _are_networks(traces.cidrs),
+            DIFFERENT_NETWORKS,
+        ),
+    )
+
+
+def _network_findings(settings: Settings) -> Findings:
+    masters = settings.load_generators.master_cidrs
+    bad = [cidr for cidr in (settings.vpc_cidr, *settings.client_cidrs, *masters) if not _is_network(cidr)]
+    size_bad = not bad and not 16 <= IPv4Network(settings.vpc_cidr).prefixlen <= 22
+    return (
+        ("zones", len(set(settings.zones)) != len(settings.zones), "different Availability Zones, each once"),
+        (
+            "vpcCidr",
+            settings.vpc_cidr in bad or size_bad,
+            "an IPv4 network from /16 to /22: a load balancer alone wants eight free addresses in each subnet",
+        ),
+        (
+            "clientCidrs",
+            any(cidr in bad for cidr in settings.client_cidrs),
+            "IPv4 networks such as 10.0.0.0/8",
+        ),
+        (
+            "loadGenerators.masterCidrs",
+            not _are_networks(masters),
+            DIFFERENT_NETWORKS,
+        ),
+        (
+            "loadGenerators.maximum",
+            not settings.internal and settings.load_generators.maximum > 0,
+            "0 when internal is false: without a way to the internet they can't reach a public load balancer",
+        ),
+        (
+            "clientCidrs",
+            not settings.internal and not settings.client_cidrs,
+            "at least one network when internal is false: the VPC itself is all it would admit",
+        ),
+    )
+
+
+def _unknown_types(settings: Settings) -> list[str]:
+    return [name for name in settings.instance_types or () if name not in BY_NAME]
+
+
+def _are_networks(cidrs: Sequence[str]) -> bool:
+    return all(map(_is_network, cidrs)) and len(set(cidrs)) == len(cidrs)
+
+
+def _is_network(cidr: str) -> bool:
+    try:
+        IPv4Network(cidr)
+    except ValueError:
+        return False
+    return True
