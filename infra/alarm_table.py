@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra import slo
@@ -42,7 +43,7 @@ class Alarm:
     One alarm: `key` names it in outputs, `ending` ends its name.
 
     With `expression` the metrics are named m1, m2, … in it. A period is the stack's own unless `period_seconds` says
-    another.
+    another. Alarms of one `family` share a graph; empty for a graph of its own.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Alarm:
     expression: str | None = None
     period_seconds: int | None = None
     periods: tuple[int, int] = (2, 3)  # breaching ones, of those evaluated: one is noise, two are a finding
+    family: str = ""
 
     @property
     def ending(self) -> str:
@@ -162,13 +164,17 @@ OPERATIONS: tuple[Alarm, ...] = (
         f"more than {slo.PARTIAL_PERCENT:g} % of the answers lack a shard",
         "RB-02",
     ),
-    _ratio(
+    Alarm(
         "server_errors",
-        _balancer("HTTPCode_Target_5XX_Count"),
-        _balancer("RequestCount"),
+        # A router's 5xx and the load balancer's own, for which it may not have had a router to choose: such requests
+        # are not among those it counts.
+        (_balancer("HTTPCode_Target_5XX_Count"), _balancer("HTTPCode_ELB_5XX_Count"), _balancer("RequestCount")),
         slo.SERVER_ERRORS_PERCENT,
         f"more than {slo.SERVER_ERRORS_PERCENT:g} % of the requests end in 5xx",
         "RB-02",
+        "notBreaching",
+        # A count that is 0 is not published.
+        expression="100 * (FILL(m1, 0) + FILL(m2, 0)) / (FILL(m3, 0) + FILL(m2, 0))",
     ),
     Alarm(
         "recall",
@@ -219,46 +225,63 @@ OPERATIONS: tuple[Alarm, ...] = (
 )
 
 
-def launch_failures(group: str) -> Alarm:
-    """For one Auto Scaling group, by a short name: ten minutes are long enough for every ordinary replacement."""
+def table(index: str) -> tuple[Alarm, ...]:
+    """The alarms of a slot with that index type, which decides how much its searches have to find."""
+    return tuple(
+        replace(alarm, threshold=slo.RECALL[index]) if alarm.key == "recall" else alarm
+        for alarm in (*OBJECTIVES, *OPERATIONS)
+    )
+
+
+def launch_failures(group: str, seconds: int) -> Alarm:
+    """For one Auto Scaling group, by a short name, whose ordinary replacements take at most so many seconds."""
+    minutes = max(slo.LAUNCH_MINUTES, math.ceil(seconds / 60))
     watched = Watched("GroupInServiceInstances", "Maximum", None, "AWS/AutoScaling", ("AutoScalingGroupName",))
     return Alarm(
         f"launch_failures_{group}",
         (watched,),
-        1,
-        f"group {group} has had no instance in service for 10 minutes",
+        slo.INSTANCES_IN_SERVICE,
+        f"group {group} has had no instance in service for {minutes} minutes",
         "RB-02",
         "breaching",
         comparison="LessThanThreshold",
         period_seconds=60,
-        periods=(10, 10),
+        periods=(minutes, minutes),
+        family="Instances in service, by group",
     )
 
 
-def replication(rule: str) -> tuple[Alarm, Alarm]:
-    """For one replication rule: what was not copied, and what is late."""
+def _copies(metric: str, statistic: str) -> tuple[Watched]:
+    return (Watched(metric, statistic, None, "AWS/S3", ("SourceBucket", "DestinationBucket", "RuleId")),)
 
-    def watched(metric: str, statistic: str) -> Watched:
-        return Watched(metric, statistic, None, "AWS/S3", ("SourceBucket", "DestinationBucket", "RuleId"))
 
+def replication_failed(rule: str) -> Alarm:
+    """What one replication rule did not copy; S3 counts it where the source is."""
+    return Alarm(
+        f"replication_failed_{rule}",
+        _copies("OperationsFailedReplication", "Sum"),
+        slo.REPLICATION_FAILURES,
+        f"objects of {rule} were not copied to the vault",
+        "RB-07",
+        "notBreaching",
+        period_seconds=300,
+        # Silence follows a single failure, and S3 does not try again.
+        periods=(1, 1),
+        family="Copies that failed, by rule",
+    )
+
+
+def replication_late(rule: str) -> Alarm:
+    """How far one replication rule lags; S3 measures it where the copies arrive."""
     minutes = slo.REPLICATION_LATENCY_SECONDS / 60
-    return (
-        Alarm(
-            f"replication_failed_{rule}",
-            (watched("OperationsFailedReplication", "Sum"),),
-            slo.REPLICATION_FAILURES,
-            f"objects of {rule} were not copied to the vault",
-            "RB-07",
-            "notBreaching",
-            period_seconds=300,
-        ),
-        Alarm(
-            f"replication_late_{rule}",
-            (watched("ReplicationLatency", "Maximum"),),
-            slo.REPLICATION_LATENCY_SECONDS,
-            f"copies of {rule} reach the vault later than {minutes:g} minutes",
-            "RB-07",
-            "notBreaching",
-            period_seconds=300,
-        ),
+    return Alarm(
+        f"replication_late_{rule}",
+        _copies("ReplicationLatency", "Maximum"),
+        slo.REPLICATION_LATENCY_SECONDS,
+        f"copies of {rule} reach the vault later than {minutes:g} minutes",
+        "RB-07",
+        "notBreaching",
+        period_seconds=300,
+        periods=(1, 1),
+        family="Copies that are late, by rule",
     )

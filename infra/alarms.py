@@ -1,23 +1,65 @@
-"""Alarms of one slot and the topic they speak to. What they watch and when they ring stands in infra.alarm_table."""
+"""Alarms and the topics they speak to, one in each region. What they watch stands in infra.alarm_table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from infra import naming, policies, slo
-from infra.alarm_table import OBJECTIVES, OPERATIONS, RUNBOOKS, Alarm, Watched, launch_failures, replication
+from infra import naming, policies
+from infra.alarm_table import (
+    RUNBOOKS,
+    Alarm,
+    Watched,
+    launch_failures,
+    replication_failed,
+    replication_late,
+    table,
+)
 from infra.config import Settings
 from infra.keys import Keys
 
 LABEL_LENGTH = 255  # the longest that CloudWatch takes
+Values = Mapping[str, pulumi.Input[str]]  # of the dimensions, by their names
+
+
+@dataclass(frozen=True)
+class Watch:
+    """An alarm as it was made: what it watches, where, and the values of its dimensions."""
+
+    alarm: Alarm
+    values: Values
+    region: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """An Auto Scaling group that is watched: its name, and how long a replacement of its instances may take."""
+
+    name: pulumi.Input[str]
+    seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A replication rule between two buckets."""
+
+    name: str
+    source: pulumi.Input[str]
+    target: pulumi.Input[str]
+
+    @property
+    def values(self) -> Values:
+        """The values of its metrics' dimensions."""
+        return {"SourceBucket": self.source, "DestinationBucket": self.target, "RuleId": self.name}
 
 
 class Alarms(pulumi.ComponentResource):
     """
-    Every alarm of the table, one per group that launches nothing, and those of replication; `names` by alarm key.
+    Every alarm of the table, one per group that launches nothing, and one per replication rule that fails; `names` by
+    alarm key.
 
     `balancer` is the load balancer's dimension, `groups` the Auto Scaling groups by a short name.
     """
@@ -26,51 +68,84 @@ class Alarms(pulumi.ComponentResource):
         self,
         settings: Settings,
         keys: Keys,
+        region: str,
         *,
         balancer: pulumi.Input[str],
-        groups: Mapping[str, pulumi.Input[str]],
+        groups: Mapping[str, Group],
+        rules: Sequence[Rule] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("vectorfleet:infra:Alarms", settings.fleet, None, opts)
-        self._settings = settings
-        self._child = pulumi.ResourceOptions(parent=self)
-        self.topic = self._topic(keys)
-        values = {"Fleet": settings.fleet, "Slot": settings.slot, "LoadBalancer": balancer}
-        self.alarms = {alarm.key: self._alarm(alarm, values) for alarm in (*OBJECTIVES, *OPERATIONS)}
-        for short, group in groups.items():
-            self._alarm(launch_failures(short), {"AutoScalingGroupName": group})
-        self.names = {key: alarm.name for key, alarm in self.alarms.items()}
+        child = pulumi.ResourceOptions(parent=self)
+        self.topic = _topic(settings, keys, "alerts", child)
+        ours = {"Fleet": settings.fleet, "Slot": settings.slot, "LoadBalancer": balancer}
+        standard = [Watch(alarm, ours, region) for alarm in table(settings.index.type)]
+        self.watches = [
+            *standard,
+            *(
+                Watch(launch_failures(short, group.seconds), {"AutoScalingGroupName": group.name}, region)
+                for short, group in groups.items()
+            ),
+            *(Watch(replication_failed(rule.name), rule.values, region) for rule in rules),
+        ]
+        made = [_MetricAlarm(settings, self.topic, child).of(watch) for watch in self.watches]
+        self.names = {watch.alarm.key: alarm.name for watch, alarm in zip(standard, made, strict=False)}
         self.register_outputs({"topic": self.topic.arn})
 
-    def _topic(self, keys: Keys) -> aws.sns.Topic:
-        fleet = self._settings.fleet
-        topic = aws.sns.Topic(
-            naming.logical("topic", fleet, "alerts"),
-            kms_master_key_id=keys.operations.arn,
-            tags={"vectorfleet:fleet": fleet},
-            opts=self._child,
-        )
-        aws.sns.TopicPolicy(
-            f"{fleet}-alerts",
-            arn=topic.arn,
-            policy=topic.arn.apply(policies.alarms_may_publish).apply(policies.text),
-            opts=self._child,
-        )
-        for number, email in enumerate(self._settings.alerts.emails):
-            aws.sns.TopicSubscription(
-                f"{fleet}-alerts-{number}", topic=topic.arn, protocol="email", endpoint=email, opts=self._child
-            )
-        return topic
 
-    def watch_replication(self, rule: str, source: pulumi.Input[str], target: pulumi.Input[str]) -> None:
-        """Alarms for one replication rule between two buckets."""
-        values = {"SourceBucket": source, "DestinationBucket": target, "RuleId": rule}
-        for alarm in replication(rule):
-            self._alarm(alarm, values)
+class VaultAlarms(pulumi.ComponentResource):
+    """What only the vault's region sees, where an alarm needs a topic of its own: copies that arrive late."""
 
-    def _alarm(self, alarm: Alarm, values: Mapping[str, pulumi.Input[str]]) -> aws.cloudwatch.MetricAlarm:
-        """The alarm over metrics whose dimensions have these values."""
-        name = naming.alarm(self._settings.fleet, self._settings.slot, alarm.ending)
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        region: str,
+        rules: Sequence[Rule],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("vectorfleet:infra:VaultAlarms", settings.fleet, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.topic = _topic(settings, keys, f"alerts-{region}", child)
+        self.watches = [Watch(replication_late(rule.name), rule.values, region) for rule in rules]
+        for watch in self.watches:
+            _MetricAlarm(settings, self.topic, child).of(watch)
+        self.register_outputs({"topic": self.topic.arn})
+
+
+def _topic(settings: Settings, keys: Keys, name: str, child: pulumi.ResourceOptions) -> aws.sns.Topic:
+    fleet = settings.fleet
+    topic = aws.sns.Topic(
+        naming.logical("topic", fleet, name),
+        kms_master_key_id=keys.operations.arn,
+        tags={"vectorfleet:fleet": fleet},
+        opts=child,
+    )
+    aws.sns.TopicPolicy(
+        f"{fleet}-{name}",
+        arn=topic.arn,
+        policy=topic.arn.apply(policies.alarms_may_publish).apply(policies.text),
+        opts=child,
+    )
+    for number, email in enumerate(settings.alerts.emails):
+        aws.sns.TopicSubscription(
+            f"{fleet}-{name}-{number}", topic=topic.arn, protocol="email", endpoint=email, opts=child
+        )
+    return topic
+
+
+@dataclass(frozen=True)
+class _MetricAlarm:
+    """Registers alarms that speak to a topic."""
+
+    settings: Settings
+    topic: aws.sns.Topic
+    child: pulumi.ResourceOptions
+
+    def of(self, watch: Watch) -> aws.cloudwatch.MetricAlarm:
+        """The alarm over metrics whose dimensions have the watch's values."""
+        alarm, values = watch.alarm, watch.values
+        name = naming.alarm(self.settings.fleet, self.settings.slot, alarm.ending)
         breaching, evaluated = alarm.periods
         args = aws.cloudwatch.MetricAlarmArgs(
             name=name,
@@ -78,28 +153,26 @@ class Alarms(pulumi.ComponentResource):
             evaluation_periods=evaluated,
             datapoints_to_alarm=breaching,
             comparison_operator=alarm.comparison,
-            threshold=slo.RECALL[self._settings.index.type] if alarm.key == "recall" else alarm.threshold,
+            threshold=alarm.threshold,
             # A percentile of a handful of samples is one slow request.
             evaluate_low_sample_count_percentiles="ignore" if alarm.is_percentile else None,
             treat_missing_data=alarm.silence,
             alarm_actions=[self.topic.arn],
             ok_actions=[self.topic.arn],
         )
-        period = alarm.period_seconds or self._settings.alarm_period_seconds
+        period = alarm.period_seconds or self.settings.alarm_period_seconds
         if alarm.expression is None:
             _watch_one(args, alarm.watched[0], values, period)
         else:
             args.metric_queries = [_expression(alarm), *_queries(alarm.watched, values, period)]
-        return aws.cloudwatch.MetricAlarm(name, args, opts=self._child)
+        return aws.cloudwatch.MetricAlarm(name, args, opts=self.child)
 
 
-def _dimensions(watched: Watched, values: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+def _dimensions(watched: Watched, values: Values) -> dict[str, pulumi.Input[str]]:
     return {name: values[name] for name in watched.dimensions}
 
 
-def _watch_one(
-    args: aws.cloudwatch.MetricAlarmArgs, watched: Watched, values: Mapping[str, pulumi.Input[str]], period: int
-) -> None:
+def _watch_one(args: aws.cloudwatch.MetricAlarmArgs, watched: Watched, values: Values, period: int) -> None:
     args.namespace, args.metric_name = watched.namespace, watched.metric
     args.dimensions = _dimensions(watched, values)
     args.period, args.unit = period, watched.unit
@@ -116,7 +189,7 @@ def _expression(alarm: Alarm) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
 
 
 def _queries(
-    watched: Sequence[Watched], values: Mapping[str, pulumi.Input[str]], period: int
+    watched: Sequence[Watched], values: Values, period: int
 ) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
     return [
         aws.cloudwatch.MetricAlarmMetricQueryArgs(

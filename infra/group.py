@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,9 @@ from infra.storage import Storage
 from infra.user_data import Role
 
 ROOT_DEVICE = "/dev/xvda"  # Amazon Linux 2023
-CAPACITY_TIMEOUT = "10m"  # a zone without capacity is an error after this, not a hang
+# A zone without capacity is an error, not a hang, when instances that restore nothing have had these minutes, and those
+# that restore their own time and some to be launched in.
+CAPACITY_MINUTES, LAUNCH_MINUTES = 10, 5
 # Without these nobody hears of a group that launches nothing.
 GROUP_METRICS = (
     aws.autoscaling.Metric.GROUP_DESIRED_CAPACITY,
@@ -52,6 +55,11 @@ class GroupArgs:
     maximum: int | None = None
     first_size: int | None = None
     ready_within_seconds: int | None = None
+
+    @property
+    def capacity_minutes(self) -> int:
+        """How long the first instances may take until they are in service."""
+        return max(CAPACITY_MINUTES, math.ceil((self.ready_within_seconds or 0) / 60) + LAUNCH_MINUTES)
 
     @property
     def launch_hooks(self) -> list[aws.autoscaling.GroupInitialLifecycleHookArgsDict] | None:
@@ -142,7 +150,11 @@ class InstanceGroup(pulumi.ComponentResource):
             target_group_arns=list(args.target_groups) or None,
             health_check_type=args.health_check,
             health_check_grace_period=args.grace_seconds,
-            wait_for_capacity_timeout=CAPACITY_TIMEOUT,
+            wait_for_capacity_timeout=f"{args.capacity_minutes}m",
+            # The group tries its other types, and tries again; the provider would give up at the first refusal.
+            ignore_failed_scaling_activities=True,
+            # In service says little about a process that answers nobody yet: its target group knows.
+            wait_for_elb_capacity=args.size if args.target_groups else None,
             tags=[{"key": key, "value": value, "propagate_at_launch": True} for key, value in args.role.tags().items()],
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=list(args.first_boot), ignore_changes=list(self._left_alone())

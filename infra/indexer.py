@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pulumi
@@ -17,6 +18,7 @@ class Indexer(pulumi.ComponentResource):
     def __init__(self, common: GroupArgs, indexing: Indexing, opts: pulumi.ResourceOptions | None = None) -> None:
         name = common.role.title
         super().__init__("vectorfleet:infra:Indexer", name, None, opts)
+        self._title, self._indexing = name, indexing
         batch = indexing.mode == "batch"
         self.instances = InstanceGroup(
             name,
@@ -24,12 +26,15 @@ class Indexer(pulumi.ComponentResource):
             replace(common, size=0 if batch else 1, first_size=1, maximum=1),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        if batch:
-            self._schedule(f"{name}-begin", indexing.schedule, 1)
-            self._schedule(f"{name}-end", indexing.end, 0)
         self.register_outputs({"group": self.instances.group.name})
 
-    def _schedule(self, name: str, recurrence: str, size: int) -> None:
+    def run_by_schedule(self, first_build: Sequence[pulumi.Resource]) -> None:
+        """From when `first_build` exists, which needs the indexer: a batch's end before that would leave none."""
+        if self._indexing.mode == "batch":
+            self._schedule(f"{self._title}-begin", self._indexing.schedule, 1, first_build)
+            self._schedule(f"{self._title}-end", self._indexing.end, 0, first_build)
+
+    def _schedule(self, name: str, recurrence: str, size: int, after: Sequence[pulumi.Resource]) -> None:
         aws.autoscaling.Schedule(
             name,
             scheduled_action_name=name,
@@ -39,5 +44,5 @@ class Indexer(pulumi.ComponentResource):
             min_size=0,
             max_size=1,
             desired_capacity=size,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import artifact, model_files, naming, wheelhouse
-from infra.alarms import Alarms
+from infra.alarms import Alarms, Group
 from infra.balancer import Balancer
 from infra.budget import budget
 from infra.config import NAMESPACE, ConfigError, Settings, settings_from
@@ -176,9 +176,11 @@ def _slot(base: Foundation, plan: Plan) -> Slot:
     settings = base.settings
     subnets = dict(zip(settings.zones, base.network.private_subnets, strict=True))
     indexer = Indexer(_group_args(base, "indexer"), settings.indexing)
+    # An indexer makes the slot's first build, without which no node gets ready.
+    shards = _shards(base, plan, {zone: subnet.id for zone, subnet in subnets.items()}, indexer)
+    indexer.run_by_schedule([cell.instances.group for shard in shards for cell in shard.cells])
     return Slot(
-        # An indexer makes the slot's first build, without which no node gets ready.
-        shards=_shards(base, plan, {zone: subnet.id for zone, subnet in subnets.items()}, indexer),
+        shards=shards,
         routers=Routers(
             _group_args(base, "router"),
             base.balancer.target_groups[settings.slot].arn,
@@ -260,18 +262,19 @@ def _watch(base: Foundation, slot: Slot) -> Alarms:
     settings = base.settings
     suffix = base.balancer.balancer.arn_suffix
     cells = [cell for shard in slot.shards for cell in shard.cells]
-    groups = {f"{cell.placement.shard}-{cell.placement.replica}": cell.instances.group.name for cell in cells}
-    groups["router"] = slot.routers.instances.group.name
+    recovery = settings.objectives.recovery_time_seconds
+    groups = {
+        f"{cell.placement.shard}-{cell.placement.replica}": Group(cell.instances.group.name, recovery) for cell in cells
+    }
+    groups["router"] = Group(slot.routers.instances.group.name)
     if settings.indexing.mode == "realtime":
-        groups["indexer"] = slot.indexer.instances.group.name
-    alarms = Alarms(settings, base.keys, balancer=suffix, groups=groups)
+        groups["indexer"] = Group(slot.indexer.instances.group.name)
+    rules = base.vault.rules if base.vault else ()
+    alarms = Alarms(settings, base.keys, base.region, balancer=suffix, groups=groups, rules=rules)
     child = pulumi.ResourceOptions(parent=alarms)
-    dashboard(settings, base.region, suffix, child)
+    dashboard(settings, [*alarms.watches, *(base.vault.alarms.watches if base.vault else ())], base.region, child)
     if settings.monthly_budget_usd is not None:
         budget(settings, settings.monthly_budget_usd, alarms.topic.arn, child)
-    if base.vault is not None:
-        for rule, source in base.vault.rules.items():
-            alarms.watch_replication(rule, source, base.vault.bucket.bucket.id)
     return alarms
 
 

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from infra.group import GroupArgs, InstanceGroup
 
 USED_SHARE = 0.7  # of a router's measured capacity, at which another one is added
+GRACE_SECONDS = 300  # to boot and install in; a router loads no index
 SECONDS_PER_COUNT = 60  # the load balancer counts requests by the minute
 
 
@@ -46,6 +47,7 @@ class Routers(pulumi.ComponentResource):
                 maximum=scaling.maximum,
                 target_groups=[target_group],
                 health_check="ELB",
+                grace_seconds=GRACE_SECONDS,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import naming, policies
+from infra.alarms import Rule, VaultAlarms
 from infra.bucket import BucketArgs, FleetBucket, Lock
 from infra.config import Settings
 from infra.keys import Keys
@@ -37,7 +38,7 @@ class Vault(pulumi.ComponentResource):
     ) -> None:
         super().__init__("vectorfleet:infra:Vault", settings.fleet, None, opts)
         self._settings = settings
-        self.rules: dict[str, pulumi.Output[str]] = {}
+        self.rules: list[Rule] = []
         self.copies: list[pulumi.Resource] = []
         there = pulumi.ResourceOptions(parent=self, providers=[provider])
         self.keys = Keys(settings, account, vault.region, lock=vault.mode, opts=there)
@@ -59,6 +60,7 @@ class Vault(pulumi.ComponentResource):
         self.role = self._role(storage, source_keys)
         self._copy("documents", storage.documents, ("log/",))
         self._copy("index", storage.index, ("builds/", "slots/"))
+        self.alarms = VaultAlarms(settings, self.keys, vault.region, self.rules, there)
         self.register_outputs({"bucket": self.bucket.bucket.id})
 
     def _role(self, storage: Storage, source_keys: Keys) -> aws.iam.Role:
@@ -102,7 +104,7 @@ class Vault(pulumi.ComponentResource):
             opts=self._kept(source.versioning, self.bucket.versioning, self._policy),
         )
         self.copies.append(config)
-        self.rules |= {str(rule["id"]): source.bucket.id for rule in rules}
+        self.rules += [Rule(str(rule["id"]), source.bucket.id, self.bucket.bucket.id) for rule in rules]
 
     def _rule(self, name: str, prefix: str, priority: int) -> aws.s3.BucketReplicationConfigRuleArgsDict:
         return {

@@ -87,9 +87,16 @@ def test_the_error_rate_is_computed_from_counts() -> None:
     assert [row.get("returnData") for row in (rate, errors, requests)] == [True, False, False]
 
 
-def test_server_errors_are_the_load_balancers_own_count() -> None:
-    _, errors, requests = one(rehearsal(), METRIC_ALARM, "server-errors").inputs["metricQueries"]
-    for row in (errors, requests):
+def test_server_errors_are_routers_and_the_load_balancers_own() -> None:
+    rate, *counts = one(rehearsal(), METRIC_ALARM, "server-errors").inputs["metricQueries"]
+    assert [row["metric"]["metricName"] for row in counts] == [
+        "HTTPCode_Target_5XX_Count",
+        "HTTPCode_ELB_5XX_Count",
+        "RequestCount",
+    ]
+    # Without a router to choose there are no counted requests: 12 errors of the balancer's are 100 %, not nothing.
+    assert rate["expression"] == "100 * (FILL(m1, 0) + FILL(m2, 0)) / (FILL(m3, 0) + FILL(m2, 0))"
+    for row in counts:
         assert row["metric"]["namespace"] == "AWS/ApplicationELB"
         assert row["metric"]["dimensions"]["LoadBalancer"].startswith("app/rehearsal-")
 
@@ -107,6 +114,39 @@ def test_every_group_is_watched_for_launches() -> None:
     # An indexer that runs at set times has no instance between them.
     batch = changed(indexing='{"mode": "batch"}').of_type(METRIC_ALARM)
     assert not any("launch-failures-indexer" in row.name for row in batch)
+
+
+def test_a_group_is_given_the_time_that_its_replacement_may_take() -> None:
+    slow = changed(objectives='{"recoveryTimeSeconds": 1500}')
+    for row in slow.of_type(METRIC_ALARM):
+        if "launch-failures" in row.name:
+            minutes = 25 if row.name[-1] in "ab" else 10
+            assert (row.inputs["evaluationPeriods"], row.inputs["period"]) == (minutes, 60)
+            assert f"for {minutes} minutes" in row.inputs["alarmDescription"]
+
+
+def test_copies_that_fail_ring_here_and_late_ones_where_they_arrive() -> None:
+    vaulted = changed(vault='{"region": "us-west-2"}', alerts='{"emails": ["a@example.com"]}')
+    topics = {row.urn: row for row in vaulted.of_type("aws:sns/topic:Topic")}
+    for alarm in vaulted.of_type(METRIC_ALARM):
+        there = "replication-late" in alarm.name
+        assert ("us-west-2" in alarm.provider) == there
+        (topic,) = (topics[urn] for urn in alarm.dependencies if urn in topics)
+        assert ("us-west-2" in topic.provider) == there
+        if "replication" in alarm.name:
+            # One failure is followed by silence, not by a second one.
+            assert (alarm.inputs["datapointsToAlarm"], alarm.inputs["evaluationPeriods"]) == (1, 1)
+    mails = vaulted.of_type("aws:sns/topicSubscription:TopicSubscription")
+    assert ["us-west-2" in row.provider for row in mails] == [False, True]
+
+
+def test_the_recall_that_alarms_is_the_index_types_own() -> None:
+    for kind in ("hnsw", "pq"):
+        recording = changed(index=json.dumps({"type": kind}))
+        assert one(recording, METRIC_ALARM, "-recall").inputs["threshold"] == slo.RECALL[kind]
+        board = one(recording, "aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"]
+        (widget,) = (row for row in json.loads(board)["widgets"] if "Live searches" in row["properties"]["title"])
+        assert widget["properties"]["annotations"]["horizontal"][0]["value"] == slo.RECALL[kind]
 
 
 def test_those_who_want_mail_get_it() -> None:
@@ -129,10 +169,23 @@ def test_a_budget_warns_before_and_after() -> None:
 
 
 def test_the_dashboard_shows_every_alarm_with_its_line() -> None:
-    board = json.loads(one(rehearsal(), "aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
+    vaulted = changed(vault='{"region": "us-west-2"}')
+    board = json.loads(one(vaulted, "aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
     lines = [row["properties"]["annotations"]["horizontal"][0]["value"] for row in board["widgets"]]
-    assert lines == [alarm.threshold for alarm in TABLE]
-    places = {(row["x"], row["y"]) for row in board["widgets"]}
-    assert len(places) == len(TABLE)
-    text = json.dumps(board)
-    assert all(f'"{watched.metric}"' in text for alarm in TABLE for watched in alarm.watched)
+    # Launches of all groups share a graph, and so do copies that fail and those that are late.
+    assert lines == [*(alarm.threshold for alarm in TABLE), 1, 0, 900]
+    assert len({(row["x"], row["y"]) for row in board["widgets"]}) == len(TABLE) + 3
+    shown = {
+        (metric[1], *metric[2:-1], metric[-1].get("region", "us-east-1"))
+        for widget in board["widgets"]
+        for metric in widget["properties"]["metrics"]
+        if isinstance(metric[0], str)
+    }
+    for alarm in vaulted.of_type(METRIC_ALARM):
+        region = "us-west-2" if "us-west-2" in alarm.provider else "us-east-1"
+        queries = [row["metric"] for row in alarm.inputs.get("metricQueries", ()) if "metric" in row]
+        for metric in queries or [alarm.inputs]:
+            named = [word for pair in sorted(metric["dimensions"].items()) for word in pair]
+            assert any(
+                (row[0], row[-1]) == (metric["metricName"], region) and set(row[1:-1]) == set(named) for row in shown
+            )

@@ -458,7 +458,22 @@ def test_an_indexer_in_batch_mode_begins_and_ends_by_the_clock() -> None:
     assert "desiredCapacity" in group.ignore_changes
     times = {row.inputs["recurrence"]: row.inputs["desiredCapacity"] for row in batch.of_type(SCHEDULE)}
     assert times == {"10 * * * *": 1, "40 * * * *": 0}
+    # An end before the cells have their first build would leave them waiting for nobody.
+    cells = {row.urn for row in batch.of_type(GROUP) if role_of(row) == "node"}
+    assert all(cells <= set(row.dependencies) for row in batch.of_type(SCHEDULE))
     assert not rehearsal().of_type(SCHEDULE)
+
+
+def test_instances_have_the_time_that_they_may_take_and_no_refusal_of_one_type_ends_it() -> None:
+    groups = changed(objectives='{"recoveryTimeSeconds": 1500}').of_type(GROUP)
+    for group in groups:
+        is_cell, is_router = role_of(group) == "node", role_of(group) == "router"
+        assert group.inputs["waitForCapacityTimeout"] == ("30m" if is_cell else "10m")
+        assert group.inputs["ignoreFailedScalingActivities"] is True
+        # A router is in service at once, and serves when its target group says so.
+        assert group.inputs.get("waitForElbCapacity") == (2 if is_router else None)
+        if is_router:
+            assert group.inputs["healthCheckGracePeriod"] == 300
 
 
 def test_every_role_has_the_boundary_that_is_asked_for() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra import config
+from infra import sections
 from service import settings
 from service.settings import BadSettings, load_parameters, process_from_environment
 from service.storage.builds import INDEX_RANGES
@@ -137,5 +137,5 @@ def test_an_index_parameter_outside_its_range_is_refused_with_the_range(
 
 def test_the_programs_configuration_has_the_same_ranges() -> None:
     for name, (least, most) in INDEX_RANGES.items():
-        limits = {type(limit).__name__: limit for limit in config.Index.model_fields[name].metadata}
+        limits = {type(limit).__name__: limit for limit in sections.Index.model_fields[name].metadata}
         assert (limits["Ge"].ge, limits["Le"].le) == (least, most)
