@@ -112,5 +112,7 @@ mkdir -p "$logs"
 reason=$(tail -n 1 "$log")
 abandon 2>&1 | tee -a "$log"
 say "the machine powers off, and its group starts another. Reason: ${reason#vectorfleet: }" | tee -a "$log"
+# The agent ships logs every five seconds.
+[ ! -x "$root/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl" ] || sleep 10
 systemctl poweroff
 exit 1

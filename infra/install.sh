@@ -10,6 +10,9 @@ agent=$root/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl
 applied=$etc/applied
 
 install_service() {
+  mkdir -p "$data" "$etc" "$units"
+  # First, so that the log of a boot that fails below outlives its machine.
+  configure_agent
   check_cpu
   install_packages
   install_wheels
@@ -18,7 +21,6 @@ install_service() {
   configure_log
   start_service
   await_service
-  configure_agent
   say "the service answers."
 }
 
@@ -59,7 +61,6 @@ install_wheels() {
 
 make_user() {
   id vectorfleet >/dev/null 2>&1 || useradd --system --home-dir "$data" --shell /sbin/nologin vectorfleet
-  mkdir -p "$data" "$etc" "$units"
   chown vectorfleet:vectorfleet "$data"
 }
 
@@ -179,6 +180,19 @@ OnUnitActiveSec=1min
 
 [Install]
 WantedBy=timers.target"
+  # The agent reads files: what the kernel says of memory, and systemd of restarts and the watchdog, is in none.
+  place "$units/vectorfleet-journal.service" "[Unit]
+Description=vectorfleet: what kernel and systemd say of the service, in a file
+
+[Service]
+ExecStart=/usr/bin/journalctl --follow --boot --lines=all --output=short-iso \\
+  _TRANSPORT=kernel + UNIT=vectorfleet.service
+StandardOutput=append:$logs/system.log
+Restart=always
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target"
 }
 
 start_service() {
@@ -188,7 +202,7 @@ start_service() {
   fi
   systemctl daemon-reload
   systemctl enable vectorfleet.service
-  systemctl enable --now vectorfleet-log.timer
+  systemctl enable --now vectorfleet-log.timer vectorfleet-journal.service
   systemctl restart --no-block vectorfleet.service
   touch "$applied"
 }
@@ -205,7 +219,7 @@ await_service() {
   refuse "the service doesn't answer at http://$address:$port/healthz; above are its last lines, if it wrote any."
 }
 
-# Logs and memory in CloudWatch are worth having, and no reason to lose a machine that serves.
+# Logs and memory in CloudWatch are worth having, and no reason to lose a machine that would serve.
 configure_agent() {
   local file=$etc/cloudwatch-agent.json config
   if [ ! -x "$agent" ] && ! dnf install --assumeyes --quiet amazon-cloudwatch-agent; then
@@ -223,18 +237,22 @@ configure_agent() {
 }
 
 agent_file() {
-  python3 - "$role" "$logs/service.log" <<'PYTHON'
+  python3 - "$role" "$logs" <<'PYTHON'
 import json, sys
 
 place = json.load(open(sys.argv[1]))["environment"]
 fleet, slot, role = (place[f"VECTORFLEET_{name}"] for name in ("FLEET", "SLOT", "ROLE"))
-log = {"file_path": sys.argv[2], "log_group_name": f"/vectorfleet/{fleet}/service", "log_stream_name": "{instance_id}"}
+streams = {"service": "{instance_id}", "system": "{instance_id}-system", "bootstrap": "{instance_id}-bootstrap"}
+group = {"log_group_name": f"/vectorfleet/{fleet}/service"}
+logs = [
+    {"file_path": f"{sys.argv[2]}/{name}.log", "log_stream_name": stream, **group} for name, stream in streams.items()
+]
 dimensions = {"Fleet": fleet, "Slot": slot, "Role": role}
 memory = {"measurement": ["mem_used_percent"], "append_dimensions": dimensions}
 config = {
     # A host name would be a fourth dimension, and alarms look for exactly three.
     "agent": {"metrics_collection_interval": 60, "omit_hostname": True, "run_as_user": "cwagent"},
-    "logs": {"logs_collected": {"files": {"collect_list": [log]}}},
+    "logs": {"logs_collected": {"files": {"collect_list": logs}}},
     "metrics": {"namespace": "vectorfleet", "metrics_collected": {"mem": memory}},
 }
 print(json.dumps(config, indent=1))

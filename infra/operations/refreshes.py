@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,20 +38,32 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
-def alarm_seconds(outputs: Outputs, alarm: str) -> int:
-    """How long an alarm looks before it speaks: what a new instance must stand beside the old one."""
+@dataclass(frozen=True)
+class Proof:
+    """
+    How long a new instance is watched: `warmup_seconds` beside the old one, and `bake_seconds` alone, while a refresh
+    can still go back by itself.
+    """
+
+    warmup_seconds: int
+    bake_seconds: int
+
+
+def proof(outputs: Outputs, alarm: str) -> Proof:
+    """As long as the alarm looks before it speaks, and without the old instance a period more, to be published in."""
     found = aws(outputs, "cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     if not found:
         raise RefreshError(f"There is no alarm {alarm}, which a roll-out is judged by. Deploy the stack again.")
-    return int(found[0]["Period"]) * int(found[0]["EvaluationPeriods"])
+    period, periods = int(found[0]["Period"]), int(found[0]["EvaluationPeriods"])
+    return Proof(period * periods, period * (periods + 1))
 
 
 class AwsGroups:
-    """The groups of a roll-out on AWS; `alarm` stops a refresh, `warmup_seconds` is how long both versions serve."""
+    """The groups of a roll-out on AWS; `alarm` sends a refresh back while `proof` lasts."""
 
-    def __init__(self, outputs: Outputs, *, alarm: str, warmup_seconds: int) -> None:
+    def __init__(self, outputs: Outputs, *, alarm: str, proof: Proof) -> None:
         self._scaling, self._ec2 = aws(outputs, "autoscaling"), aws(outputs, "ec2")
-        self._alarm, self._warmup_seconds = alarm, warmup_seconds
+        self._alarm, self._proof = alarm, proof
 
     def _group(self, name: str) -> dict[str, Any]:
         found = self._scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
@@ -98,7 +111,8 @@ class AwsGroups:
             Preferences={
                 "MinHealthyPercentage": 100,
                 "MaxHealthyPercentage": 200,
-                "InstanceWarmup": self._warmup_seconds,
+                "InstanceWarmup": self._proof.warmup_seconds,
+                "BakeTime": self._proof.bake_seconds,
                 "SkipMatching": True,
                 "AutoRollback": True,
                 "AlarmSpecification": {"Alarms": [self._alarm]},

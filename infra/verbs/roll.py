@@ -29,6 +29,11 @@ JUDGING_ALARM = "retrieval_p95"
     "--warm-up", type=click.IntRange(min=0), help="Seconds that old and new serve together.  [default: the alarm's]"
 )
 @click.option(
+    "--bake",
+    type=click.IntRange(min=0),
+    help="Seconds that the new one is watched without the old.  [default: the alarm's and a period]",
+)
+@click.option(
     "--within", type=click.IntRange(min=1), default=3600, show_default=True, help="Seconds that a group may take."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
@@ -38,6 +43,7 @@ def roll(
     shards: tuple[int, ...],
     roles: tuple[str, ...],
     warm_up: int | None,
+    bake: int | None,
     within: int,
     dry_run: bool,
     as_json: bool,
@@ -45,15 +51,18 @@ def roll(
     """Bring group after group to its newest launch template version; stop and go back at the first that fails."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from infra.operations.refreshes import AwsGroups, alarm_seconds
+    from infra.operations.refreshes import AwsGroups, Proof, proof
     from infra.operations.replicas import SeenReplicas
 
     try:
         outputs = read_outputs(path)
         order = _order(outputs, roles, shards)
         alarm = outputs.alarms[JUDGING_ALARM]
-        warmup_seconds = alarm_seconds(outputs, alarm) if warm_up is None else warm_up
-        groups = AwsGroups(outputs, alarm=alarm, warmup_seconds=warmup_seconds)
+        usual = proof(outputs, alarm)
+        watched = Proof(
+            usual.warmup_seconds if warm_up is None else warm_up, usual.bake_seconds if bake is None else bake
+        )
+        groups = AwsGroups(outputs, alarm=alarm, proof=watched)
         if dry_run:
             _show_views(order, groups, as_json=as_json)
             return

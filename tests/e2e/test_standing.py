@@ -102,7 +102,7 @@ class Standing:
     def roll(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         command = [sys.executable, "-m", "infra", "roll", "--outputs", str(self.root / "outputs.json")]
         done = subprocess.run(
-            [*command, "--role", "node", "--warm-up", "1", "--json", *arguments],
+            [*command, "--role", "node", "--warm-up", "1", "--bake", "2", "--json", *arguments],
             cwd=PROJECT,
             capture_output=True,
             text=True,

@@ -2,7 +2,7 @@
 An Amazon Linux machine as a folder: what cloud-init would write, and stand-ins for what a container doesn't have.
 
 The bootstrap, its downloads, digests, virtual environment and the service are real. Stand-ins are instance metadata,
-the AWS command line (its copies come from the emulator), systemctl, dnf, users and owners; each notes its calls.
+the AWS command line (its copies come from the emulator), systemctl, dnf, sleep, users and owners; each notes its calls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FLAGS = "flags\t\t: fpu sse4_2 avx avx2 bmi1 bmi2 f16c fma abm movbe xsave\n"
 NOTE = 'printf "%s %s\\n" "$(basename "$0")" "$*" >>"$VECTORFLEET_ROOT/calls"\n'
 PASSING = "#!/bin/bash\n" + NOTE
 CURL = '#!/bin/bash\nexec {curl} "${{@/http:\\/\\/169.254.169.254/{stub}}}"\n'
-SLEEP = "#!/bin/bash\nexec /bin/sleep 0.05\n"
+SLEEP = f"#!/bin/bash\n{NOTE}exec /bin/sleep 0.05\n"
 USERS = f'#!/bin/bash\n{NOTE}[ "$(basename "$0")" = useradd ] || grep -q "^useradd" "$VECTORFLEET_ROOT/calls"\n'
 AWS = """#!{python}
 import os, sys

@@ -166,7 +166,12 @@ def test_its_unit_bounds_it_and_its_silence(booted: tuple[Machine, str]) -> None
 def test_systemd_understands_every_line_of_its_units(booted: tuple[Machine, str]) -> None:
     machine, _ = booted
     units = sorted((machine.root / "etc/systemd/system").iterdir())
-    assert [one.name for one in units] == ["vectorfleet-log.service", "vectorfleet-log.timer", "vectorfleet.service"]
+    assert [one.name for one in units] == [
+        "vectorfleet-journal.service",
+        "vectorfleet-log.service",
+        "vectorfleet-log.timer",
+        "vectorfleet.service",
+    ]
     command = ["systemd-analyze", "verify", *map(str, units)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr.splitlines()
     assert [line for line in said if "logrotate is not executable" not in line] == []
@@ -178,9 +183,18 @@ def test_its_logs_are_kept_small_and_shipped_with_memory(booted: tuple[Machine, 
     assert "copytruncate" in (etc / "vectorfleet/logrotate.conf").read_text()
     assert "OnUnitActiveSec=1min" in (etc / "systemd/system/vectorfleet-log.timer").read_text()
     config = json.loads((etc / "vectorfleet/cloudwatch-agent.json").read_text())
-    (log,) = config["logs"]["logs_collected"]["files"]["collect_list"]
-    assert log["file_path"] == str(machine.root / "var/log/vectorfleet/service.log")
-    assert log["log_group_name"] == f"/vectorfleet/{store.fleet.name}/service"
+    shipped = config["logs"]["logs_collected"]["files"]["collect_list"]
+    assert {log["file_path"].removeprefix(f"{machine.root}/var/log/vectorfleet/") for log in shipped} == {
+        "service.log",
+        "system.log",
+        "bootstrap.log",
+    }
+    assert {log["log_group_name"] for log in shipped} == {f"/vectorfleet/{store.fleet.name}/service"}
+    assert len({log["log_stream_name"] for log in shipped}) == 3
+    journal = (etc / "systemd/system/vectorfleet-journal.service").read_text()
+    assert "_TRANSPORT=kernel + UNIT=vectorfleet.service" in journal
+    assert f"append:{machine.root}/var/log/vectorfleet/system.log" in journal
+    assert "systemctl enable --now vectorfleet-log.timer vectorfleet-journal.service" in machine.calls
     memory = config["metrics"]["metrics_collected"]["mem"]
     assert memory["append_dimensions"] == {"Fleet": store.fleet.name, "Slot": "blue", "Role": "router"}
     assert any(call.startswith("amazon-cloudwatch-agent-ctl -a fetch-config") for call in machine.calls)
@@ -224,6 +238,9 @@ def test_a_cpu_below_the_level_is_refused_with_what_it_lacks(fresh: Machine, sto
     assert "below x86-64-v3, for which the wheels are compiled: it lacks avx2 fma." in refused(
         fresh, store.user_data(wheels=small)
     )
+    # The machine is gone in a moment; its reason is shipped first.
+    assert any(call.startswith("amazon-cloudwatch-agent-ctl -a fetch-config") for call in fresh.calls)
+    assert fresh.calls[-2:] == ["sleep 10", "systemctl poweroff"]
 
 
 def test_a_wheel_that_the_list_names_and_the_zip_lacks_is_refused(fresh: Machine, store: Store) -> None:

@@ -40,6 +40,13 @@ def test_cells_and_groups_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.aws_endpoint is None
 
 
+def test_another_way_to_the_api_stands_for_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, VALUES)
+    assert read_outputs(path).endpoint == VALUES["endpoint"]
+    monkeypatch.setenv("VECTORFLEET_ENDPOINT", "http://127.0.0.1:8081")
+    assert read_outputs(path).endpoint == "http://127.0.0.1:8081"
+
+
 def test_the_emulator_beside_the_file_is_found_unless_the_environment_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

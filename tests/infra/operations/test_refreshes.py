@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from infra.operations import refreshes
 from infra.operations.outputs import Outputs
-from infra.operations.refreshes import AwsGroups, alarm_seconds
+from infra.operations.refreshes import AwsGroups, Proof, proof
 from infra.operations.roll import Progress, RefreshError, View
 
 BEGUN = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -104,7 +104,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 @pytest.fixture
 def groups(aws: Aws) -> AwsGroups:
-    return AwsGroups(OUTPUTS, alarm="p95", warmup_seconds=180)
+    return AwsGroups(OUTPUTS, alarm="p95", proof=Proof(180, 240))
 
 
 def test_an_instance_that_is_on_its_way_out_does_not_count(aws: Aws, groups: AwsGroups) -> None:
@@ -140,6 +140,7 @@ def test_a_refresh_launches_first_goes_back_by_itself_and_listens_to_the_alarm(a
         "MinHealthyPercentage": 100,
         "MaxHealthyPercentage": 200,
         "InstanceWarmup": 180,
+        "BakeTime": 240,
         "SkipMatching": True,
         "AutoRollback": True,
         "AlarmSpecification": {"Alarms": ["p95"]},
@@ -185,8 +186,8 @@ def test_a_group_that_is_gone_or_has_no_policy_is_a_sentence(aws: Aws, groups: A
         groups.view("cell")
 
 
-def test_old_and_new_serve_together_for_as_long_as_the_alarm_looks(aws: Aws) -> None:
-    assert alarm_seconds(OUTPUTS, "p95") == 180
+def test_the_new_version_is_watched_beside_the_old_one_and_then_alone(aws: Aws) -> None:
+    assert proof(OUTPUTS, "p95") == Proof(warmup_seconds=180, bake_seconds=240)
     aws.alarms = []
     with pytest.raises(RefreshError, match="There is no alarm p95"):
-        alarm_seconds(OUTPUTS, "p95")
+        proof(OUTPUTS, "p95")

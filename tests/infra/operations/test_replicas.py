@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
+import trustme
 
 from infra.operations.outputs import Cell
 from infra.operations.replicas import SeenReplicas
@@ -19,8 +22,8 @@ CELLS = [Cell(0, "a", "g0a"), Cell(0, "b", "g0b"), Cell(1, "a", "g1a")]
 
 
 @contextmanager
-def router(status: object) -> Iterator[str]:
-    """A router that answers with this status."""
+def router(status: object, certificate: trustme.LeafCert | None = None) -> Iterator[str]:
+    """A router that answers with this status, by TLS where it has a certificate."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -35,9 +38,13 @@ def router(status: object) -> Iterator[str]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
 
@@ -63,6 +70,26 @@ def test_no_answer_and_no_sense_are_nobody_ready() -> None:
     with router({"odd": 1}) as endpoint:
         assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {}
     assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {}
+
+
+def test_a_certificate_for_another_name_is_not_taken_for_a_fleet_that_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with (
+        router({"shards": []}, authority.issue_cert("search.example.com")) as endpoint,
+        pytest.raises(RefreshError, match=r"can't be reached: .*127\.0\.0\.1.* Is hostname the name"),
+    ):
+        SeenReplicas(endpoint, CELLS, KEY).ready(0)
+    with router({"shards": []}, authority.issue_cert("127.0.0.1")) as endpoint:
+        assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {"a": set(), "b": set()}
+
+
+def test_a_name_that_leads_nowhere_is_said() -> None:
+    with pytest.raises(RefreshError, match="does it lead to the load balancer"):
+        SeenReplicas("http://localhost.:99999999999", CELLS, KEY).ready(0)
 
 
 def test_without_a_key_nobody_is_blamed_but_the_caller() -> None:
