@@ -1,7 +1,7 @@
 """The API of instance refreshes: start, describe, cancel, roll back.
 
-moto 5.2.5 has none of these. Checkpoints, bake time, scale-in protection and standby preferences, and
-the replacement of root volumes are refused with a sentence: nothing here does them.
+moto 5.2.5 has none of these. Checkpoints, scale-in protection and standby preferences, and the replacement of root
+volumes are refused with a sentence: nothing here does them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ KNOWN = frozenset(
     {
         "AlarmSpecification",
         "AutoRollback",
+        "BakeTime",
         "InstanceWarmup",
         "MaxHealthyPercentage",
         "MinHealthyPercentage",
@@ -32,7 +33,8 @@ KNOWN = frozenset(
     }
 )
 # Values that mean what happens here anyway.
-HARMLESS = {"BakeTime": 0, "CheckpointDelay": 0, "ScaleInProtectedInstances": "Ignore", "StandbyInstances": "Ignore"}
+HARMLESS = {"CheckpointDelay": 0, "ScaleInProtectedInstances": "Ignore", "StandbyInstances": "Ignore"}
+LONGEST_BAKE_SECONDS = 172800
 MOVING = ("$Latest", "$Default", None)
 
 
@@ -45,6 +47,9 @@ def _preferences(group: Any, asked: dict[str, Any]) -> Preferences:
         raise ValidationError("MaxHealthyPercentage needs a MinHealthyPercentage at most 100 below it.")
     if not 0 <= int(90 if least is None else least) <= 100 <= int(most or 100) <= 200:
         raise ValidationError("MinHealthyPercentage is from 0 to 100, MaxHealthyPercentage from 100 to 200.")
+    bake = int(asked.get("BakeTime", 0))
+    if not 0 <= bake <= LONGEST_BAKE_SECONDS:
+        raise ValidationError(f"BakeTime is {bake}: it is from 0 to {LONGEST_BAKE_SECONDS} seconds.")
     return Preferences(
         least_percent=90 if least is None else int(least),
         most_percent=None if most is None else int(most),
@@ -52,6 +57,7 @@ def _preferences(group: Any, asked: dict[str, Any]) -> Preferences:
         skip_matching=bool(asked.get("SkipMatching", False)),
         auto_rollback=bool(asked.get("AutoRollback", False)),
         alarms=_alarms(group, asked.get("AlarmSpecification") or {}),
+        bake_seconds=bake,
     )
 
 

@@ -22,7 +22,7 @@ from rehearsal.emulator.health import published_state
 from rehearsal.emulator.membership import counted, retire, suspended
 from rehearsal.emulator.mixed_instances import Source, become, launch_from
 
-FORWARD = ("Pending", "InProgress")
+FORWARD = ("Pending", "InProgress", "Baking")
 ACTIVE = (*FORWARD, "Cancelling", "RollbackInProgress")
 # AWS gives up when the group is not healthy again within an hour.
 PATIENCE_SECONDS = 3600.0
@@ -39,6 +39,7 @@ class Preferences:
     skip_matching: bool = False
     auto_rollback: bool = False
     alarms: tuple[str, ...] = _NO_ALARMS
+    bake_seconds: int = 0
 
 
 @dataclass
@@ -147,6 +148,8 @@ def step(group: Any) -> None:
         _settle(group, refresh, "Cancelled")
     elif refresh.status in FORWARD and (trouble := _alarm(group, refresh)):
         fail(group, refresh, trouble)
+    elif refresh.status == "Baking":
+        _bake(group, refresh)
     elif time.monotonic() - refresh.moved > PATIENCE_SECONDS:
         fail(group, refresh, "The group did not become healthy in time.")
     else:
@@ -207,6 +210,15 @@ def _replace(group: Any, refresh: Refresh) -> None:
 def _arrive(group: Any, refresh: Refresh) -> None:
     if refresh.status == "RollbackInProgress":
         refresh.end("RollbackSuccessful")
+        return
+    refresh.status, refresh.moved = "Baking", time.monotonic()
+    refresh.reason = f"Waiting for the bake time of {refresh.preferences.bake_seconds} seconds to pass."
+    _bake(group, refresh)
+
+
+def _bake(group: Any, refresh: Refresh) -> None:
+    """All are replaced: it succeeds once the bake time has passed without an alarm."""
+    if time.monotonic() - refresh.moved < refresh.preferences.bake_seconds:
         return
     if refresh.wanted is not None:
         become(group, refresh.wanted)

@@ -87,3 +87,14 @@ def test_with_auto_rollback_it_heads_back_and_gives_up_when_that_takes_an_hour_t
     step(group)
     assert begun.status == "RollbackFailed"
     assert group.provided_launch_template_version == "1"
+
+
+def test_nobody_runs_out_of_patience_while_it_bakes_and_only_the_bake_time_ends_it() -> None:
+    group, begun = stuck(auto_rollback=True)
+    begun.preferences = Preferences(auto_rollback=True, bake_seconds=int(2 * PATIENCE_SECONDS))
+    begun.status, group.mixed_instances_policy = "Baking", None
+    step(group)
+    assert (begun.status, begun.percent, group.provided_launch_template_version) == ("Baking", 100, "1")
+    begun.moved -= PATIENCE_SECONDS
+    step(group)
+    assert (begun.status, begun.reason, group.provided_launch_template_version) == ("Successful", "", "2")

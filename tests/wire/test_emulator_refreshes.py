@@ -130,9 +130,10 @@ def test_without_room_above_a_group_is_replaced_one_by_one(fleet: Fleet, connect
         assert fewest == 0
 
 
-def test_an_alarm_rolls_back_at_once_and_the_old_instance_never_left(fleet: Fleet, connect: Connect) -> None:
-    name, cloudwatch = unique("p95"), connect("cloudwatch")
-    cloudwatch.put_metric_alarm(
+def quiet_alarm(connect: Connect) -> str:
+    """An alarm that is never in the state ALARM by itself."""
+    name = unique("p95")
+    connect("cloudwatch").put_metric_alarm(
         AlarmName=name,
         Namespace="test",
         MetricName=name,
@@ -143,6 +144,11 @@ def test_an_alarm_rolls_back_at_once_and_the_old_instance_never_left(fleet: Flee
         ComparisonOperator="GreaterThanThreshold",
         TreatMissingData="ignore",
     )
+    return name
+
+
+def test_an_alarm_rolls_back_at_once_and_the_old_instance_never_left(fleet: Fleet, connect: Connect) -> None:
+    name, cloudwatch = quiet_alarm(connect), connect("cloudwatch")
     with subject(fleet, connect) as cell:
         (old,) = cell.versions()
         cell.start(InstanceWarmup=600, AutoRollback=True, AlarmSpecification={"Alarms": [name]})
@@ -156,6 +162,45 @@ def test_an_alarm_rolls_back_at_once_and_the_old_instance_never_left(fleet: Flee
     with subject(fleet, connect) as other:
         other.start(InstanceWarmup=600, AlarmSpecification={"Alarms": [name]})
         assert other.refresh()["Status"] == "Failed"
+
+
+def test_a_refresh_bakes_and_then_the_group_has_the_new_template(fleet: Fleet, connect: Connect) -> None:
+    with subject(fleet, connect) as cell:
+        cell.start(BakeTime=3)
+        baking = cell.ends_as("Baking")
+        arrived = time.monotonic()
+        assert (baking["PercentageComplete"], baking["InstancesToUpdate"]) == (100, 0)
+        assert (baking["Preferences"]["BakeTime"], "EndTime" in baking) == (3, False)
+        assert list(cell.versions().values()) == ["2"]
+        assert cell.described()["LaunchTemplate"]["Version"] == "1"
+        cell.ends_as("Successful")
+        assert time.monotonic() - arrived >= 2
+        assert cell.described()["LaunchTemplate"]["Version"] == "2"
+
+
+def test_an_alarm_while_it_bakes_rolls_back(fleet: Fleet, connect: Connect) -> None:
+    name = quiet_alarm(connect)
+    with subject(fleet, connect) as cell:
+        cell.start(BakeTime=600, AutoRollback=True, AlarmSpecification={"Alarms": [name]})
+        cell.ends_as("Baking")
+        connect("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="slow")
+        done = cell.ends_as("RollbackSuccessful")
+        assert done["RollbackDetails"]["PercentageCompleteOnRollback"] == 100
+        assert list(cell.versions().values()) == ["1"]
+
+
+def test_who_bakes_can_be_rolled_back_or_cancelled(fleet: Fleet, connect: Connect) -> None:
+    with subject(fleet, connect) as cell:
+        cell.start(BakeTime=600)
+        cell.ends_as("Baking")
+        cell.api.rollback_instance_refresh(AutoScalingGroupName=cell.group)
+        cell.ends_as("RollbackSuccessful")
+        assert list(cell.versions().values()) == ["1"]
+        cell.start(BakeTime=600)
+        cell.ends_as("Baking")
+        cell.api.cancel_instance_refresh(AutoScalingGroupName=cell.group)
+        cell.ends_as("Cancelled")
+        assert (list(cell.versions().values()), cell.described()["LaunchTemplate"]["Version"]) == (["2"], "1")
 
 
 def test_a_rollback_on_request_takes_back_what_never_got_ready(fleet: Fleet, connect: Connect) -> None:
@@ -212,7 +257,7 @@ def test_who_matches_is_skipped_only_when_asked(fleet: Fleet, connect: Connect) 
     ("preferences", "sentence"),
     [
         ({"CheckpointPercentages": [50]}, "does not do that"),
-        ({"BakeTime": 60}, "does not do that"),
+        ({"BakeTime": 172801}, "from 0 to 172800"),
         ({"MinHealthyPercentage": 50, "MaxHealthyPercentage": 200}, "at most 100 below"),
         ({"AlarmSpecification": {"Alarms": ["nobody"]}}, "does not exist"),
     ],
