@@ -1,7 +1,9 @@
 """Metric math: the expressions that alarms of this project use, evaluated over time series.
 
-Numbers, ids, `+ - * /`, comparisons, AND, OR, IF() and FILL(). A point where an operand is missing, or where
-the divisor is 0, is missing in the result, as in CloudWatch.
+Numbers, ids, `+ - * /`, comparisons, AND, OR, IF() and FILL(), by the CloudWatch user guide, "Metric math syntax and
+functions": where one of two series has a point, the other's missing one counts as 0; a point that would be divided by
+0 is dropped. The guide doesn't say what FILL() makes of a metric without any point: it is filled only where another
+metric of the expression has one.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Series = dict[int, float]
 Value = Series | float
@@ -59,12 +61,10 @@ def _combine(function: Callable[..., float | None], starts: Sequence[int], *valu
     return series
 
 
-def _strict(function: Callable[[float, float], float]) -> Callable[[float | None, float | None], float | None]:
+def _dropping(function: Callable[[float, float], float]) -> Callable[[float | None, float | None], float | None]:
     def apply(left: float | None, right: float | None) -> float | None:
-        if left is None or right is None:
-            return None
         try:
-            return function(left, right)
+            return function(left or 0.0, right or 0.0)
         except ZeroDivisionError:
             return None
 
@@ -74,13 +74,14 @@ def _strict(function: Callable[[float, float], float]) -> Callable[[float | None
 def _choose(condition: float | None, then: float | None, otherwise: float | None) -> float | None:
     if condition is None:
         return None
-    return then if condition else otherwise
+    return (then or 0.0) if condition else otherwise
 
 
 class _Evaluator:
-    def __init__(self, series: Mapping[str, Series], starts: Sequence[int]) -> None:
+    def __init__(self, series: Mapping[str, Series], starts: Sequence[int], used: Sequence[Series]) -> None:
         self.series = series
         self.starts = starts
+        self.used = used
 
     def value(self, node: ast.expr) -> Value:
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -118,7 +119,13 @@ class _Evaluator:
         return _BINARY[type(node)]
 
     def _pair(self, function: Callable[[float, float], float], left: Value, right: Value) -> Value:
-        return _combine(_strict(function), self.starts, left, right)
+        series = [value for value in (left, right) if isinstance(value, dict)]
+        return _combine(_dropping(function), self._measured(series), left, right)
+
+    def _measured(self, series: Iterable[Series]) -> list[int]:
+        """The starts at which any of these has a point."""
+        there = set().union(*series)
+        return [start for start in self.starts if start in there]
 
     def _call(self, name: str, arguments: list[ast.expr]) -> Value:
         if name == "IF" and len(arguments) == 3:
@@ -132,8 +139,8 @@ class _Evaluator:
             return value
         if isinstance(how, ast.Name) and how.id == "REPEAT":
             return self._repeat(value)
-        filler = self.value(how)
-        return _combine(lambda point, other: other if point is None else point, self.starts, value, filler)
+        starts = self.starts if value else self._measured(self.used)
+        return _combine(lambda point, other: other if point is None else point, starts, value, self.value(how))
 
     def _repeat(self, series: Series) -> Series:
         filled: Series = {}
@@ -145,10 +152,16 @@ class _Evaluator:
         return filled
 
 
+def _used(parsed: ast.expr, series: Mapping[str, Series]) -> list[Series]:
+    named = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name)}
+    return [points for key, points in series.items() if key in named]
+
+
 def evaluate(expression: str, series: Mapping[str, Series], starts: Sequence[int]) -> Series:
     """The expression's series over the period starts (oldest first). Raises ExpressionError.
 
     A bare number gives the same value at every start.
     """
-    result = _Evaluator(series, starts).value(_parse(expression))
+    parsed = _parse(expression)
+    result = _Evaluator(series, starts, _used(parsed, series)).value(parsed)
     return result if isinstance(result, dict) else dict.fromkeys(starts, result)
