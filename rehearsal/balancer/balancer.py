@@ -17,7 +17,7 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rehearsal.balancer.counts import EVERY_SECONDS, NAMESPACE, Counts
+from rehearsal.balancer.counts import EVERY_SECONDS, NAMESPACE, Counts, Hosts
 from rehearsal.balancer.forwarding import Client
 from rehearsal.balancer.listeners import Listener, View, read
 from rehearsal.balancer.probes import Prober, http_probe
@@ -63,8 +63,8 @@ class Balancer:
         router = Router(listener)
         loop = asyncio.get_running_loop()
 
-        def count(status: int, by_target: bool) -> None:
-            self._counts.answered(listener.balancer, status, by_target=by_target)
+        def count(status: int, group: str | None, by_target: bool) -> None:
+            self._counts.answered(listener.balancer, status, group=group, by_target=by_target)
 
         try:
             server = await loop.create_server(
@@ -101,6 +101,15 @@ class Balancer:
                 results.append(entry | {"reason": health.reason, "description": health.description})
         return results
 
+    def _hosts(self) -> list[Hosts]:
+        """How the targets of each group do that a balancer sends to."""
+        used = {(listener.balancer, arn) for listener in self._view.listeners for arn, _ in listener.weights}
+        hosts = []
+        for balancer, arn in sorted(pair for pair in used if pair[1] in self._view.groups):
+            states = [self._state_of(arn, target) for target in self._view.groups[arn].targets]
+            hosts.append(Hosts(balancer, arn, len(states), states.count("healthy"), states.count("unhealthy")))
+        return hosts
+
     async def publish(self) -> None:
         """Tell the emulator the health of all targets."""
         await self._tell("target-health", {"targets": self._results()})
@@ -114,7 +123,7 @@ class Balancer:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:
-                await self._tell("metrics", {"namespace": NAMESPACE, "data": self._counts.take()})
+                await self._tell("metrics", {"namespace": NAMESPACE, "data": self._counts.take(self._hosts())})
             except (aiohttp.ClientError, OSError) as problem:
                 _log.warning("what was counted can't be published (%s) and is lost", problem)
 

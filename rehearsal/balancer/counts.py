@@ -1,38 +1,77 @@
-"""What an Application Load Balancer counts, by balancer: as on AWS, a metric is sent only where it isn't zero."""
+"""What an Application Load Balancer counts, by balancer and by target group.
+
+As on AWS, a count is sent only where it isn't zero; how many targets there are, and how many requests each of them
+got, is sent always.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 NAMESPACE = "AWS/ApplicationELB"
-TARGET_FAILED = (502, 504)
 EVERY_SECONDS = 10.0  # AWS's own would be a minute, and a drill is shorter
+# What is counted for: a balancer as CloudWatch names it, with the ARN of a target group or without.
+Place = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The targets of one group behind one balancer."""
+
+    balancer: str
+    group: str
+    registered: int
+    healthy: int
+    unhealthy: int
 
 
 class Counts:
     """Requests and their answers since the last taking."""
 
     def __init__(self) -> None:
-        self._counted: Counter[tuple[str, str]] = Counter()
+        self._counted: Counter[tuple[Place, str]] = Counter()
 
-    def answered(self, balancer: str, status: int, *, by_target: bool) -> None:
-        """One request was answered, by a target or by the balancer itself."""
-        # AWS counts the requests for which a target was chosen.
-        self._counted[balancer, "RequestCount"] += by_target or status in TARGET_FAILED
-        if status >= 200 and (by_target or status >= 400):
-            self._counted[balancer, f"HTTPCode_{'Target' if by_target else 'ELB'}_{status // 100}XX_Count"] += 1
+    def answered(self, balancer: str, status: int, *, group: str | None, by_target: bool) -> None:
+        """One request was answered, by a target or by the balancer itself; `group` is where a target was chosen."""
+        whole, part = (balancer, None), (balancer, group)
+        if group is not None:
+            # AWS counts the requests for which a target was chosen.
+            self._counted[whole, "RequestCount"] += 1
+            self._counted[part, "RequestCount"] += 1
+        if by_target and status >= 200:
+            name = f"HTTPCode_Target_{status // 100}XX_Count"
+            self._counted[whole, name] += 1
+            self._counted[part, name] += 1
+        elif not by_target and status >= 400:
+            self._counted[whole, f"HTTPCode_ELB_{status // 100}XX_Count"] += 1
 
-    def take(self) -> list[dict[str, Any]]:
-        """Data as PutMetricData takes them; counting begins anew."""
+    def take(self, hosts: Iterable[Hosts] = ()) -> list[dict[str, Any]]:
+        """Data as PutMetricData takes them, with those of the target groups there are; counting begins anew."""
         counted, self._counted = self._counted, Counter()
-        return [
-            {
-                "MetricName": name,
-                "Dimensions": [{"Name": "LoadBalancer", "Value": balancer}],
-                "Value": float(count),
-                "Unit": "Count",
-            }
-            for (balancer, name), count in counted.items()
-            if count
-        ]
+        data = [_datum(name, count, place) for (place, name), count in counted.items()]
+        for one in hosts:
+            data += _of_hosts(one, counted[(one.balancer, one.group), "RequestCount"])
+        return data
+
+
+def _of_hosts(hosts: Hosts, requests: int) -> list[dict[str, Any]]:
+    place = (hosts.balancer, hosts.group)
+    data = [
+        _datum("HealthyHostCount", hosts.healthy, place),
+        _datum("UnHealthyHostCount", hosts.unhealthy, place),
+    ]
+    sharing = hosts.healthy or hosts.registered
+    if sharing:
+        share = _datum("RequestCountPerTarget", requests / sharing, place)
+        data += [share, share | {"Dimensions": share["Dimensions"][:1]}]
+    return data
+
+
+def _datum(name: str, value: float, place: Place) -> dict[str, Any]:
+    balancer, group = place
+    dimensions = [{"Name": "TargetGroup", "Value": group.rpartition(":")[2]}] if group else []
+    dimensions.append({"Name": "LoadBalancer", "Value": balancer})
+    return {"MetricName": name, "Dimensions": dimensions, "Value": float(value), "Unit": "Count"}

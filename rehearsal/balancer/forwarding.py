@@ -14,6 +14,7 @@ from collections.abc import Callable
 import httptools
 
 from rehearsal.balancer.listeners import Target
+from rehearsal.balancer.routing import Choice
 from rehearsal.balancer.upstream import Pool, Upstream
 
 BODY_LIMIT_BYTES = 64 * 2**20
@@ -24,8 +25,9 @@ _HOP_BY_HOP = frozenset(
 _REASONS = {400: "Bad Request", 413: "Content Too Large", 502: "Bad Gateway", 503: "Service Unavailable"}
 _REASONS[504] = "Gateway Timeout"
 
-Choose = Callable[[], Target | None]
-Count = Callable[[int, bool], None]  # status, and whether a target gave it
+Choose = Callable[[], Choice | None]
+# The status, the ARN of the group a target was chosen from (None: none was), and whether the target gave the answer.
+Count = Callable[[int, str | None, bool], None]
 
 
 def own_answer(status: int, *, close: bool) -> bytes:
@@ -77,6 +79,7 @@ class Client(asyncio.Protocol):
         self._request = Request()
         self._waiting: deque[Request] = deque()
         self._current: Request | None = None
+        self._group: str | None = None
         self._upstream: Upstream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -93,7 +96,7 @@ class Client(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._end(400)
+            self._end(400, None)
 
     def on_url(self, url: bytes) -> None:
         self._request.url += url
@@ -110,7 +113,7 @@ class Client(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._request.size += len(body)
         if self._request.size > BODY_LIMIT_BYTES:
-            self._end(413)
+            self._end(413, None)
         else:
             self._request.body.append(body)
 
@@ -126,10 +129,11 @@ class Client(asyncio.Protocol):
         if not self._waiting or self._transport is None or self._transport.is_closing():
             return
         request = self._current = self._waiting.popleft()
-        target = self._choose()
-        if target is None:
+        choice = self._choose()
+        if choice is None:
             self._own(503)
             return
+        self._group, target = choice
         self._touch()
         upstream = self._pool.take(target)
         if upstream:
@@ -174,7 +178,7 @@ class Client(asyncio.Protocol):
         if started and self._transport:
             self._transport.close()
         else:
-            self._end(504)
+            self._end(504, self._group)
 
     def relay(self, data: bytes) -> None:
         """Bytes of the response, as they came."""
@@ -184,11 +188,11 @@ class Client(asyncio.Protocol):
 
     def answered(self, status: int, *, close: bool) -> None:
         """The target's response is complete."""
-        self._count(status, True)
+        self._count(status, self._group, True)
         self._done(close=close)
 
     def _done(self, *, close: bool) -> None:
-        request, self._current, self._upstream = self._current, None, None
+        request, self._current, self._upstream, self._group = self._current, None, None, None
         if (close or (request and not request.keep_alive)) and self._transport:
             self._transport.close()
         else:
@@ -206,14 +210,14 @@ class Client(asyncio.Protocol):
         keep = self._current is not None and self._current.keep_alive
         if self._transport:
             self._transport.write(own_answer(status, close=not keep))
-        self._count(status, False)
+        self._count(status, self._group, False)
         self._done(close=not keep)
 
-    def _end(self, status: int) -> None:
+    def _end(self, status: int, group: str | None) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(own_answer(status, close=True))
             self._transport.close()
-            self._count(status, False)
+            self._count(status, group, False)
 
     def pause_writing(self) -> None:
         if self._upstream and self._upstream.transport:

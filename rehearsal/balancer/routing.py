@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from rehearsal.balancer.listeners import Group, Listener, Target
 
 StateOf = Callable[[str, Target], str]
+
+
+class Choice(NamedTuple):
+    """Where a request goes: a target, and the ARN of the group it was chosen from."""
+
+    group: str
+    target: Target
 
 
 class Weights:
@@ -52,12 +60,12 @@ class Router:
         self.listener = listener
         self._targets = targets
 
-    def next(self) -> Target | None:
-        """The target for the next request; None means 503."""
+    def next(self) -> Choice | None:
+        """Where the next request goes; None means 503."""
         group = self._weights.choose(self.listener.weights)
         targets = self._targets.get(group, ()) if group else ()
         if not targets or group is None:
             return None
         turn = self._turn.get(group, 0)
         self._turn[group] = turn + 1
-        return targets[turn % len(targets)]
+        return Choice(group, targets[turn % len(targets)])

@@ -47,9 +47,9 @@ def test_a_new_view_counts_from_the_next_request() -> None:
     router = Router(listener)
     assert router.next() is None
     router.update(listener, {"blue": TARGETS[:2], "green": TARGETS[2:]})
-    assert [router.next() for _ in range(4)] == [TARGETS[0], TARGETS[1]] * 2
+    assert [router.next() for _ in range(4)] == [("blue", TARGETS[0]), ("blue", TARGETS[1])] * 2
     router.update(Listener("l", "app/front/1", "127.64.0.9", 8080, (("green", 1),)), {"green": TARGETS[2:]})
-    assert router.next() in TARGETS[2:]
+    assert router.next() == ("green", TARGETS[2])
 
 
 def history(outcomes: str) -> list[str]:

@@ -213,24 +213,36 @@ def test_a_terminated_target_gets_no_more_requests(stage: Stage, connect: Connec
     eventually(lambda: victim.name not in stage.served(4))
 
 
+def measured(connect: Connect, metric: str, statistic: str = "Sum", **dimensions: str) -> list[float]:
+    """What the last minutes say of a metric, an hour in one figure."""
+    found = connect("cloudwatch").get_metric_statistics(
+        Namespace="AWS/ApplicationELB",
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        StartTime=datetime.now(UTC) - timedelta(minutes=5),
+        EndTime=datetime.now(UTC) + timedelta(minutes=5),
+        Period=3600,
+        Statistics=[statistic],
+    )["Datapoints"]
+    return [float(point[statistic]) for point in found]
+
+
 def test_requests_and_errors_are_published_as_the_load_balancers_metrics(stage: Stage, connect: Connect) -> None:
     assert stage.ask()[0] == 200
     assert stage.ask("/cut")[0] == 502
+    balancer = stage.arn.partition(":loadbalancer/")[2]
+    group = stage.groups[0].rpartition(":")[2]
 
-    def counted(metric: str) -> float:
-        found = connect("cloudwatch").get_metric_statistics(
-            Namespace="AWS/ApplicationELB",
-            MetricName=metric,
-            Dimensions=[{"Name": "LoadBalancer", "Value": stage.arn.partition(":loadbalancer/")[2]}],
-            StartTime=datetime.now(UTC) - timedelta(minutes=5),
-            EndTime=datetime.now(UTC) + timedelta(minutes=5),
-            Period=3600,
-            Statistics=["Sum"],
-        )["Datapoints"]
-        return float(sum(point["Sum"] for point in found))
+    def counted(metric: str, **more: str) -> float:
+        return sum(measured(connect, metric, LoadBalancer=balancer, **more))
 
     eventually(lambda: counted("HTTPCode_ELB_5XX_Count") == 1, seconds=20)
     assert counted("RequestCount") == counted("HTTPCode_Target_2XX_Count") + 1 >= 2
+    assert counted("HTTPCode_Target_2XX_Count", TargetGroup=group) == counted("HTTPCode_Target_2XX_Count")
+    assert counted("HTTPCode_Target_5XX_Count") == 0
+    assert measured(connect, "HealthyHostCount", "Maximum", LoadBalancer=balancer, TargetGroup=group) == [2]
+    assert measured(connect, "UnHealthyHostCount", "Minimum", LoadBalancer=balancer, TargetGroup=group) == [0]
+    assert sum(measured(connect, "RequestCountPerTarget", TargetGroup=group)) >= 1
 
 
 def test_own_answers_503_without_targets_502_for_a_broken_one(stage: Stage) -> None:
