@@ -1,7 +1,8 @@
 """Metric alarms that are evaluated, remembered and announced.
 
 Corrects in moto 5.2.5: alarms are never evaluated and start as OK instead of INSUFFICIENT_DATA; changing an
-alarm resets its state; nothing is published to SNS; DescribeAlarmHistory is not implemented.
+alarm resets its state; nothing is published to SNS, and a topic of another region is taken; DescribeAlarmHistory is
+not implemented.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.cloudwatch.exceptions import ValidationError
 from moto.cloudwatch.models import Alarm, CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
@@ -23,10 +25,10 @@ from moto.sns.models import sns_backends
 
 from rehearsal.alarms import evaluation
 from rehearsal.alarms.metrics import Metric
-from rehearsal.emulator.monitoring import STORE
+from rehearsal.emulator.monitoring import store_of
 
 _HISTORY_KEPT = 1000
-_REGION_NAMES = {"us-east-1": "US East (N. Virginia)"}
+_REGION_NAMES = {"us-east-1": "US East (N. Virginia)", "us-west-2": "US West (Oregon)"}
 _LOCK = threading.RLock()
 # One worker keeps the order of messages; a slow subscriber must not hold up the evaluation.
 _PUBLISHER = ThreadPoolExecutor(1, thread_name_prefix="alarm-actions")
@@ -167,7 +169,7 @@ def evaluate_all(backend: Any) -> None:
 def _evaluate(backend: Any, alarm: Any, now: float) -> None:
     try:
         defined = definition(alarm)
-        verdict = evaluation.evaluate(defined, STORE.summaries, now, alarm.state_value)
+        verdict = evaluation.evaluate(defined, store_of(backend).summaries, now, alarm.state_value)
         data = evaluation.reason_data(defined, verdict, now)
     except (ValueError, KeyError, TypeError) as problem:
         verdict = evaluation.Verdict("INSUFFICIENT_DATA", f"The alarm can't be evaluated: {problem}")
@@ -176,8 +178,18 @@ def _evaluate(backend: Any, alarm: Any, now: float) -> None:
         _transition(backend, alarm, verdict.state, verdict.reason, data)
 
 
+def _check_regions(region: str, *actions: list[str] | None) -> None:
+    for action in [action for listed in actions for action in listed or [] if action.startswith("arn:")]:
+        # arn:aws:sns:us-east-1:…; the ARNs of EC2 actions name a region, too.
+        named = action.split(":")[3]
+        if named != region:
+            raise ValidationError(f"Invalid region {named} specified. Only {region} is supported.")
+
+
 def _put(plain: Callable[..., Any]) -> Callable[..., Any]:
     def put_metric_alarm(self: Any, *args: Any, **kwargs: Any) -> Any:
+        told = ("alarm_actions", "ok_actions", "insufficient_data_actions")
+        _check_regions(self.region_name, *(kwargs.get(name) for name in told))
         with _LOCK:
             before = self.alarms.get(kwargs["name"])
             alarm = plain(self, *args, **kwargs)

@@ -7,6 +7,7 @@ GetMetricStatistics starts its periods at the first sample instead of at full pe
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,9 +21,15 @@ from moto.core.utils import utcnow
 from rehearsal.alarms.expressions import Series, evaluate
 from rehearsal.alarms.metrics import RETENTION_SECONDS, Metric, Store, summarise
 
-STORE = Store()
+# Per region: a metric is seen only where it was put.
+_STORES: defaultdict[str, Store] = defaultdict(Store)
 # Namespaces of AWS that this emulator fills itself.
 PUBLISHED = ("AWS/AutoScaling", "AWS/ApplicationELB", "AWS/S3")
+
+
+def store_of(backend: Any) -> Store:
+    """The metric data of a region, by any backend of it."""
+    return _STORES[backend.region_name]
 
 
 def unix(moment: datetime) -> float:
@@ -33,14 +40,15 @@ def unix(moment: datetime) -> float:
 def _put(self: Any, namespace: str, metric_data: list[dict[str, Any]]) -> None:
     for number, datum in enumerate(metric_data, 1):
         self._validate_parameters_put_metric_data(datum, number)
+    store = store_of(self)
     for datum in metric_data:
         dimensions = datum.get("Dimensions") or []
         metric = Metric.of(namespace, datum["MetricName"], dimensions)
         moment = datum.get("Timestamp") or utcnow()
-        if not STORE.known(metric):
+        if not store.known(metric):
             # One entry per metric is all that ListMetrics looks at.
             self.metric_data.append(MetricDatum(namespace, metric.name, 0.0, dimensions, moment))
-        STORE.put(metric, unix(moment), summarise(datum))
+        store.put(metric, unix(moment), summarise(datum))
 
 
 def _starts(first: datetime, last: datetime, period: int) -> list[int]:
@@ -48,31 +56,31 @@ def _starts(first: datetime, last: datetime, period: int) -> list[int]:
     return list(range(max(start, int(unix(last)) - RETENTION_SECONDS), int(unix(last)), period))
 
 
-def _query(query: Mapping[str, Any], first: datetime, last: datetime) -> tuple[Series, list[int]]:
+def _query(store: Store, query: Mapping[str, Any], first: datetime, last: datetime) -> tuple[Series, list[int]]:
     stat = query["MetricStat"]
     named = stat["Metric"]
     metric = Metric.of(named["Namespace"], named["MetricName"], named.get("Dimensions") or [])
     period = int(stat["Period"])
     starts = _starts(first, last, period)
-    found = STORE.summaries(metric, starts, period)
+    found = store.summaries(metric, starts, period)
     values = {start: found[start].statistic(stat["Stat"]) for start in starts if start in found}
     return {start: value for start, value in values.items() if value is not None}, starts
 
 
-def _all_series(queries: list[dict[str, Any]], first: datetime, last: datetime) -> dict[str, Series]:
+def _all_series(store: Store, queries: list[dict[str, Any]], first: datetime, last: datetime) -> dict[str, Series]:
     series: dict[str, Series] = {}
     starts: list[int] = []
     for query in sorted(queries, key=lambda query: "Expression" in query):
         if "Expression" in query:
             series[query["Id"]] = evaluate(query["Expression"], series, starts)
         else:
-            series[query["Id"]], starts = _query(query, first, last)
+            series[query["Id"]], starts = _query(store, query, first, last)
     return series
 
 
 def _get_data(self: Any, queries: Any, start_time: Any, end_time: Any, scan_by: str = "") -> Any:
     try:
-        series = _all_series(queries, start_time, end_time)
+        series = _all_series(store_of(self), queries, start_time, end_time)
     except ValueError as problem:
         raise InvalidParameterValue(str(problem)) from None
     results = []
@@ -100,8 +108,9 @@ def _get_statistics(self: Any) -> Any:
     metric = Metric.of(self._get_param("Namespace"), self._get_param("MetricName"), dimensions)
     starts = _starts(self._get_param("StartTime"), self._get_param("EndTime"), period)
     datapoints = []
+    store = store_of(self.cloudwatch_backend)
     try:
-        for start, summary in sorted(STORE.summaries(metric, starts, period).items()):
+        for start, summary in sorted(store.summaries(metric, starts, period).items()):
             point: dict[str, Any] = {name: summary.statistic(name) for name in simple}
             point |= {"Timestamp": datetime.fromtimestamp(start, UTC), "Unit": "None"}
             known = {name: summary.statistic(name) for name in extended}

@@ -2,8 +2,9 @@
 
 Corrects in moto 5.2.5: a replication configuration is stored and nothing is ever copied; what S3 would refuse is
 taken. Here each later object that a rule selects is copied with its metadata, tags and version id within moments, by
-one thread so that versions keep their order; rules with metrics publish them. Left out: changes of tags, retention or
-lists after the object was stored, delete markers and deletions (S3 copies those only on demand).
+one thread so that versions keep their order; rules with metrics publish them, each in the region where S3 does. Left
+out: changes of tags, retention or lists after the object was stored, delete markers and deletions (S3 copies those
+only on demand).
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moto.s3.exceptions import S3ClientError
-from moto.s3.models import FakeKey, S3Backend
+from moto.s3.models import FakeKey, S3Backend, s3_backends
 from moto.s3.responses import S3Response
 
+from rehearsal.emulator.account import ACCOUNT
 from rehearsal.emulator.objects import lock_for
 
 _COPIER = ThreadPoolExecutor(1, thread_name_prefix="replication")
@@ -91,8 +93,17 @@ def _put_configuration(plain: Callable[..., None]) -> Callable[..., None]:
         if refusal:
             raise S3ClientError("InvalidRequest", refusal)
         plain(self, bucket_name, replication)
+        _measure(self, bucket_name, [_rule(rule) for rule in rules])
 
     return put_bucket_replication
+
+
+def _delete_configuration(plain: Callable[..., None]) -> Callable[..., None]:
+    def delete_bucket_replication(self: Any, bucket_name: str) -> None:
+        plain(self, bucket_name)
+        _measure(self, bucket_name, [])
+
+    return delete_bucket_replication
 
 
 def _tags(backend: Any, key: Any) -> dict[str, str]:
@@ -134,32 +145,46 @@ def _copy(backend: Any, source: Any, rule: Rule) -> None:
     copy.replication_status = "REPLICA"
 
 
+# A metric's value and unit, by its name.
+Figures = dict[str, tuple[float, str]]
+
+
 @dataclass
 class Progress:
-    """What one rule has before it, since when, and what it failed to copy since the last look."""
+    """What one rule has before it, since when, and what it copied or failed to copy since the last look."""
 
     region: str
+    destination: str
     pending: deque[tuple[float, int]] = field(default_factory=deque)
+    tried: int = 0
     failed: int = 0
+
+    def before_it(self) -> Figures:
+        """What S3 publishes in the region of the destination."""
+        waiting = list(self.pending)
+        return {
+            "ReplicationLatency": (time.monotonic() - waiting[0][0] if waiting else 0.0, "Seconds"),
+            "OperationsPendingReplication": (float(len(waiting)), "Count"),
+            "BytesPendingReplication": (float(sum(size for _, size in waiting)), "Bytes"),
+        }
+
+    def behind_it(self) -> Figures:
+        """What S3 publishes in the region of the source, unless nothing was to be copied; counting begins anew."""
+        tried, failed = self.tried, self.failed
+        self.tried = self.failed = 0
+        return {"OperationsFailedReplication": (float(failed), "Count")} if tried else {}
 
 
 _PROGRESS: dict[tuple[str, str, str], Progress] = {}
 
 
 def figures(region: str) -> list[dict[str, Any]]:
-    """The metrics of every rule that has them enabled and whose source lies in the region, of this moment."""
+    """What every rule with metrics publishes in this region at this moment."""
     found = []
     for place, progress in list(_PROGRESS.items()):
-        if progress.region != region:
-            continue
-        failed, progress.failed = progress.failed, 0
-        waiting = list(progress.pending)
-        values = {
-            "ReplicationLatency": (time.monotonic() - waiting[0][0] if waiting else 0.0, "Seconds"),
-            "OperationsPendingReplication": (float(len(waiting)), "Count"),
-            "BytesPendingReplication": (float(sum(size for _, size in waiting)), "Bytes"),
-            "OperationsFailedReplication": (float(failed), "Count"),
-        }
+        there = progress.destination == region and place[1] in s3_backends[ACCOUNT]["aws"].buckets
+        values = progress.before_it() if there else {}
+        values |= progress.behind_it() if progress.region == region else {}
         names = ("SourceBucket", "DestinationBucket", "RuleId")
         dimensions = [{"Name": name, "Value": value} for name, value in zip(names, place, strict=True)]
         found += [
@@ -169,11 +194,23 @@ def figures(region: str) -> list[dict[str, Any]]:
     return found
 
 
-def _progress(backend: Any, bucket: str, rule: Rule) -> Progress:
-    place = (bucket, rule.bucket, rule.id)
-    fresh = Progress(backend.get_bucket(bucket).region_name)
+def _progress(bucket: str, rule: Rule) -> Progress:
     # A rule without metrics is followed all the same, and shown to nobody.
-    return _PROGRESS.setdefault(place, fresh) if rule.measured else fresh
+    return _PROGRESS.get((bucket, rule.bucket, rule.id)) or Progress("", "")
+
+
+def _measure(backend: Any, bucket: str, rules: list[Rule]) -> None:
+    """Publish from now on what these rules of a bucket have metrics for, and nothing else of it."""
+    region = backend.get_bucket(bucket).region_name
+    wanted = {
+        (bucket, rule.bucket, rule.id): Progress(region, backend.get_bucket(rule.bucket).region_name)
+        for rule in rules
+        if rule.enabled and rule.measured
+    }
+    for place in [place for place in _PROGRESS if place[0] == bucket and place not in wanted]:
+        del _PROGRESS[place]
+    for place, fresh in wanted.items():
+        _PROGRESS.setdefault(place, fresh)
 
 
 def _replicate(backend: Any, source: Any, rules: list[Rule]) -> None:
@@ -181,7 +218,7 @@ def _replicate(backend: Any, source: Any, rules: list[Rule]) -> None:
         _copy_by(backend, source, rules)
     finally:
         for rule in rules:
-            pending = _progress(backend, source.bucket_name, rule).pending
+            pending = _progress(source.bucket_name, rule).pending
             if pending:
                 pending.popleft()
 
@@ -197,7 +234,8 @@ def _copy_by(backend: Any, source: Any, rules: list[Rule]) -> None:
         except Exception:
             _log.exception("%s/%s could not be copied to %s", source.bucket_name, source.name, rule.bucket)
             status = "FAILED"
-            _progress(backend, source.bucket_name, rule).failed += 1
+            _progress(source.bucket_name, rule).failed += 1
+        _progress(source.bucket_name, rule).tried += 1
     source.replication_status = status
 
 
@@ -211,7 +249,7 @@ def _stored(backend: Any, bucket_name: str, key_name: str) -> None:
     if rules:
         key.replication_status = "PENDING"
         for rule in rules:
-            _progress(backend, bucket_name, rule).pending.append((time.monotonic(), key.size))
+            _progress(bucket_name, rule).pending.append((time.monotonic(), key.size))
         _COPIER.submit(_replicate, backend, key, rules)
 
 
@@ -245,6 +283,7 @@ def _with_status(plain: Callable[[Any], dict[str, Any]]) -> property:
 def install() -> None:
     """Put the corrections on moto's classes."""
     S3Backend.put_bucket_replication = _put_configuration(S3Backend.put_bucket_replication)
+    S3Backend.delete_bucket_replication = _delete_configuration(S3Backend.delete_bucket_replication)
     S3Backend.complete_multipart_upload = _completed(S3Backend.complete_multipart_upload)
     S3Response.put_object = _then_stored(S3Response.put_object)
     S3Response.copy_object = _then_stored(S3Response.copy_object)

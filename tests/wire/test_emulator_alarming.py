@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from tests.rehearsal.programs.project import client
 from tests.wire.fleet import eventually, unique
 
 Connect = Callable[[str], Any]
@@ -53,6 +55,11 @@ def state(cloudwatch: Any, alarm: str) -> str:
 @pytest.fixture
 def inbox(connect: Connect) -> tuple[str, Callable[[], list[dict[str, Any]]]]:
     """A topic, and a function that gives the messages that came to its queue so far."""
+    return inbox_of(connect)
+
+
+def inbox_of(connect: Connect) -> tuple[str, Callable[[], list[dict[str, Any]]]]:
+    """The same in any region."""
     sns, sqs = connect("sns"), connect("sqs")
     topic = sns.create_topic(Name=unique("alerts"))["TopicArn"]
     queue = sqs.create_queue(QueueName=unique("inbox"))["QueueUrl"]
@@ -87,6 +94,24 @@ def test_a_percentile_alarm_fires_and_recovers(
     history = cloudwatch.describe_alarm_history(AlarmName=name, ScanBy="TimestampAscending")
     kinds = [item["HistoryItemType"] for item in history["AlarmHistoryItems"]]
     assert kinds == ["ConfigurationUpdate", "StateUpdate", "Action", "StateUpdate", "Action"]
+
+
+def test_an_alarm_of_another_region_sees_that_regions_metrics_and_tells_a_topic_there(
+    emulator: str, connect: Connect
+) -> None:
+    west = client(emulator, "us-west-2")
+    here, there, (topic, messages) = connect("cloudwatch"), west("cloudwatch"), inbox_of(west)
+    wanted = settings(AlarmActions=[topic])
+    there.put_metric_alarm(**wanted)
+    put(here, wanted["MetricName"], [900.0], [10.0], ago=5)
+    put(there, wanted["MetricName"], [10.0], [10.0])
+    eventually(lambda: state(there, wanted["AlarmName"]) == "OK")
+    put(there, wanted["MetricName"], [900.0], [5000.0], ago=0)
+    eventually(lambda: state(there, wanted["AlarmName"]) == "ALARM", seconds=25)
+    (message,) = eventually(messages)
+    assert (message["Region"], message["AlarmArn"].split(":")[3]) == ("US West (Oregon)", "us-west-2")
+    with pytest.raises(ClientError, match="Invalid region us-west-2 specified"):
+        here.put_metric_alarm(**wanted)
 
 
 def test_disabled_actions_stay_silent(connect: Connect, inbox: tuple[str, Callable[[], list[dict[str, Any]]]]) -> None:

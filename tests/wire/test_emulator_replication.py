@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.rehearsal.programs.project import client
 from tests.wire.fleet import eventually, unique
 
 Connect = Callable[[str], Any]
@@ -153,21 +154,40 @@ def test_a_copy_that_fails_is_told(connect: Connect, source: str) -> None:
     s3.put_object(Bucket=source, Key="a", Body=b"x")
     assert finished(s3, source, "a") == "FAILED"
 
-    def counted(metric: str) -> list[float]:
-        place = {"SourceBucket": source, "DestinationBucket": target, "RuleId": f"to {target}"}
-        found = connect("cloudwatch").get_metric_statistics(
-            Namespace="AWS/S3",
-            MetricName=metric,
-            Dimensions=[{"Name": name, "Value": value} for name, value in place.items()],
-            StartTime=datetime.now(UTC) - timedelta(minutes=5),
-            EndTime=datetime.now(UTC) + timedelta(minutes=5),
-            Period=3600,
-            Statistics=["Sum"],
-        )["Datapoints"]
-        return [point["Sum"] for point in found if point["Sum"]]
+    here = connect("cloudwatch")
+    eventually(lambda: published(here, source, target, "OperationsFailedReplication") == [1.0], seconds=20)
+    # S3 stops saying what is pending when the destination is gone.
+    assert published(here, source, target, "ReplicationLatency") == []
 
-    eventually(lambda: counted("OperationsFailedReplication") == [1.0], seconds=20)
-    assert counted("ReplicationLatency") == []
+
+def published(cloudwatch: Any, source: str, target: str, metric: str) -> list[float]:
+    """What a region's metrics say about the rule to a target."""
+    place = {"SourceBucket": source, "DestinationBucket": target, "RuleId": f"to {target}"}
+    found = cloudwatch.get_metric_statistics(
+        Namespace="AWS/S3",
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in place.items()],
+        StartTime=datetime.now(UTC) - timedelta(minutes=5),
+        EndTime=datetime.now(UTC) + timedelta(minutes=5),
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return [point["Sum"] for point in found]
+
+
+def test_what_is_pending_is_published_where_the_copies_are_and_what_failed_where_the_source_is(
+    emulator: str, connect: Connect, source: str, vault: str
+) -> None:
+    s3, here, there = connect("s3"), connect("cloudwatch"), client(emulator, "us-west-2")("cloudwatch")
+    measured = {"Bucket": f"arn:aws:s3:::{vault}", "Metrics": {"Status": "Enabled"}}
+    replicate(s3, source, rule(vault, Destination=measured))
+    pending = ("ReplicationLatency", "OperationsPendingReplication", "BytesPendingReplication")
+    eventually(lambda: all(published(there, source, vault, metric) for metric in pending), seconds=20)
+    assert published(here, source, vault, "OperationsFailedReplication") == []
+    s3.put_object(Bucket=source, Key="a", Body=b"x")
+    eventually(lambda: published(here, source, vault, "OperationsFailedReplication") == [0.0], seconds=20)
+    assert published(there, source, vault, "OperationsFailedReplication") == []
+    assert [published(here, source, vault, metric) for metric in pending] == [[], [], []]
 
 
 @pytest.mark.parametrize(
