@@ -37,7 +37,7 @@ SENT = frozenset(
     }
 )
 # How the deployer goes about it; the API never sees these.
-CONDUCT = frozenset({"forceDelete", "waitForCapacityTimeout", "ignoreFailedScalingActivities"})
+CONDUCT = frozenset({"forceDelete", "ignoreFailedScalingActivities", "waitForCapacityTimeout", "waitForElbCapacity"})
 
 
 class Group(Kind):
@@ -172,10 +172,25 @@ class Group(Kind):
         seconds = seconds_of(str(inputs["waitForCapacityTimeout"]))
         if seconds > 0:
             wait_until(
-                lambda: _at_size(self._group(cloud, name)),
+                lambda: self._at_capacity(cloud, name, int(inputs.get("waitForElbCapacity", 0))),
                 seconds=seconds,
                 what=f"the instances of group {name} to be healthy",
             )
+
+    def _at_capacity(self, cloud: Cloud, name: str, served: int) -> bool:
+        """Whether enough are in service and, if so asked, exactly `served` of them healthy in all target groups."""
+        group = self._group(cloud, name)
+        if group is None:
+            raise RefusedError("the group was deleted by somebody else while the deployer waited for it; run again")
+        ready = _in_service(group)
+        return len(ready) >= int(group["DesiredCapacity"]) and (
+            not served or len(ready & self._serving(cloud, group)) == served
+        )
+
+    def _serving(self, cloud: Cloud, group: dict[str, Any]) -> set[str]:
+        """The instances that are healthy in every target group of the group."""
+        healthy = [_healthy(cloud, arn) for arn in group["TargetGroupARNs"]]
+        return set.intersection(*healthy) if healthy else _in_service(group)
 
     def _drain(self, cloud: Cloud, name: str) -> None:
         """Shrink to nothing first, as the provider does without forceDelete, so that hooks run."""
@@ -204,12 +219,14 @@ def _tags(name: str, inputs: Properties) -> list[dict[str, Any]]:
     ]
 
 
-def _at_size(group: dict[str, Any] | None) -> bool:
-    """Whether as many are in service as the group wants by now, which need not be what the program said once."""
-    if group is None:
-        raise RefusedError("the group was deleted by somebody else while the deployer waited for it; run again")
-    healthy = [i for i in group["Instances"] if (i["LifecycleState"], i["HealthStatus"]) == ("InService", "Healthy")]
-    return len(healthy) >= int(group["DesiredCapacity"])
+def _in_service(group: dict[str, Any]) -> set[str]:
+    wanted = ("InService", "Healthy")
+    return {i["InstanceId"] for i in group["Instances"] if (i["LifecycleState"], i["HealthStatus"]) == wanted}
+
+
+def _healthy(cloud: Cloud, target_group: str) -> set[str]:
+    listed = cloud.client("elbv2").describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
+    return {entry["Target"]["Id"] for entry in listed if entry["TargetHealth"]["State"] == "healthy"}
 
 
 def _alive(cloud: Cloud, instances: list[str]) -> bool:

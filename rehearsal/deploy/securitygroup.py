@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from rehearsal.deploy.cloud import Cloud
 from rehearsal.deploy.ec2 import Ec2Kind
-from rehearsal.deploy.kind import found, only
+from rehearsal.deploy.errors import DeployError, UnsupportedError
+from rehearsal.deploy.kind import found, only, tag_list
 from rehearsal.deploy.state import Properties, Resource
 from rehearsal.deploy.translate import parameters
 
@@ -17,7 +18,7 @@ class SecurityGroup(Ec2Kind):
 
     token = "aws:ec2/securityGroup:SecurityGroup"
     tag_type = "security-group"
-    name_property = "name"
+    name_property: ClassVar[str | None] = "name"
     replaced_by = frozenset({"name", "description", "vpcId"})
     updated_by = frozenset({"revokeRulesOnDelete"})
     defaults: ClassVar[Mapping[str, Any]] = {"description": "Managed by Pulumi"}
@@ -68,6 +69,41 @@ class SecurityGroup(Ec2Kind):
                 client.revoke_security_group_ingress(GroupId=id_, IpPermissions=group["IpPermissions"])
             if group["IpPermissionsEgress"]:
                 client.revoke_security_group_egress(GroupId=id_, IpPermissions=group["IpPermissionsEgress"])
+
+
+class DefaultSecurityGroup(SecurityGroup):
+    """aws_default_security_group without rules: the VPC's own group is adopted and closed, and left when it goes."""
+
+    token = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
+    name_property = None
+    replaced_by = frozenset({"vpcId"})
+    updated_by = frozenset({"egress", "ingress", "revokeRulesOnDelete"})
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def check(self, inputs: Properties) -> None:
+        super().check(inputs)
+        named = [name for name in ("egress", "ingress") if inputs.get(name)]
+        if named:
+            raise UnsupportedError(
+                f"property {named[0]} has rules; the deployer closes a default group and opens none: take them out, "
+                "or give them to a group of their own"
+            )
+
+    def create(self, cloud: Cloud, inputs: Properties) -> str:
+        ids = self.find(cloud, inputs)
+        if not ids:
+            raise DeployError(f"the network {inputs['vpcId']} has no default security group, or is not there")
+        self._revoke_all(cloud, ids[0])
+        if inputs["tagsAll"]:
+            cloud.client("ec2").create_tags(Resources=ids, Tags=tag_list(inputs["tagsAll"]))
+        return ids[0]
+
+    def find(self, cloud: Cloud, inputs: Properties) -> list[str]:
+        of_vpc = [{"Name": "vpc-id", "Values": [inputs["vpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
+        return [self.id_of(group) for group in self.listed(cloud, Filters=of_vpc)]
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Nothing: a VPC keeps its default group as long as it lives."""
 
 
 class SecurityGroupRule(Ec2Kind):
@@ -184,4 +220,4 @@ def _opened(rule: dict[str, Any]) -> dict[str, Any]:
     return seen | ({"ReferencedGroupId": group} if group else {})
 
 
-KINDS = (SecurityGroup(), IngressRule(), EgressRule())
+KINDS = (SecurityGroup(), DefaultSecurityGroup(), IngressRule(), EgressRule())

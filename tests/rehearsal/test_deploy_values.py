@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rehearsal.deploy.autoscaling import seconds_of
 from rehearsal.deploy.errors import DeployError, UnsupportedError
 from rehearsal.deploy.values import ASSET, SECRET, SIGNATURE, UNKNOWN, asset_bytes, plain, struct
 
@@ -53,3 +54,16 @@ def test_a_file_is_its_content(tmp_path: Path) -> None:
 def test_a_text_asset_carries_its_content() -> None:
     asset = plain(struct({"source": {SIGNATURE: ASSET, "text": "hello"}}))["source"]
     assert asset_bytes(asset) == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"),
+    [("25m", 1500), ("1500s", 1500), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), ("0", 0)],
+)
+def test_durations_are_gos(duration: str, seconds: float) -> None:
+    assert seconds_of(duration) == seconds
+
+
+def test_what_is_no_duration_is_refused() -> None:
+    with pytest.raises(DeployError, match="'25 minutes' is no duration; write it like 10m"):
+        seconds_of("25 minutes")

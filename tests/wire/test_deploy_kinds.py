@@ -7,6 +7,8 @@ must be what was sent, or the provider would find a difference for ever.
 from __future__ import annotations
 
 import json
+import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +184,119 @@ def test_a_group_of_several_types(stage: Stage, connect: Connect) -> None:
     assert policy["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"] == "1"
 
 
+def test_doors(stage: Stage, connect: Connect) -> None:
+    ec2, made = connect("ec2"), stage.steady("doors", step=1).outputs
+
+    def rules() -> list[tuple[Any, ...]]:
+        found = []
+        for id_ in made["rules"]:
+            (rule,) = ec2.describe_security_group_rules(SecurityGroupRuleIds=[id_])["SecurityGroupRules"]
+            peer = rule.get("CidrIpv4") or rule.get("PrefixListId") or rule["ReferencedGroupInfo"]["GroupId"]
+            found.append((rule.get("Description"), rule["FromPort"], peer))
+        return found
+
+    assert [rule[:2] for rule in rules()] == [("first", 80), ("first", 80), ("first", -1)]
+    groups = ec2.describe_security_groups(GroupIds=[made["closed"]])["SecurityGroups"]
+    assert (groups[0]["GroupName"], groups[0]["VpcId"]) == ("default", made["vpc"])
+    assert groups[0]["IpPermissions"] == groups[0]["IpPermissionsEgress"] == []
+    before = rules()
+    assert verbs(stage, "doors", step=2) == {
+        ("update", "DefaultSecurityGroup"): 1,
+        ("update", "SecurityGroupIngressRule"): 1,
+        ("update", "SecurityGroupEgressRule"): 2,
+    }
+    assert [rule[:2] for rule in rules()] == [("second", 160), ("second", 160), ("second", -1)]
+    assert not {rule[2] for rule in rules()} & {rule[2] for rule in before}
+    (group,) = ec2.describe_security_groups(GroupIds=[made["closed"]])["SecurityGroups"]
+    assert group["Tags"] == [{"Key": "step", "Value": "2"}]
+    verbs(stage, "doors", step=3)
+    assert [rule[:2] for rule in rules()] == [(None, 240), (None, 240), (None, -1)]
+
+
+def test_a_default_group_is_closed_when_it_is_adopted_and_opens_nothing(stage: Stage, connect: Connect) -> None:
+    ec2 = connect("ec2")
+    assert "property ingress has rules" in stage.refusal("rules_in_a_default_group")
+    (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "cidr", "Values": ["127.89.0.0/16"]}])["Vpcs"]
+    named = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
+    default = ec2.describe_security_groups(Filters=named)["SecurityGroups"][0]["GroupId"]
+    # As EC2 makes it: its members reach each other, and everything.
+    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": default}]}
+    ec2.authorize_security_group_ingress(GroupId=default, IpPermissions=[inside])
+    assert stage.up("doors", step=1).outputs["closed"] == default
+    (group,) = ec2.describe_security_groups(GroupIds=[default])["SecurityGroups"]
+    assert group["IpPermissions"] == group["IpPermissionsEgress"] == []
+
+
+@pytest.fixture
+def zone(connect: Connect) -> str:
+    """A hosted zone that somebody else made."""
+    made = connect("route53").create_hosted_zone(Name="example.com", CallerReference="test")
+    return str(made["HostedZone"]["Id"].rpartition("/")[2])
+
+
+def records(connect: Connect, zone: str) -> dict[str, Any]:
+    listed = connect("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    return {one["Name"]: one.get("AliasTarget") for one in listed if one["Type"] == "A"}
+
+
+def test_a_name_that_leads_to_a_balancer(stage: Stage, connect: Connect, zone: str) -> None:
+    made = stage.steady("named", step=1, zone=zone).outputs
+    assert made == {"fqdn": "search.example.com", "id": f"{zone}_search.example.com_A"}
+    assert verbs(stage, "named", step=2, zone=zone) == {("update", "Record"): 1}
+    there = {"HostedZoneId": "Z35SXDOTRQ7X7K", "DNSName": "front-2.elb.amazonaws.com", "EvaluateTargetHealth": True}
+    assert records(connect, zone) == {"search.example.com.": there}
+    assert verbs(stage, "named", step=3, zone=zone)[("replace", "Record")] == 1
+    assert list(records(connect, zone)) == ["find.example.com."]
+    stage.destroy()
+    assert records(connect, zone) == {}
+
+
+def test_a_name_that_somebody_else_gave_is_taken_only_when_asked(stage: Stage, connect: Connect, zone: str) -> None:
+    target = {"HostedZoneId": "Z35SXDOTRQ7X7K", "DNSName": "theirs.elb.amazonaws.com", "EvaluateTargetHealth": False}
+    record = {"Name": "search.example.com", "Type": "A", "AliasTarget": target}
+    batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    connect("route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
+    assert "but it already exists" in stage.refusal("named", step=1, zone=zone)
+    assert records(connect, zone) == {"search.example.com.": target}
+    assert stage.up("named", step=1, zone=zone, overwrite=True).created == 1
+    assert records(connect, zone)["search.example.com."]["DNSName"] == "front-1.elb.amazonaws.com"
+    assert "records of type A with one alias" in stage.refusal("other_record", zone=zone)
+
+
+def test_a_group_waits_until_so_many_are_healthy_in_every_target_group(stage: Stage, connect: Connect) -> None:
+    ended = threading.Event()
+
+    def probe() -> None:
+        """As a balancer would: for two seconds in the first target group alone."""
+        while not ended.wait(0.5):
+            arns = [one["TargetGroupArn"] for one in connect("elbv2").describe_target_groups()["TargetGroups"]]
+            told.append(publish(stage.endpoint, connect, arns[: 1 + told.count(2) // 4]))
+
+    told: list[int] = []
+    thread = threading.Thread(target=probe)
+    thread.start()
+    try:
+        stage.up("reached", timeout="1m", served=2)
+        assert 4 in told
+    finally:
+        ended.set()
+        thread.join()
+        publish(stage.endpoint, connect, [])
+    assert stage.up("reached", timeout="25m", served=2).updated == 1
+    assert "waited 2 s for the instances of group routers" in stage.refusal("reached", timeout="2s", served=3, size=3)
+
+
+def publish(endpoint: str, connect: Connect, groups: list[str]) -> int:
+    """Say that every target of these groups is healthy; how many there are."""
+    targets = []
+    for arn in groups:
+        for entry in connect("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
+            targets.append({"target_group": arn, "id": entry["Target"]["Id"], "state": "healthy"})
+    body = json.dumps({"targets": targets}).encode()
+    urllib.request.urlopen(f"{endpoint}/_vectorfleet/target-health", data=body, timeout=5).close()
+    return len(targets)
+
+
 def test_what_stands_in_front(stage: Stage, connect: Connect) -> None:
     made = stage.steady("front", step=1).outputs
     assert stage.up("front", step=1, indent=2).writes == 0
@@ -204,7 +319,8 @@ def test_what_stands_in_front(stage: Stage, connect: Connect) -> None:
         "routing.http.desync_mitigation_mode": "defensive",
         "routing.http.drop_invalid_header_fields.enabled": "false",
     }
-    assert policy_action(connect, made) == "s3:2"
+    said = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:2", "Resource": "*"}]}
+    assert policy_of(connect, made) == json.dumps(said)
     boundary = connect("iam").get_role(RoleName=made["role"])["Role"]["PermissionsBoundary"]
     assert boundary["PermissionsBoundaryArn"].endswith("boundary-2")
 
@@ -227,8 +343,12 @@ def attributes(connect: Connect, made: dict[str, Any]) -> dict[str, str]:
 
 
 def policy_action(connect: Connect, made: dict[str, Any]) -> str:
+    return str(json.loads(policy_of(connect, made))["Statement"][0]["Action"])
+
+
+def policy_of(connect: Connect, made: dict[str, Any]) -> str:
     described = connect("ec2").describe_vpc_endpoints(VpcEndpointIds=[made["endpoint"]])["VpcEndpoints"][0]
-    return str(json.loads(described["PolicyDocument"])["Statement"][0]["Action"])
+    return str(described["PolicyDocument"])
 
 
 def test_logged_buckets_and_their_rules(stage: Stage, connect: Connect) -> None:
@@ -291,6 +411,22 @@ def test_what_is_retained_for_compliance_is_not_deleted(tmp_path: Path, endpoint
     assert f"1 objects of {bucket} cannot be deleted: a is retained until " in message
     assert "in mode COMPLIANCE; wait until then" in message
     assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"a"
+
+
+def test_an_alarm_in_a_second_region(stage: Stage, connect: Connect, west: Connect) -> None:
+    made = stage.steady("watched_afar", step=1).outputs
+    assert verbs(stage, "watched_afar", step=2) == {("update", "MetricAlarm"): 1, ("update", "TopicPolicy"): 1}
+    (alarm,) = west("cloudwatch").describe_alarms(AlarmNames=[made["alarm"]])["MetricAlarms"]
+    assert (alarm["Threshold"], alarm["AlarmActions"]) == (1800, [made["topic"]])
+    assert made["topic"].startswith("arn:aws:sns:us-west-2:")
+    policy = west("sns").get_topic_attributes(TopicArn=made["topic"])["Attributes"]["Policy"]
+    assert json.loads(policy)["Statement"][0]["Sid"] == "s2"
+    (letter,) = west("sns").list_subscriptions_by_topic(TopicArn=made["topic"])["Subscriptions"]
+    assert letter["Endpoint"] == "someone@example.com"
+    assert connect("cloudwatch").describe_alarms(AlarmNames=[made["alarm"]])["MetricAlarms"] == []
+    stage.destroy()
+    assert west("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert made["topic"] not in [topic["TopicArn"] for topic in west("sns").list_topics()["Topics"]]
 
 
 def test_a_copied_bucket(stage: Stage, connect: Connect, west: Connect) -> None:

@@ -26,6 +26,7 @@ SERVICES = (
     "iam",
     "kms",
     "logs",
+    "route53",
     "s3",
     "sns",
     "ssm",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pulumi
 import pulumi_aws as aws
 
-from tests.rehearsal.programs.playground import places, sizes, watching
+from tests.rehearsal.programs.playground import doors, places, sizes, watching
 
 config = pulumi.Config()
 
@@ -164,6 +164,7 @@ SCENES: dict[str, Callable[[], object]] = {
         unknown_invoke,
         unknown_property,
         unknown_type,
+        *doors.SCENES,
         *places.SCENES,
         *sizes.SCENES,
         *watching.SCENES,

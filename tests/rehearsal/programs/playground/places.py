@@ -76,6 +76,39 @@ def strange_provider() -> None:
     aws.Provider("strange", region=WEST, profile="mine", endpoints=settings.require_object("endpoints"))
 
 
+def watched_afar() -> None:
+    """An alarm of the west on what is measured there, and a topic of the west that it tells."""
+    step = config.require_int("step")
+    there = pulumi.ResourceOptions(provider=west())
+    topic = aws.sns.Topic("alarms", opts=there)
+    said = {"Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish"}
+    aws.sns.TopicPolicy(
+        "alarms",
+        arn=topic.arn,
+        policy=topic.arn.apply(lambda arn: json.dumps({"Statement": [{**said, "Sid": f"s{step}", "Resource": arn}]})),
+        opts=there,
+    )
+    letter = aws.sns.TopicSubscription(
+        "alarms", topic=topic.arn, protocol="email", endpoint="someone@example.com", opts=there
+    )
+    alarm = aws.cloudwatch.MetricAlarm(
+        "late",
+        namespace="AWS/S3",
+        metric_name="ReplicationLatency",
+        dimensions={"RuleId": "log"},
+        statistic="Maximum",
+        comparison_operator="GreaterThanThreshold",
+        threshold=900 * step,
+        period=60,
+        evaluation_periods=5,
+        alarm_actions=[topic.arn],
+        opts=there,
+    )
+    pulumi.export("topic", topic.arn)
+    pulumi.export("letter", letter.arn)
+    pulumi.export("alarm", alarm.name)
+
+
 def copied() -> None:
     """A bucket that is copied to the west, with everything a rule can say."""
     step = config.require_int("step")
@@ -172,4 +205,5 @@ SCENES: tuple[Callable[[], object], ...] = (
     lost_provider,
     strange_provider,
     vault,
+    watched_afar,
 )

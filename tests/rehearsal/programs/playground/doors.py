@@ -1,0 +1,117 @@
+"""Scenes about who reaches what: rules, default groups, names, and groups that wait until they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pulumi
+import pulumi_aws as aws
+
+config = pulumi.Config()
+LISTS = ("pl-63a5400a", "pl-02cd2c6b")
+
+
+def doors() -> None:
+    """Rules with descriptions for every sort of peer, and a default group that lets nobody in or out."""
+    step = config.require_int("step")
+    vpc = aws.ec2.Vpc("net", cidr_block="127.89.0.0/16")
+    closed = aws.ec2.DefaultSecurityGroup("closed", vpc_id=vpc.id, tags={"step": str(step)})
+    group, other, third = (
+        aws.ec2.SecurityGroup(name, vpc_id=vpc.id, description=f"the {name} group")
+        for name in ("own", "other", "third")
+    )
+    said = {1: "first", 2: "second"}.get(step)
+    port = 80 * step
+    rules = [
+        aws.vpc.SecurityGroupIngressRule(
+            "group",
+            security_group_id=group.id,
+            referenced_security_group_id=other.id if step == 1 else third.id,
+            description=said,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+        ),
+        aws.vpc.SecurityGroupEgressRule(
+            "list",
+            security_group_id=group.id,
+            prefix_list_id=LISTS[step % 2],
+            description=said,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+        ),
+        aws.vpc.SecurityGroupEgressRule(
+            "range", security_group_id=group.id, cidr_ipv4=f"127.{step}.0.0/16", description=said, ip_protocol="-1"
+        ),
+    ]
+    pulumi.export("closed", closed.id)
+    pulumi.export("vpc", vpc.id)
+    pulumi.export("rules", [rule.id for rule in rules])
+
+
+def rules_in_a_default_group() -> None:
+    """A default group that lets somebody in."""
+    vpc = aws.ec2.Vpc("net", cidr_block="127.89.0.0/16")
+    aws.ec2.DefaultSecurityGroup(
+        "open", vpc_id=vpc.id, ingress=[{"protocol": "-1", "self": True, "from_port": 0, "to_port": 0}]
+    )
+
+
+def named() -> None:
+    """A name in somebody else's zone that leads to a load balancer; at step 3 another name."""
+    step = config.require_int("step")
+    record = aws.route53.Record(
+        "front",
+        zone_id=config.require("zone"),
+        name=config.get("name") or ("search.example.com" if step < 3 else "find"),
+        type=aws.route53.RecordType.A,
+        aliases=[
+            {
+                "name": f"front-{step}.elb.amazonaws.com",
+                "zone_id": "Z35SXDOTRQ7X7K",
+                "evaluate_target_health": step == 2,
+            }
+        ],
+        allow_overwrite=config.get_bool("overwrite"),
+    )
+    pulumi.export("fqdn", record.fqdn)
+    pulumi.export("id", record.id)
+
+
+def other_record() -> None:
+    """A record of another type."""
+    aws.route53.Record(
+        "six",
+        zone_id=config.require("zone"),
+        name="six",
+        type="AAAA",
+        aliases=[{"name": "front.elb.amazonaws.com", "zone_id": "Z35SXDOTRQ7X7K", "evaluate_target_health": False}],
+    )
+
+
+def reached() -> None:
+    """A group that is there when so many of its instances are healthy in its target groups."""
+    vpc = aws.ec2.Vpc("net", cidr_block="127.91.0.0/16")
+    subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block="127.91.0.0/20", availability_zone="us-east-1a")
+    targets = [
+        aws.lb.TargetGroup(name, name=name, port=8080, protocol="HTTP", vpc_id=vpc.id) for name in ("blue", "green")
+    ]
+    template = aws.ec2.LaunchTemplate("template", image_id="ami-0123456789abcdef0", instance_type="m7i.large")
+    group = aws.autoscaling.Group(
+        "routers",
+        name="routers",
+        min_size=config.get_int("size") or 2,
+        max_size=4,
+        vpc_zone_identifiers=[subnet.id],
+        launch_template={"id": template.id, "version": "1"},
+        target_group_arns=[one.arn for one in targets],
+        force_delete=True,
+        ignore_failed_scaling_activities=True,
+        wait_for_capacity_timeout=config.require("timeout"),
+        wait_for_elb_capacity=config.get_int("served"),
+    )
+    pulumi.export("group", group.name)
+
+
+SCENES: tuple[Callable[[], object], ...] = (doors, named, other_record, reached, rules_in_a_default_group)
