@@ -429,6 +429,53 @@ def test_an_alarm_in_a_second_region(stage: Stage, connect: Connect, west: Conne
     assert made["topic"] not in [topic["TopicArn"] for topic in west("sns").list_topics()["Topics"]]
 
 
+# What must be there after its resource was forgotten: the call that asks for each setting of the bucket.
+SETTINGS = (
+    "get_bucket_versioning",
+    "get_public_access_block",
+    "get_bucket_ownership_controls",
+    "get_bucket_encryption",
+    "get_bucket_lifecycle_configuration",
+    "get_object_lock_configuration",
+    "get_bucket_logging",
+    "get_bucket_replication",
+)
+
+
+def settings_of(connect: Connect, made: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the scene `kept` made, as the API describes it."""
+    s3, named = connect("s3"), {"Bucket": made["source"]}
+    found = {call: getattr(s3, call)(**named) for call in SETTINGS}
+    found["policy"] = s3.get_bucket_policy(Bucket=made["target"])
+    found["key"] = connect("kms").describe_key(KeyId=made["key"])
+    found["role"] = connect("iam").get_role(RoleName=made["role"])
+    found["inline"] = connect("iam").list_role_policies(RoleName=made["role"])
+    return {call: {k: v for k, v in answer.items() if k != "ResponseMetadata"} for call, answer in found.items()}
+
+
+@pytest.mark.parametrize("end", ["removed", "destroyed"])
+def test_what_is_retained_is_forgotten_without_a_call(
+    tmp_path: Path, endpoint: str, connect: Connect, end: str
+) -> None:
+    stage = Stage(tmp_path, endpoint)
+    made = stage.up("kept", present=True, retain=True).outputs
+    before = settings_of(connect, made)
+    assert all(before.values())
+    gone = stage.up("kept", present=False, retain=True) if end == "removed" else stage.destroy()
+    assert (gone.retained, gone.deleted, gone.writes) == (15, 0, 0)
+    assert settings_of(connect, made) == before
+
+
+def test_what_is_protected_is_not_removed_in_any_part(stage: Stage, connect: Connect) -> None:
+    made = stage.up("kept", present=True, protect=True).outputs
+    before = settings_of(connect, made)
+    for message in (stage.refusal("kept", present=False), stage.refused_end()):
+        assert "it is protected and would have to be deleted; nothing was done to it" in message
+    assert settings_of(connect, made) == before
+    assert stage.up("kept", present=True).writes == 0
+    assert stage.up("kept", present=False).deleted == 15
+
+
 def test_a_copied_bucket(stage: Stage, connect: Connect, west: Connect) -> None:
     made, s3 = stage.steady("copied", step=1).outputs, connect("s3")
     assert verbs(stage, "copied", step=2) == {("update", "BucketReplicationConfig"): 1}

@@ -182,6 +182,76 @@ def guarded_bucket() -> None:
     pulumi.export("logs", logs.id)
 
 
+def kept() -> None:
+    """A bucket with every setting, a key and a role, which outlive the program or may not be touched."""
+    if not config.get_bool("present"):
+        return
+    child = pulumi.ResourceOptions(protect=config.get_bool("protect"), retain_on_delete=config.get_bool("retain"))
+    key = aws.kms.Key("key", deletion_window_in_days=7, opts=child)
+    role = aws.iam.Role("role", assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": []}), opts=child)
+    said = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+    aws.iam.RolePolicy("role", role=role.id, policy=json.dumps(said), opts=child)
+    source, target = (aws.s3.Bucket(name, object_lock_enabled=True, opts=child) for name in ("source", "target"))
+    versioned = [
+        aws.s3.BucketVersioning(name, bucket=one.id, versioning_configuration={"status": "Enabled"}, opts=child)
+        for name, one in (("source", source), ("target", target))
+    ]
+    after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=versioned))
+    aws.s3.BucketPublicAccessBlock("source", bucket=source.id, block_public_acls=True, opts=child)
+    aws.s3.BucketOwnershipControls(
+        "source", bucket=source.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
+    )
+    aws.s3.BucketServerSideEncryptionConfiguration(
+        "source",
+        bucket=source.id,
+        rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms", "kms_master_key_id": key.arn}}],
+        opts=child,
+    )
+    aws.s3.BucketLifecycleConfiguration(
+        "source",
+        bucket=source.id,
+        rules=[{"id": "old", "status": "Enabled", "filter": {}, "expiration": {"days": 90}}],
+        opts=child,
+    )
+    aws.s3.BucketObjectLockConfiguration(
+        "source", bucket=source.id, rule={"default_retention": {"mode": "GOVERNANCE", "days": 1}}, opts=after
+    )
+    delivery = {"Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"}, "Action": "s3:PutObject"}
+    admits = aws.s3.BucketPolicy(
+        "target",
+        bucket=target.id,
+        policy=target.arn.apply(lambda arn: json.dumps({"Statement": [{**delivery, "Resource": f"{arn}/*"}]})),
+        opts=child,
+    )
+    aws.s3.BucketLogging(
+        "source",
+        bucket=source.id,
+        target_bucket=target.id,
+        target_prefix="s3/",
+        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[admits])),
+    )
+    aws.s3.BucketReplicationConfig(
+        "source",
+        bucket=source.id,
+        role=role.arn,
+        rules=[
+            {
+                "id": "all",
+                "status": "Enabled",
+                "priority": 1,
+                "filter": {},
+                "delete_marker_replication": {"status": "Disabled"},
+                "destination": {"bucket": target.arn},
+            }
+        ],
+        opts=after,
+    )
+    pulumi.export("source", source.id)
+    pulumi.export("target", target.id)
+    pulumi.export("key", key.key_id)
+    pulumi.export("role", role.name)
+
+
 def kept_object() -> None:
     """An object from a file, under a key, which stays when the program drops it."""
     bucket = aws.s3.Bucket("bucket", force_destroy=True)
@@ -201,6 +271,7 @@ def kept_object() -> None:
 SCENES: tuple[Callable[[], object], ...] = (
     copied,
     guarded_bucket,
+    kept,
     kept_object,
     lost_provider,
     strange_provider,
