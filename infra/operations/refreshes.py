@@ -63,6 +63,7 @@ class AwsGroups:
 
     def __init__(self, outputs: Outputs, *, alarm: str, proof: Proof) -> None:
         self._scaling, self._ec2 = aws(outputs, "autoscaling"), aws(outputs, "ec2")
+        self._elb = aws(outputs, "elbv2")
         self._alarm, self._proof = alarm, proof
 
     def _group(self, name: str) -> dict[str, Any]:
@@ -151,6 +152,16 @@ class AwsGroups:
             if is_launch and activity["StatusCode"] in FAILED_LAUNCH and activity["StartTime"] >= since:
                 return f"a launch failed: {activity.get('StatusMessage') or activity['Description']}"
         return ""
+
+    def is_serving(self, group: str) -> bool:
+        """Whether every instance in service is healthy in every target group of its group."""
+        found = self._group(group)
+        serving = {row["InstanceId"] for row in found["Instances"] if row["LifecycleState"] == "InService"}
+        return all(serving <= self._healthy(arn) for arn in found.get("TargetGroupARNs", ()))
+
+    def _healthy(self, target_group: str) -> set[str]:
+        targets = self._elb.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
+        return {row["Target"]["Id"] for row in targets if row["TargetHealth"]["State"] == "healthy"}
 
     def roll_back(self, group: str) -> None:
         """Ask for the version before; a refresh that has just ended has decided itself."""

@@ -75,6 +75,9 @@ class Groups(Protocol):
     def roll_back(self, group: str) -> None:
         """Ask for the version before."""
 
+    def is_serving(self, group: str) -> bool:
+        """Whether the load balancer gives every instance of the group requests; also for a group behind none."""
+
 
 class Replicas(Protocol):
     """What a roll-out asks of the fleet."""
@@ -201,7 +204,11 @@ class RollOut:
         return bool(ready) and all(instances for replica, instances in ready.items() if replica != target.replica)
 
     def _await_newcomer(self, target: Target) -> None:
-        """The group says that the instance is in service; the fleet must say so, too."""
+        """The group says that the instance is in service; the fleet and the load balancer must say so, too."""
+        if not self._until(lambda: self._groups.is_serving(target.group)):
+            raise Failure(
+                "its instances are in service, but the load balancer finds not all healthy", rolled_back=False
+            )
         if target.shard is not None and not self._until(lambda: self._newcomer_ready(target)):
             raise Failure("its new instance is in service, but the routers don't see it ready", rolled_back=False)
 

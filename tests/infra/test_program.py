@@ -643,7 +643,7 @@ def test_endpoints_cover_every_service_the_program_uses() -> None:
     services = {{"lb": "elbv2", "vpc": "ec2"}.get(module, module) for module in modules}
     # Log groups stand in a module of another name, a budget is asked for by configuration, and the provider itself
     # asks STS for the account that it may use.
-    assert endpoints.keys() == services | {"budgets", "logs", "sts"}
+    assert endpoints.keys() == services | {"budgets", "logs", "route53", "sts"}
     assert set(endpoints.values()) == {"http://127.0.0.1:4566"}
 
 

@@ -54,6 +54,7 @@ class Aws:
         self.started: dict[str, Any] = {}
         self.alarms = [{"Period": 60, "EvaluationPeriods": 3}]
         self.refusal = ""
+        self.targets: dict[str, dict[str, str]] = {}
 
     def describe_auto_scaling_groups(self, **asked: Any) -> dict[str, Any]:
         return {"AutoScalingGroups": self.groups}
@@ -76,6 +77,14 @@ class Aws:
     def start_instance_refresh(self, **asked: Any) -> dict[str, Any]:
         self.started = asked
         return {"InstanceRefreshId": "r-2"}
+
+    def describe_target_health(self, **asked: Any) -> dict[str, Any]:
+        states = self.targets[asked["TargetGroupArn"]]
+        return {
+            "TargetHealthDescriptions": [
+                {"Target": {"Id": name}, "TargetHealth": {"State": state}} for name, state in states.items()
+            ]
+        }
 
     def rollback_instance_refresh(self, **asked: Any) -> None:
         if self.refusal:
@@ -184,6 +193,15 @@ def test_a_group_that_is_gone_or_has_no_policy_is_a_sentence(aws: Aws, groups: A
     aws.groups = []
     with pytest.raises(RefreshError, match="There is no Auto Scaling group cell"):
         groups.view("cell")
+
+
+def test_a_group_serves_when_each_target_group_finds_what_is_in_service_healthy(aws: Aws, groups: AwsGroups) -> None:
+    assert groups.is_serving("cell")
+    aws.group["TargetGroupARNs"] = ["blue"]
+    aws.group["Instances"] += [instance("i-2", "Terminating:Wait", "1")]
+    for states, serving in (({"i-1": "healthy", "i-2": "draining"}, True), ({"i-1": "initial"}, False), ({}, False)):
+        aws.targets = {"blue": states}
+        assert groups.is_serving("cell") == serving
 
 
 def test_the_new_version_is_watched_beside_the_old_one_and_then_alone(aws: Aws) -> None:

@@ -49,6 +49,7 @@ class Fleet:
     progresses: dict[str, list[Progress]] = field(default_factory=dict)
     left_under_way: set[str] = field(default_factory=set)
     unready: set[tuple[int, str]] = field(default_factory=set)
+    unhealthy: set[str] = field(default_factory=set)
     started: list[str] = field(default_factory=list)
     rolled_back: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -76,6 +77,9 @@ class Fleet:
 
     def roll_back(self, group: str) -> None:
         self.rolled_back.append(group)
+
+    def is_serving(self, group: str) -> bool:
+        return group not in self.unhealthy
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
         names = [group[-1] for group in self.own if group.startswith(f"cell-{shard}")]
@@ -106,6 +110,15 @@ def test_all_first_replicas_come_before_any_second_one_and_routers_last(shards: 
     for name in replicas:
         assert [target.shard for target in cells if target.replica == name] == list(range(shards))
     assert [target.title for target in order[len(cells) :]] == ["indexer", "routers"]
+
+
+def test_routers_that_the_load_balancer_finds_dead_stop_it_although_their_refresh_succeeded() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.unhealthy = {"routers"}
+    result = subject.roll(targets(given))
+    assert (result.failed, result.rolled_back) == ("routers", False)
+    assert "the load balancer finds not all healthy" in result.reason
 
 
 def test_shards_and_roles_narrow_the_order() -> None:
