@@ -2,18 +2,27 @@
 
 Corrects in moto 5.2.5: the description of a rule that names a group or a prefix list is not returned, a difference in
 every later plan, and makes two equal rules different; a change of a rule leaves the group, the prefix list and the
-IPv6 range as they were, keeps a description that was taken away, and wants ports where all protocols are meant.
+IPv6 range as they were, keeps a description that was taken away, and wants ports where all protocols are meant; rules
+that are revoked at once come back or are lost, since each replaces the list that it has read; and the id of a rule that
+is not there is refused by another error than AWS's.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from moto.ec2.exceptions import InvalidParameterValue, InvalidSecurityGroupNotFoundError
+from moto.ec2.exceptions import (
+    InvalidParameterValue,
+    InvalidSecurityGroupNotFoundError,
+    InvalidSecurityGroupRuleIdNotFoundError,
+)
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupBackend, SecurityGroupRule
 
 ALL_PROTOCOLS = "-1"
+_LOCK = threading.RLock()
 
 
 def _init(plain: Callable[..., None]) -> Callable[..., None]:
@@ -116,10 +125,37 @@ def _flattened(plain: Callable[[Any, list[Any]], list[Any]]) -> Callable[[Any, l
     return flattened_rules
 
 
+def _alone(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(plain)
+    def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _LOCK:
+            return plain(self, *args, **kwargs)
+
+    return locked
+
+
+def _revoke(plain: Callable[..., None], side: str) -> Callable[..., None]:
+    @wraps(plain)
+    def revoke(self: Any, group_name_or_id: str, *args: Any, **kwargs: Any) -> None:
+        group = self.get_security_group_by_name_or_id(group_name_or_id, kwargs.get("vpc_id"))
+        there = {rule.id for rule in getattr(group, side)} if group is not None else set()
+        for id_ in kwargs.get("security_rule_ids") or ():
+            if group is not None and id_ not in there:
+                raise InvalidSecurityGroupRuleIdNotFoundError(id_)
+        plain(self, group_name_or_id, *args, **kwargs)
+
+    return _alone(revoke)
+
+
 def install() -> None:
     """Put the corrections on moto's classes."""
     SecurityGroupRule.__init__ = _init(SecurityGroupRule.__init__)
     SecurityGroupRule.__eq__ = _same
     SecurityGroupRule.description = property(_description)
     SecurityGroup._flattened_rules = _flattened(SecurityGroup._flattened_rules)
-    SecurityGroupBackend.modify_security_group_rules = _modify(SecurityGroupBackend.modify_security_group_rules)
+    backend = SecurityGroupBackend
+    backend.modify_security_group_rules = _alone(_modify(backend.modify_security_group_rules))
+    backend.authorize_security_group_ingress = _alone(backend.authorize_security_group_ingress)
+    backend.authorize_security_group_egress = _alone(backend.authorize_security_group_egress)
+    backend.revoke_security_group_ingress = _revoke(backend.revoke_security_group_ingress, "ingress_rules")
+    backend.revoke_security_group_egress = _revoke(backend.revoke_security_group_egress, "egress_rules")

@@ -1,4 +1,4 @@
-"""Conditional writes stay atomic under thread switches that are far more frequent than usual."""
+"""What many do at once stays whole under thread switches that are far more frequent than usual."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ REFUSALS = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A client of an emulator that switches threads every 10 µs."""
+def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """Clients of an emulator that switches threads every 10 µs."""
     folder, port = tmp_path_factory.mktemp("races"), free_port()
     argv = [sys.executable, str(PROJECT / "tests/wire/emulator_with_races.py"), str(port)]
     argv += os.environ.get("RACES_OPTIONS", "").split()
@@ -36,11 +36,16 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     eventually(lambda: healthy(port), seconds=60)
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=WRITERS)
     session = boto3.Session("test", "test", region_name="us-east-1")
-    client = session.client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config)
-    client.create_bucket(Bucket="races")
-    yield client
+    yield lambda service: session.client(service, endpoint_url=f"http://127.0.0.1:{port}", config=config)
     child.kill()
     child.wait()
+
+
+@pytest.fixture(scope="module")
+def s3(connect: Callable[[str], Any]) -> Any:
+    client = connect("s3")
+    client.create_bucket(Bucket="races")
+    return client
 
 
 def _wins(s3: Any, action: Callable[[int], object]) -> int:
@@ -116,3 +121,30 @@ def test_listing_survives_concurrent_writers(s3: Any) -> None:
 def test_a_refusal_names_its_reason(s3: Any) -> None:
     with pytest.raises(ClientError, match="PreconditionFailed"):
         s3.put_object(Bucket="races", Key="replace", Body=b"", IfNoneMatch="*")
+
+
+def test_rules_that_are_revoked_and_opened_at_once_are_neither_lost_nor_left(connect: Callable[[str], Any]) -> None:
+    ec2 = connect("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName="races", Description="d", VpcId=vpc)["GroupId"]
+
+    def opened(port: int) -> str:
+        ports = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+        answer = ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[ports])
+        return str(answer["SecurityGroupRules"][0]["SecurityGroupRuleId"])
+
+    def closed(rule: str) -> None:
+        ec2.revoke_security_group_egress(GroupId=group, SecurityGroupRuleIds=[rule])
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for number in range(ROUNDS // 2):
+            old = list(pool.map(opened, range(1000 * number, 1000 * number + WRITERS)))
+            closing = [pool.submit(closed, rule) for rule in old]
+            new = list(pool.map(opened, range(1000 * number + 500, 1000 * number + 500 + WRITERS)))
+            for one in closing:
+                one.result()
+            filters = [{"Name": "group-id", "Values": [group]}]
+            rows = ec2.describe_security_group_rules(Filters=filters, MaxResults=1000)["SecurityGroupRules"]
+            there = {row["SecurityGroupRuleId"] for row in rows}
+            assert (there & {*old}, {*new} - there) == (set(), set())
+            list(pool.map(closed, new))

@@ -94,3 +94,12 @@ def test_a_rule_gets_another_group_another_list_and_all_protocols(
         wrong = {"SecurityGroupRuleId": id_, "SecurityGroupRule": {**ports, "CidrIpv4": "127.0.0.0/8"}}
         with pytest.raises(ClientError, match="You may not specify CidrIpv4"):
             ec2.modify_security_group_rules(GroupId=own, SecurityGroupRules=[wrong])
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_a_rule_that_is_not_there_is_refused_as_one(
+    connect: Connect, groups: tuple[str, str, str], direction: str
+) -> None:
+    revoke = getattr(connect("ec2"), f"revoke_security_group_{direction}")
+    with pytest.raises(ClientError, match=r"InvalidSecurityGroupRuleId\.NotFound"):
+        revoke(GroupId=groups[0], SecurityGroupRuleIds=["sgr-0123456789abcdef0"])
