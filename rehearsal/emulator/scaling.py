@@ -1,4 +1,4 @@
-"""Scaling policies that say whether they are on. Nothing here acts on them.
+"""Scaling policies that say whether they are on.
 
 Corrects in moto 5.2.5: `Enabled` is dropped, and a policy that predicts nothing shows an empty prediction.
 """

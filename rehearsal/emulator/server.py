@@ -51,8 +51,10 @@ from rehearsal.emulator import (
     records,
     replication,
     scaling,
+    schedules,
     security_groups,
     topics,
+    tracking,
 )
 from rehearsal.emulator.account import ACCOUNT, REGION
 from rehearsal.emulator.admin import with_admin
@@ -88,6 +90,7 @@ _CONCEPTS = (
     records,
     replication,
     scaling,
+    schedules,
     topics,
 )
 _log = logging.getLogger(__name__)
@@ -113,6 +116,8 @@ def application() -> Wsgi:
 _STEPS = (
     (instance_refreshes.step_all, autoscaling_backends),
     (autoscaling.reconcile_all, autoscaling_backends),
+    (schedules.step_all, autoscaling_backends),
+    (tracking.step_all, autoscaling_backends),
     (published.publish_all, cloudwatch_backends),
     (alarming.evaluate_all, cloudwatch_backends),
     (networking.forget_terminated, ec2_backends),

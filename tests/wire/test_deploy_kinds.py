@@ -165,7 +165,7 @@ def test_a_group_that_others_size_and_roll(stage: Stage, connect: Connect) -> No
     assert (metric["Statistic"], metric["Dimensions"]) == ("Sum", [{"Name": "Fleet", "Value": "f"}])
 
     actions = scaling.describe_scheduled_actions(AutoScalingGroupName=name)["ScheduledUpdateGroupActions"]
-    wanted = {"Recurrence": "2 * * * *", "TimeZone": "Europe/Berlin", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 2}
+    wanted = {"Recurrence": "2 0 1 1 *", "TimeZone": "Europe/Berlin", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 2}
     assert wanted.items() <= actions[0].items()
     moved = verbs(stage, "tracked", step=3)
     assert (moved[("replace", "Policy")], moved[("replace", "Schedule")]) == (1, 1)

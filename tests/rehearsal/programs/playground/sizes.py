@@ -44,7 +44,7 @@ def tracked() -> None:
         min_size=0,
         max_size=4,
         desired_capacity=step if step < 3 else -1,
-        recurrence=f"{step} * * * *",
+        recurrence=f"{step} 0 1 1 *",
         time_zone="Etc/UTC" if step == 1 else "Europe/Berlin",
     )
     pulumi.export("group", group.name)

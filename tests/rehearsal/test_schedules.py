@@ -1,0 +1,98 @@
+"""Scheduled actions come at their time, once, and not before or after their span."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rehearsal.emulator.schedules import step, zone_of
+
+EIGHT = datetime(2026, 1, 1, 8, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+class Group(SimpleNamespace):
+    """A group that only remembers."""
+
+    def set_desired_capacity(self, wanted: int) -> None:
+        self.desired_capacity = wanted
+
+
+def action(**more: Any) -> SimpleNamespace:
+    given = {"recurrence": None, "time_zone": "Etc/UTC", "start_time": None, "end_time": None}
+    sizes = {"min_size": None, "max_size": None, "desired_capacity": None}
+    return SimpleNamespace(auto_scaling_group_name="cell", **given | sizes | more)
+
+
+def cloud(**actions: SimpleNamespace) -> tuple[Any, Group]:
+    """A backend with one group that wants 1 of 0 to 4."""
+    group = Group(min_size=0, max_size=4, desired_capacity=1, suspended_processes=[])
+    return SimpleNamespace(scheduled_actions=dict(actions), autoscaling_groups={"cell": group}), group
+
+
+def run(backend: Any, start: datetime, seconds: int) -> None:
+    """The clock of the emulator, a step a second."""
+    for number in range(seconds + 1):
+        step(backend, start + number * SECOND)
+
+
+def sizes(group: Group) -> tuple[int, int, int]:
+    return group.min_size, group.desired_capacity, group.max_size
+
+
+def test_a_recurring_action_comes_at_its_minute_and_once() -> None:
+    backend, group = cloud(morning=action(recurrence="0 8 * * *", min_size=2, max_size=6, desired_capacity=3))
+    run(backend, EIGHT - 5 * SECOND, 4)
+    assert sizes(group) == (0, 1, 4)
+    run(backend, EIGHT - SECOND, 1)
+    assert sizes(group) == (2, 3, 6)
+    group.desired_capacity = 5
+    run(backend, EIGHT + SECOND, 70)
+    assert (sizes(group), list(backend.scheduled_actions)) == ((2, 5, 6), ["morning"])
+
+
+def test_who_starts_within_the_minute_is_too_late_and_a_slow_clock_misses_nothing() -> None:
+    backend, group = cloud(morning=action(recurrence="0 8 * * *", desired_capacity=3))
+    run(backend, EIGHT, 30)
+    assert group.desired_capacity == 1
+    step(backend, EIGHT + timedelta(hours=24, minutes=7))
+    assert group.desired_capacity == 3
+
+
+def test_what_is_not_named_stays_as_far_as_it_fits() -> None:
+    for given, expected in (({"min_size": 2}, (2, 2, 4)), ({"max_size": 0}, (0, 0, 0)), ({"max_size": 9}, (0, 1, 9))):
+        backend, group = cloud(morning=action(recurrence="0 8 * * *", **given))
+        run(backend, EIGHT - SECOND, 1)
+        assert sizes(group) == expected
+
+
+def test_times_are_those_of_the_zone_and_of_the_span() -> None:
+    berlin = action(recurrence="0 9 * * *", time_zone="Europe/Berlin", desired_capacity=3)
+    backend, group = cloud(berlin=berlin)
+    run(backend, EIGHT - SECOND, 1)
+    assert group.desired_capacity == 3
+    later = action(recurrence="0 8 * * *", start_time=EIGHT + SECOND, desired_capacity=2)
+    over = action(recurrence="0 8 * * *", end_time=EIGHT - SECOND, desired_capacity=4)
+    backend, group = cloud(later=later, over=over)
+    run(backend, EIGHT - SECOND, 1)
+    assert (group.desired_capacity, list(backend.scheduled_actions)) == (1, ["later"])
+    with pytest.raises(ValueError, match="time zone 'Europe/Nowhere' is not known"):
+        zone_of("Europe/Nowhere")
+
+
+def test_an_action_without_recurrence_comes_once_and_is_forgotten() -> None:
+    backend, group = cloud(once=action(start_time="2026-01-01T08:00:00", desired_capacity=3))
+    run(backend, EIGHT - 2 * SECOND, 1)
+    assert (group.desired_capacity, list(backend.scheduled_actions)) == (1, ["once"])
+    run(backend, EIGHT - SECOND, 1)
+    assert (group.desired_capacity, list(backend.scheduled_actions)) == (3, [])
+
+
+def test_a_suspended_process_lets_the_time_pass() -> None:
+    backend, group = cloud(morning=action(recurrence="0 8 * * *", desired_capacity=3))
+    group.suspended_processes = [{"ProcessName": "ScheduledActions"}]
+    run(backend, EIGHT - SECOND, 1)
+    assert group.desired_capacity == 1
