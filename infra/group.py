@@ -154,7 +154,7 @@ class InstanceGroup(pulumi.ComponentResource):
             # The group tries its other types, and tries again; the provider would give up at the first refusal.
             ignore_failed_scaling_activities=True,
             # In service says little about a process that answers nobody yet: its target group knows.
-            wait_for_elb_capacity=args.size if args.target_groups else None,
+            min_elb_capacity=args.size if args.target_groups else None,
             tags=[{"key": key, "value": value, "propagate_at_launch": True} for key, value in args.role.tags().items()],
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=list(args.first_boot), ignore_changes=list(self._left_alone())

@@ -37,7 +37,9 @@ SENT = frozenset(
     }
 )
 # How the deployer goes about it; the API never sees these.
-CONDUCT = frozenset({"forceDelete", "ignoreFailedScalingActivities", "waitForCapacityTimeout", "waitForElbCapacity"})
+CONDUCT = frozenset(
+    {"forceDelete", "ignoreFailedScalingActivities", "waitForCapacityTimeout", "waitForElbCapacity", "minElbCapacity"}
+)
 
 
 class Group(Kind):
@@ -77,7 +79,7 @@ class Group(Kind):
         query = parameters(client, "CreateAutoScalingGroup", asked, self.renames)
         client.create_auto_scaling_group(**query, Tags=_tags(name, inputs))
         self._set_conduct(cloud, name, {}, inputs)
-        self._wait_for_capacity(cloud, name, inputs)
+        self._wait_for_capacity(cloud, name, inputs, least=int(inputs.get("minElbCapacity", 0)))
         return name
 
     def find(self, cloud: Cloud, inputs: Properties) -> list[str]:
@@ -168,24 +170,26 @@ class Group(Kind):
                 AutoScalingGroupName=name, Metrics=sorted(wanted - shown), Granularity=granularity
             )
 
-    def _wait_for_capacity(self, cloud: Cloud, name: str, inputs: Properties) -> None:
-        seconds = seconds_of(str(inputs["waitForCapacityTimeout"]))
+    def _wait_for_capacity(self, cloud: Cloud, name: str, inputs: Properties, least: int = 0) -> None:
+        """`least` of them have to be served, which is asked of a new group alone; an exact number wins over it."""
+        seconds, exactly = seconds_of(str(inputs["waitForCapacityTimeout"])), int(inputs.get("waitForElbCapacity", 0))
         if seconds > 0:
             wait_until(
-                lambda: self._at_capacity(cloud, name, int(inputs.get("waitForElbCapacity", 0))),
+                lambda: self._at_capacity(cloud, name, exactly, least),
                 seconds=seconds,
                 what=f"the instances of group {name} to be healthy",
             )
 
-    def _at_capacity(self, cloud: Cloud, name: str, served: int) -> bool:
-        """Whether enough are in service and, if so asked, exactly `served` of them healthy in all target groups."""
+    def _at_capacity(self, cloud: Cloud, name: str, exactly: int, least: int) -> bool:
+        """Whether enough are in service and, if so asked, so many of them healthy in all target groups."""
         group = self._group(cloud, name)
         if group is None:
             raise RefusedError("the group was deleted by somebody else while the deployer waited for it; run again")
         ready = _in_service(group)
-        return len(ready) >= int(group["DesiredCapacity"]) and (
-            not served or len(ready & self._serving(cloud, group)) == served
-        )
+        if len(ready) < int(group["DesiredCapacity"]):
+            return False
+        served = len(ready & self._serving(cloud, group)) if exactly or least else 0
+        return served == exactly if exactly else served >= least
 
     def _serving(self, cloud: Cloud, group: dict[str, Any]) -> set[str]:
         """The instances that are healthy in every target group of the group."""

@@ -471,7 +471,7 @@ def test_instances_have_the_time_that_they_may_take_and_no_refusal_of_one_type_e
         assert group.inputs["waitForCapacityTimeout"] == ("30m" if is_cell else "10m")
         assert group.inputs["ignoreFailedScalingActivities"] is True
         # A router is in service at once, and serves when its target group says so.
-        assert group.inputs.get("waitForElbCapacity") == (2 if is_router else None)
+        assert group.inputs.get("minElbCapacity") == (2 if is_router else None)
         if is_router:
             assert group.inputs["healthCheckGracePeriod"] == 300
 

@@ -110,6 +110,7 @@ def reached() -> None:
         ignore_failed_scaling_activities=True,
         wait_for_capacity_timeout=config.require("timeout"),
         wait_for_elb_capacity=config.get_int("served"),
+        min_elb_capacity=config.get_int("served_at_first"),
     )
     pulumi.export("group", group.name)
 
