@@ -29,6 +29,16 @@ def values(settings: Settings, plan: Plan) -> dict[str, Mapping[str, object]]:
     }
 
 
+def recipe(settings: Settings, plan: Plan) -> dict[str, object]:
+    """What a slot's build is made by: with another one its processes refuse to go on."""
+    return {
+        "embedding": settings.embedding.model_dump(include={"provider", "model", "version", "dims"}),
+        "chunking": settings.chunking.model_dump(),
+        "index": settings.index.model_dump(),
+        "shards": plan.shards,
+    }
+
+
 def _embedding(settings: Settings) -> dict[str, object]:
     """The model, and how it is reached where it runs elsewhere; the secret by its name alone."""
     embedding = settings.embedding
@@ -47,17 +57,42 @@ class Parameters(pulumi.ComponentResource):
         self.prefix = naming.parameters_prefix(settings.fleet)
         self.storage = self._parameter("storage", pulumi.Output.json_dumps(storage.names))
         plain = [self._parameter(key, json.dumps(value)) for key, value in values(settings, plan).items()]
-        self.all: list[pulumi.Resource] = [self.storage, *plain]
+        self.all: list[pulumi.Resource] = [self.storage, *plain, self._recipe(recipe(settings, plan))]
         self.arn = self.storage.arn.apply(lambda arn: arn.removesuffix("/storage"))
         self.register_outputs({"prefix": self.prefix})
 
-    def _parameter(self, key: str, value: pulumi.Input[str]) -> aws.ssm.Parameter:
+    def _recipe(self, value: Mapping[str, object]) -> aws.ssm.Parameter:
+        """
+        A changed recipe would replace this, and where data is protected Pulumi refuses that before it changes anything:
+        in place it would break the slot's build. The resource's name is what a person then reads.
+        """
+        fleet, slot = self._settings.fleet, self._settings.slot
+        return self._parameter(
+            f"recipe-{slot}",
+            json.dumps(value),
+            logical=f"{fleet}-{slot}-another-recipe-needs-another-slot",
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=self._settings.data_protection,
+                replace_on_changes=["value"],
+                delete_before_replace=True,
+            ),
+        )
+
+    def _parameter(
+        self,
+        key: str,
+        value: pulumi.Input[str],
+        *,
+        logical: str | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> aws.ssm.Parameter:
         fleet = self._settings.fleet
         return aws.ssm.Parameter(
-            f"{fleet}-{key}",
+            logical or f"{fleet}-{key}",
             name=naming.parameter(fleet, key),
             type="String",
             value=value,
             tags={"vectorfleet:fleet": fleet},
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=opts or pulumi.ResourceOptions(parent=self),
         )

@@ -45,6 +45,7 @@ class Registered:
     retain_on_delete: bool = False
     dependencies: tuple[str, ...] = ()
     ignore_changes: tuple[str, ...] = ()
+    replace_on_changes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     custom: bool = True
     provider: str = ""
@@ -104,6 +105,7 @@ class _Monitor(MockMonitor):
             retain_on_delete=request.retainOnDelete,
             dependencies=tuple(sorted(request.dependencies)),
             ignore_changes=tuple(request.ignoreChanges),
+            replace_on_changes=tuple(request.replaceOnChanges),
             aliases=tuple(alias.urn or alias.spec.name for alias in request.aliases),
             custom=request.custom,
             provider=request.provider,

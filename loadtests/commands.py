@@ -186,7 +186,7 @@ def golden_command(
     if before is None and not any(result.answers.values()):
         raise UserError(
             f"the fleet holds no document of the corpus {corpus or choice.DEFAULT}; ingest it, or name another one "
-            "with --corpus"
+            "with --corpus (a drill takes what `loadtests golden --corpus … --save FILE` wrote, with --baseline)"
         )
     if save:
         golden_set.save(result, save)

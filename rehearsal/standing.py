@@ -42,7 +42,9 @@ def raise_fleet(root: Path, port: int) -> None:
             client, lambda status: all_ready(status, int(applied.outputs["replicas"])), "a ready fleet", READY_SECONDS
         )
     except (SessionError, deploy.DeployError, NotReachedError) as error:
-        raise StandingError(f"{error}. `python -m rehearsal logs` lists the logs, `down` ends what runs") from None
+        raise StandingError(
+            f"{str(error).rstrip('.')}. `python -m rehearsal logs` lists the logs, `down` ends what runs"
+        ) from None
     narrator.say(
         f"the fleet is ready at {applied.outputs['endpoint']}; `python -m rehearsal status` shows it, and the key for "
         f"its API is in {session.root / KEY_FILE}"

@@ -12,7 +12,7 @@ import click
 from infra.operations.outputs import Outputs, OutputsError, read_outputs
 from infra.operations.roll import ROLES, Groups, RefreshError, RollOut, Target, targets
 from infra.verbs.options import outputs_option
-from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
+from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal, unanswered
 
 JUDGING_ALARM = "retrieval_p95"
 
@@ -71,7 +71,7 @@ def roll(
     except OutputsError as error:
         raise Refusal(str(error)) from None
     except (RefreshError, BotoCoreError, ClientError) as error:
-        click.echo(f"Error: {error}. What is done stays done; the same call goes on from there.", err=True)
+        click.echo(f"Error: {unanswered(error)}. What is done stays done; the same call goes on from there.", err=True)
         sys.exit(FAILED_EXIT_CODE)
     click.echo(json.dumps(result.to_json(), indent=2) if as_json else result.render())
     if result.failed:

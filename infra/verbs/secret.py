@@ -9,7 +9,7 @@ import click
 from infra import naming
 from infra.config import ConfigError, settings_from
 from infra.stack import own_values, stack_config
-from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
+from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal, unanswered
 
 
 @click.command()
@@ -41,7 +41,7 @@ def secret(name: str, stack: str, delete: bool) -> None:
         else:
             ssm.put_parameter(Name=parameter, Value=_given(), Type="SecureString", Overwrite=True)
     except (BotoCoreError, ClientError) as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {unanswered(error)}.", err=True)
         sys.exit(FAILED_EXIT_CODE)
     click.echo(f"{parameter} is {'forgotten' if delete else 'stored'}.")
 

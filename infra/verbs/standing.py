@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from infra.operations.outputs import Outputs, OutputsError, read_outputs
-from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
+from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal, unanswered
 
 
 @contextmanager
@@ -27,5 +27,5 @@ def standing(path: Path, *refusals: type[Exception]) -> Iterator[Outputs]:
     except mistakes as error:
         raise Refusal(str(error)) from None
     except (BotoCoreError, ClientError) as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {unanswered(error)}.", err=True)
         sys.exit(FAILED_EXIT_CODE)

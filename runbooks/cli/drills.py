@@ -29,7 +29,11 @@ from runbooks.runner.lint import check_file
 @outputs_option
 @click.option("--shard", type=click.IntRange(min=0), default=0, show_default=True, help="The shard that is lost.")
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), default=Path(".rehearsal/report/drill"))
-@click.option("--baseline", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Golden set before.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Golden set before, as `python -m loadtests golden --save` writes it; without it aws is asked.",
+)
 @click.option("--window", "window_seconds", type=DURATION, default="60s", show_default=True, help="Must stay good.")
 @click.option("--interval", "interval_seconds", type=DURATION, default="0.25s", show_default=True)
 @click.option("--target", "rto_target_seconds", type=DURATION, help="RTO instead of the page's.")

@@ -7,7 +7,15 @@ import json
 import pytest
 
 from infra import slo
-from infra.alarm_table import OBJECTIVES, OPERATIONS, RUNBOOKS, Alarm
+from infra.alarm_table import (
+    OBJECTIVES,
+    OPERATIONS,
+    RUNBOOKS,
+    Alarm,
+    launch_failures,
+    replication_failed,
+    replication_late,
+)
 from infra.artifact import PROJECT_ROOT
 from tests.infra.graphs import changed, one, rehearsal, role_of
 from tests.service.emitted import emitted
@@ -16,6 +24,54 @@ METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TABLE = (*OBJECTIVES, *OPERATIONS)
 # Known to the application in front of the fleet alone.
 THE_APPLICATIONS = {"EndToEndLatency", "Relevance", "Faithfulness", "TokensPerQuery"}
+
+
+# What rings: statistic and metric, line, seconds of a period (the stack's own where None), periods, what silence means,
+# and the page.
+GOLDEN: dict[str, tuple[str, str, int | None, tuple[int, int], str, str]] = {
+    "retrieval-p95": ("p95 RetrievalLatency", "> 500", None, (2, 3), "notBreaching", "RB-02"),
+    "end-to-end-p95": ("p95 EndToEndLatency", "> 5000", None, (2, 3), "notBreaching", "RB-05"),
+    "relevance": ("Average Relevance", "< 0.75", None, (2, 3), "notBreaching", "RB-05"),
+    "faithfulness": ("Average Faithfulness", "< 0.8", None, (2, 3), "notBreaching", "RB-05"),
+    "error-rate": ("Sum Errors, Sum Requests", "> 5", None, (2, 3), "notBreaching", "RB-02"),
+    "tokens-per-query": ("Average TokensPerQuery", "> 10000", None, (2, 3), "notBreaching", "RB-05"),
+    "shard-down": ("Minimum ShardsDown", "> 0", None, (2, 3), "breaching", "RB-02"),
+    "replicas-missing": ("Minimum ReplicasMissing", "> 0", 300, (2, 3), "breaching", "RB-02"),
+    "stale-replicas": ("Maximum StaleReplicas", "> 0", None, (2, 3), "notBreaching", "RB-04"),
+    "diverged-shards": ("Minimum DivergedShards", "> 0", 300, (2, 3), "notBreaching", "RB-04"),
+    "partial-answers": ("Sum PartialAnswers, Sum Requests", "> 1", None, (2, 3), "notBreaching", "RB-02"),
+    "server-errors": (
+        "Sum HTTPCode_Target_5XX_Count, Sum HTTPCode_ELB_5XX_Count, Sum RequestCount",
+        "> 5",
+        None,
+        (2, 3),
+        "notBreaching",
+        "RB-02",
+    ),
+    "recall": ("Average Recall", "< 0.9", 300, (2, 3), "notBreaching", "RB-05"),
+    "memory-used": ("Maximum MemoryUsed", "> 90", None, (2, 3), "breaching", "RB-06"),
+    "formula-drift": ("Maximum FormulaDrift", "> 1", 3600, (2, 3), "missing", "RB-06"),
+    "backup-age": ("Maximum BackupAge", "> 86400", 300, (2, 3), "breaching", "RB-07"),
+    "drill-age": ("Minimum DrillAge", "> 3.024e+06", 3600, (2, 3), "breaching", "RB-07"),
+    "launch-failures-0-a": ("Maximum GroupInServiceInstances", "< 1", 60, (15, 15), "breaching", "RB-02"),
+    "replication-failed-r": ("Sum OperationsFailedReplication", "> 0", 300, (1, 1), "notBreaching", "RB-07"),
+    "replication-late-r": ("Maximum ReplicationLatency", "> 900", 300, (1, 1), "notBreaching", "RB-07"),
+}
+
+
+def test_every_alarm_rings_as_it_is_meant_to() -> None:
+    others = (launch_failures("0-a", 900), replication_failed("r"), replication_late("r"))
+    assert {
+        alarm.ending: (
+            ", ".join(f"{one.statistic} {one.metric}" for one in alarm.watched),
+            f"{'<' if alarm.comparison == 'LessThanThreshold' else '>'} {alarm.threshold:g}",
+            alarm.period_seconds,
+            alarm.periods,
+            alarm.silence,
+            alarm.runbook,
+        )
+        for alarm in (*TABLE, *others)
+    } == GOLDEN
 
 
 def test_alarms_speak_both_ways_and_say_what_silence_means() -> None:

@@ -183,6 +183,20 @@ def test_an_aws_that_does_not_answer_is_a_failure_in_a_sentence(
     assert "the same call goes on from there" in output
 
 
+def test_who_is_nobody_to_aws_is_told_how_to_be_somebody(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "PROFILE", "SESSION_TOKEN"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(f"AWS_{name}", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("s3cret\n"))
+    code, output = run("secret", "embedding", "--stack", "large")
+    assert (code, "Traceback" in output) == (1, False)
+    assert "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in output
+
+
 def test_the_key_for_a_models_server_goes_from_standard_input_to_a_secure_string(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
