@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 
 REPLICA_LETTERS = "abcdef"
+MAX_ROUTERS = 200  # the most that `maximumRouters` allows
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,8 @@ def routers_needed(*, peak: float, capacity: float, zones: int, minimum: int) ->
     3
     """
     carriers = math.ceil(peak / capacity)
-    count = max(minimum, carriers + 1)
-    while count - math.ceil(count / zones) < carriers:
-        count += 1
-    return count
+    # Of `count` at least ⌊count × (zones - 1) / zones⌋ stand outside the fullest zone.
+    return max(minimum, -(-carriers * zones // (zones - 1)))
 
 
 def router_zones(count: int, zones: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 FLOAT32_BYTES = 4
@@ -17,15 +17,16 @@ LABEL_BYTES = 8
 LIST_HEAD_BYTES = 8 + 4 + 40  # pointer to the upper levels, level number, mutex
 LABEL_MAP_BYTES = 48  # node and bucket of the hash map from label to row
 # What FAISS holds, by its own documentation: an id per row of an inverted list, one byte per subquantizer, and the
-# centroids of lists and codes. 4 √n lists is the low end of what it recommends, four dimensions a common subvector.
+# centroids of lists and codes. 4 √n lists is the low end of what it recommends, 39 rows the fewest that train a list.
 LIST_ID_BYTES = 8
 LISTS_PER_ROOT = 4
-DIMS_PER_CODE = 4
+ROWS_PER_LIST = 39
 CODES = 256
 BYTES_PER_CHARACTER = 1.1  # English text in UTF-8 with the odd wider character
 ROW_TEXT_OVERHEAD_BYTES = 160  # source_id, title, position and Arrow offsets beside a chunk's text
 PROCESS_BYTES = 400 * 2**20  # interpreter, numpy, pyarrow and the embedding tables of one node
 DELTA_ROWS = 10_000  # rows kept outside the base before they are sealed
+WRITTEN_SHARE = 0.25  # of the base: so many rows may be written since, before the next base is built of all
 
 GENERATIONS = 2  # the serving copy and the one that is built beside it
 AGREEMENT = 0.1  # formula and model that differ by less agree
@@ -54,12 +55,17 @@ class Term:
 
 @dataclass(frozen=True)
 class Rows:
-    """What an index is made of: how many vectors of which dimensions, in which kind of index; `m` is HNSW's."""
+    """
+    What an index is made of: how many vectors of which dimensions, in which kind of index. `m` is HNSW's, `lists` those
+    of IVF and PQ (0 for what fits the rows), `code_dims` the dimensions that PQ puts into a byte.
+    """
 
     vectors: int
     dims: int
     index: IndexType = "hnsw"
     m: int = 16
+    lists: int = 0
+    code_dims: int = 4
 
 
 def ram(*, vectors: int, dims: int) -> Ram:
@@ -128,16 +134,38 @@ def _ivf(rows: Rows) -> tuple[Term, ...]:
 
 
 def _pq(rows: Rows) -> tuple[Term, ...]:
-    codes = math.ceil(rows.dims / DIMS_PER_CODE)
+    codes = codes_of(rows)
     return (
-        Term("codes", f"one byte per {DIMS_PER_CODE} dimensions", rows.vectors * codes),
+        Term("codes", f"{codes:,} bytes a row", rows.vectors * codes),
         Term("codebooks", f"{CODES} centroids per subvector", CODES * rows.dims * FLOAT32_BYTES),
         *_lists(rows),
     )
 
 
+def codes_of(rows: Rows) -> int:
+    """
+    Bytes of a PQ code. FAISS wants subvectors of one length, so it is the nearest divisor that is not coarser.
+
+    >>> codes_of(Rows(1, 768, "pq", code_dims=4)), codes_of(Rows(1, 10, "pq", code_dims=4))
+    (192, 5)
+    """
+    wanted = math.ceil(rows.dims / rows.code_dims)
+    return next(count for count in range(wanted, rows.dims + 1) if rows.dims % count == 0)
+
+
+def lists_of(rows: Rows) -> int:
+    """
+    How many inverted lists stand over the rows: those asked for, else 4 √n, never more than can be trained.
+
+    >>> lists_of(Rows(1_000_000, 8, "ivf")), lists_of(Rows(1_000_000, 8, "ivf", lists=10**6))
+    (4000, 25641)
+    """
+    wanted = rows.lists or math.ceil(LISTS_PER_ROOT * math.sqrt(rows.vectors))
+    return max(1, min(wanted, rows.vectors // ROWS_PER_LIST))
+
+
 def _lists(rows: Rows) -> tuple[Term, ...]:
-    lists = math.ceil(LISTS_PER_ROOT * math.sqrt(rows.vectors))
+    lists = lists_of(rows)
     return (
         Term("list ids", "the row of each entry", rows.vectors * LIST_ID_BYTES),
         Term("centroids", f"{lists:,} inverted lists", lists * rows.dims * FLOAT32_BYTES),
@@ -159,6 +187,31 @@ def measured_terms(rows: Rows, *, chunk_bytes: int) -> tuple[Term, ...]:
         text_term(rows.vectors, chunk_bytes),
         Term("delta", f"{DELTA_ROWS:,} exact rows since the base", DELTA_ROWS * rows.dims * FLOAT32_BYTES),
         Term("process", "interpreter, libraries, embedding tables", PROCESS_BYTES),
+    )
+
+
+def written_rows(base_rows: int) -> int:
+    """
+    Rows that may have been written since a base of `base_rows`, when the next base is due while writes go on.
+
+    >>> written_rows(1_000), written_rows(1_000_000)
+    (10000, 250000)
+    """
+    return max(DELTA_ROWS, math.ceil(base_rows * WRITTEN_SHARE))
+
+
+def written_terms(rows: Rows, *, chunk_bytes: int) -> tuple[Term, ...]:
+    """
+    What rows written since the base take at most, beside the delta that `measured_terms` has: what is more than one
+    delta stands in segments, each with its vectors, text and structure in memory.
+    """
+    written = written_rows(rows.vectors)
+    sealed = math.ceil((written - DELTA_ROWS) / DELTA_ROWS)
+    one = replace(rows, vectors=DELTA_ROWS)
+    over = 0 if rows.index == "flat" else index_bytes(one)
+    return (
+        Term("segments", f"{sealed:,} sealed deltas, vectors and index", sealed * (_vectors(one).bytes + over)),
+        Term("written text", f"of {written:,} rows since the base", text_term(written, chunk_bytes).bytes),
     )
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import date
 from importlib.resources import files
 from typing import Any
 
 import pytest
 
-from infra.catalog import BY_NAME, CATALOG, GIB, INDEXER_TYPE, MIB, ROUTER_TYPES, InstanceType, candidates, same_size
+from infra.catalog import (
+    BY_NAME,
+    CATALOG,
+    GIB,
+    INDEXER_TYPE,
+    MIB,
+    PRICES_AS_OF,
+    ROUTER_TYPES,
+    InstanceType,
+    candidates,
+    same_size,
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +68,19 @@ def test_of_the_same_size_are_types_with_just_its_cpus_and_memory() -> None:
 
 def test_every_type_the_program_names_is_in_the_catalog() -> None:
     assert {INDEXER_TYPE, *ROUTER_TYPES} <= BY_NAME.keys()
+
+
+def test_prices_are_those_of_the_day_they_name() -> None:
+    assert date(2025, 6, 1) == PRICES_AS_OF
+    # us-east-1, Linux, on demand, by the hour.
+    assert {name: BY_NAME[name].usd_per_hour for name in ("r7i.large", "r6i.large", "m7i.large", "m6i.large")} == {
+        "r7i.large": 0.1323,
+        "r6i.large": 0.126,
+        "m7i.large": 0.1008,
+        "m6i.large": 0.096,
+    }
+    assert BY_NAME["m7i.48xlarge"].usd_per_hour == 9.6768
+
+
+def test_three_percent_and_a_gibibyte_are_the_systems() -> None:
+    assert BY_NAME["r6i.large"].usable_bytes == int(16 * GIB * 0.97) - GIB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,3 +39,27 @@ def test_zones_fill_evenly(shards: int, replicas: int) -> None:
 def test_a_lone_replica_is_never_planned() -> None:
     assert replicas_needed(peak=0.1, capacity=1000, minimum=2) == 2
     assert replicas_needed(peak=0.1, capacity=1000, minimum=3) == 3
+
+
+@pytest.mark.parametrize(
+    ("peak", "zones", "minimum", "count"),
+    [
+        (900, 3, 2, 3),
+        (900, 2, 2, 4),
+        (400, 6, 2, 2),
+        (1000, 3, 2, 3),
+        (1001, 3, 2, 5),
+        (1, 3, 7, 7),
+        (5e11, 3, 2, 1_500_000_000),
+    ],
+)
+def test_the_smallest_number_of_routers_whose_rest_carries_the_peak(
+    peak: float, zones: int, minimum: int, count: int
+) -> None:
+    assert routers_needed(peak=peak, capacity=500, zones=zones, minimum=minimum) == count
+
+
+@given(st.integers(1, 400), st.integers(2, 6))
+def test_one_router_fewer_would_not_do(carriers: int, zones: int) -> None:
+    count = routers_needed(peak=carriers, capacity=1, zones=zones, minimum=2)
+    assert count == 2 or (count - 1) - -(-(count - 1) // zones) < carriers

@@ -11,15 +11,23 @@ from hypothesis import strategies as st
 from infra import sizing
 from infra.sizing import (
     INDEX_TYPES,
+    MAX_VECTORS_PER_SHARD,
     IndexType,
     Rows,
+    codes_of,
     disagreement,
     generations_factor,
     index_bytes,
+    index_terms,
+    lists_of,
     measured_terms,
     ram,
     total_bytes,
+    written_rows,
+    written_terms,
 )
+from service.index import delta, inverted
+from service.storage.builds import IndexParameters
 
 VECTORS = st.integers(1, 10**10)
 DIMS = st.integers(2, 16_384)
@@ -89,6 +97,44 @@ def test_codes_are_a_sixteenth_of_the_vectors() -> None:
     assert terms["codes"] == 10**6 * 768 * 4 // 16
 
 
+def test_the_parts_of_inverted_lists_and_codes() -> None:
+    rows = 10**6
+    ivf = {term.name: term.bytes for term in index_terms(Rows(rows, 768, "ivf"))}
+    assert ivf == {"vectors": rows * 3072, "list ids": rows * 8, "centroids": 4000 * 3072}
+    pq = {term.name: term.bytes for term in index_terms(Rows(rows, 768, "pq"))}
+    assert pq == {"codes": rows * 192, "codebooks": 256 * 3072, "list ids": rows * 8, "centroids": 4000 * 3072}
+
+
+def test_lists_and_dimensions_of_a_code_are_those_asked_for() -> None:
+    asked = {term.name: term.bytes for term in index_terms(Rows(10**6, 768, "pq", lists=500, code_dims=8))}
+    assert (asked["codes"], asked["centroids"]) == (10**6 * 96, 500 * 3072)
+
+
+@given(st.integers(1, 10**7), st.integers(2, 1024), st.integers(1, 64), st.integers(0, 10**6))
+def test_codes_and_lists_are_as_many_as_the_service_makes(rows: int, dims: int, code_dims: int, lists: int) -> None:
+    made = IndexParameters("pq", "cosine", 16, 100, 100, lists=lists, code_dims=code_dims)
+    asked = Rows(rows, dims, "pq", lists=lists, code_dims=code_dims)
+    assert codes_of(asked) == inverted.subvectors_of(made, dims)
+    assert lists_of(asked) == inverted.lists_of(made, rows)
+
+
+@given(st.integers(0, 10**9))
+def test_as_many_rows_are_written_since_a_base_as_the_service_lets_be(base: int) -> None:
+    assert delta.large_delta_rows(base) <= written_rows(base) <= delta.large_delta_rows(base) + 1
+
+
+def test_what_is_written_since_a_base_stands_in_segments_with_vectors_index_and_text() -> None:
+    segment = 10_000 * 3072
+    graph = 10_000 * (3072 + 137.6 + 60 + 48)
+    terms = {term.name: term.bytes for term in written_terms(Rows(10**6, 768), chunk_bytes=330)}
+    assert terms == {"segments": 24 * (segment + graph), "written text": 250_000 * (330 + 160)}
+    flat = {term.name: term.bytes for term in written_terms(Rows(10**6, 768, "flat"), chunk_bytes=330)}
+    assert flat["segments"] == 24 * segment
+    assert written_terms(Rows(40_000, 768), chunk_bytes=330)[0].bytes == 0
+    (exact,) = [term for term in measured_terms(Rows(10**6, 768), chunk_bytes=330) if term.name == "delta"]
+    assert exact.bytes == segment
+
+
 def test_a_disagreement_names_its_cause() -> None:
     rows = Rows(10**7, 96)
     sentence = disagreement(
@@ -103,3 +149,7 @@ def test_a_disagreement_names_its_cause() -> None:
 
 def test_a_difference_below_a_tenth_is_agreement() -> None:
     assert disagreement(Rows(1, 256), formula_bytes=100, measured_bytes=109) is None
+
+
+def test_ten_million_vectors_are_the_most_of_a_shard() -> None:
+    assert MAX_VECTORS_PER_SHARD == 10_000_000
