@@ -12,12 +12,18 @@ from infra.model_files import VERSION, VERSION_DIGITS
 
 if TYPE_CHECKING:
     from infra.config import Settings
+    from infra.sections import Capacity
 
 # What CloudWatch lets a log group keep, up to two years.
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
 WORDLLAMA_DIMS = (64, 128, 256)
 RESERVED = ("internal-", "sg-")  # of load balancers and of security groups, whose names begin with the fleet's
 DIFFERENT_NETWORKS = "different IPv4 networks such as 10.0.0.0/8"
+# Beyond what any machine does, and far from where sums of floating-point numbers end.
+MOST_VECTORS = 10**12
+LEAST_QUERIES, MOST_QUERIES = 0.001, 1_000_000_000
+MOST_VCPUS = 1024
+RATE_ALLOWED = f"queries per second from {LEAST_QUERIES} to {MOST_QUERIES}"
 REGIONAL = re.compile(r"(us|us-gov|eu|apac|jp|au|ca|global)\.")
 
 # A dotted key, whether its value is refused, and what is allowed.
@@ -27,6 +33,7 @@ Findings = tuple[tuple[str, bool, str], ...]
 def findings(settings: Settings) -> Findings:
     """Every demand that one value makes on another: key, whether it is broken, and what is allowed."""
     return (
+        *_size_findings(settings),
         *_network_findings(settings),
         *_front_findings(settings),
         (
@@ -72,6 +79,36 @@ def findings(settings: Settings) -> Findings:
             ", ".join(map(str, LOG_RETENTION_DAYS)),
         ),
         ("instanceTypes", bool(_unknown_types(settings)), f"types of the catalog: {', '.join(BY_NAME)}"),
+    )
+
+
+def is_rate(value: float) -> bool:
+    """Whether so many queries per second can be planned with; infinity and what is not a number can not."""
+    return LEAST_QUERIES <= value <= MOST_QUERIES
+
+
+def is_capacity(capacity: Capacity) -> bool:
+    """Whether a process may have been measured to carry that."""
+    return is_rate(capacity.queries_per_second) and capacity.vcpus <= MOST_VCPUS
+
+
+def _size_findings(settings: Settings) -> Findings:
+    capacities = {
+        "capacityPerReplica": settings.capacity_per_replica,
+        "capacityPerRouter": settings.capacity_per_router,
+    }
+    return (
+        ("vectors", settings.vectors > MOST_VECTORS, f"a whole number from 1 to {MOST_VECTORS}"),
+        ("peakQueriesPerSecond", not is_rate(settings.peak_queries_per_second), RATE_ALLOWED),
+        ("minimumShards", settings.minimum_shards > MOST_VECTORS, "no more than there are vectors"),
+        *(
+            (f"{key}.queriesPerSecond", not is_rate(capacity.queries_per_second), RATE_ALLOWED)
+            for key, capacity in capacities.items()
+        ),
+        *(
+            (f"{key}.vcpus", capacity.vcpus > MOST_VCPUS, f"a whole number of vCPUs from 1 to {MOST_VCPUS}")
+            for key, capacity in capacities.items()
+        ),
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import yaml
 
 from infra.artifact import PROJECT_ROOT
 from infra.config import NAMESPACE, ConfigError
+
+NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)  # as Pulumi has it
 
 
 def project_name(root: Path = PROJECT_ROOT) -> str:
@@ -25,16 +28,20 @@ def stack_config(stack: str, root: Path = PROJECT_ROOT) -> dict[str, str]:
     """
     Every key of `Pulumi.<stack>.yaml` with its namespace, values as strings, objects and lists as JSON.
 
-    Raises ConfigError when there is no such file or it holds an encrypted value.
+    Raises ConfigError when there is no such file, it can't be read, or it holds an encrypted value.
     """
+    if not NAME.fullmatch(stack):
+        raise ConfigError(
+            f"{stack!r} is no name of a stack; allowed: 1 to 100 letters, digits, '.', '_' and '-'. Here are "
+            f"{', '.join(stack_names(root))}."
+        )
     path = root / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         raise ConfigError(
             f"There is no stack {stack!r}; allowed: {', '.join(stack_names(root))}. "
             f"Write {path.name} beside Pulumi.yaml."
         )
-    content = yaml.safe_load(path.read_text()) or {}
-    return {_qualified(key): _text(key, value) for key, value in (content.get("config") or {}).items()}
+    return {_qualified(path, key): _text(path, key, value) for key, value in _values(path).items()}
 
 
 def own_values(config: dict[str, str]) -> dict[str, str]:
@@ -43,13 +50,44 @@ def own_values(config: dict[str, str]) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
 
 
-def _qualified(key: str) -> str:
-    return key if ":" in key else f"{project_name()}:{key}"
+def _values(path: Path) -> dict[object, object]:
+    content = _content(path)
+    values = content.get("config") if isinstance(content, dict) else content
+    if values is None:
+        return {}
+    if not isinstance(content, dict) or not isinstance(values, dict):
+        raise ConfigError(f"{path.name} holds no map under `config:`; write one `key: value` a line there.")
+    return values
 
 
-def _text(key: str, value: object) -> str:
+def _content(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path.name} can't be read: {error.strerror}.") from None
+    except RecursionError:
+        raise ConfigError(f"{path.name} is nested too deeply; write one `key: value` a line.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{path.name} is no YAML: {said}. Correct it there.") from None
+
+
+def _qualified(path: Path, key: object) -> str:
+    if not isinstance(key, str):
+        raise ConfigError(
+            f"{path.name} has the key {key!r}; allowed are words such as `{NAMESPACE}:vectors`. Rename it."
+        )
+    return key if ":" in key else f"{project_name(path.parent)}:{key}"
+
+
+def _text(path: Path, key: object, value: object) -> str:
     if isinstance(value, dict) and set(value) == {"secure"}:
         raise ConfigError(f"Configuration key {key} is encrypted; only the Pulumi CLI can read it.")
-    if isinstance(value, bool | dict | list):
+    if not isinstance(value, bool | dict | list):
+        return str(value)
+    try:
         return json.dumps(value)
-    return str(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"Configuration key {key} in {path.name} is no JSON: {error}. Put dates and the like in quotes."
+        ) from None

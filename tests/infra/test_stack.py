@@ -54,3 +54,44 @@ def test_the_rehearsals_configuration_is_valid() -> None:
     settings = settings_from(own_values(stack_config("rehearsal")))
     assert (settings.vectors, settings.dims, settings.vpc_cidr) == (60_000, 256, "127.64.0.0/16")
     assert not settings.data_protection
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("config: [", r"Pulumi\.dev\.yaml is no YAML: .*line"),
+        ("config: 5\n", r"Pulumi\.dev\.yaml holds no map under `config:`"),
+        ("- config\n", r"Pulumi\.dev\.yaml holds no map under `config:`"),
+        ("config:\n  5: x\n", r"Pulumi\.dev\.yaml has the key 5; .*Rename it"),
+        ("config:\n  a:b: {since: 2024-01-01}\n", r"key a:b in Pulumi\.dev\.yaml is no JSON: .*in quotes"),
+        ("config:\n  a:b: &a [*a]\n", r"key a:b in Pulumi\.dev\.yaml is no JSON"),
+        ("config:\n  a:b: " + "[" * 5000, "Pulumi.dev.yaml is nested too deeply"),
+        ("config:\n  a:b: " + "9" * 5000, "Pulumi.dev.yaml is no YAML"),
+    ],
+    ids=["broken", "number", "list", "integer-key", "date", "endless", "deep", "digits"],
+)
+def test_a_file_that_can_not_be_read_is_refused_by_its_name(root: Path, content: str, sentence: str) -> None:
+    (root / "Pulumi.dev.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=sentence):
+        stack_config("dev", root)
+
+
+def test_bytes_that_are_no_text_and_a_folder_are_refused_too(root: Path) -> None:
+    (root / "Pulumi.dev.yaml").write_bytes(b"config: \xff\xfe")
+    with pytest.raises(ConfigError, match=r"Pulumi\.dev\.yaml is no YAML"):
+        stack_config("dev", root)
+    (root / "Pulumi.folder.yaml").mkdir()
+    with pytest.raises(ConfigError, match="There is no stack 'folder'"):
+        stack_config("folder", root)
+
+
+@pytest.mark.parametrize("content", ["", "config:\n", "encryptionsalt: x\n"])
+def test_a_file_without_values_has_none(root: Path, content: str) -> None:
+    (root / "Pulumi.dev.yaml").write_text(content)
+    assert stack_config("dev", root) == {}
+
+
+@pytest.mark.parametrize("name", ["", "s" * 101, "a/b", "../x", "a b", "a\0b"])
+def test_what_is_no_name_of_a_stack_is_refused_before_a_file_is_looked_for(root: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no name of a stack; allowed: 1 to 100 letters.*Here are dev\."):
+        stack_config(name, root)
