@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from infra.alarm_table import OBJECTIVES, OPERATIONS
-from infra.catalog import BY_NAME, INDEXER_TYPE, ROUTER_TYPES
-from infra.plan import Plan
-from infra.restore import GP3_BASE_IOPS, GP3_BASE_MIBPS
+from infra.alarm_table import OBJECTIVES, OPERATIONS, Alarm, launch_failures, replication_failed, replication_late
+from infra.catalog import BY_NAME, GIB, INDEXER_TYPE, PRICES_AS_OF, PRICES_REGION, ROUTER_TYPES
+from infra.restore import GP3_BASE_IOPS, GP3_BASE_MIBPS, SMALLEST_DISK, Disk
 
+if TYPE_CHECKING:
+    from infra.plan import Plan
+
+CURRENCY = "USD"
 HOURS_PER_MONTH = 730
 # What instances call besides S3: discovery, hooks, metrics, logs and parameters. Each costs something in every zone.
 INTERFACE_ENDPOINTS = ("autoscaling", "ec2", "logs", "monitoring", "ssm")
-# us-east-1 list prices of the day infra.catalog.PRICES_AS_OF names.
+# us-east-1 list prices of the day infra.catalog.PRICES_AS_OF names, by the pricing pages of EBS, S3, ELB, PrivateLink,
+# VPC, CloudWatch and KMS.
 GP3_USD_PER_GIB_MONTH = 0.08
 GP3_USD_PER_EXTRA_MIBPS_MONTH = 0.04
 GP3_USD_PER_EXTRA_IOPS_MONTH = 0.005
 S3_USD_PER_GIB_MONTH = 0.023
 BALANCER_USD_PER_HOUR = 0.0225
+ADDRESS_USD_PER_HOUR = 0.005  # a public IPv4 address, of which a balancer has one in each zone
 ENDPOINT_USD_PER_ZONE_HOUR = 0.01
 ALARM_METRIC_USD_PER_MONTH = 0.10
+FAST_ALARM_METRIC_USD_PER_MONTH = 0.30  # of an alarm with a period below a minute
+FAST_BELOW_SECONDS = 60
+METRIC_USD_PER_MONTH = 0.30  # one of ours, of an instance's detailed monitoring, or of a replication rule
 KEY_USD_PER_MONTH = 1.0
-KEYS = 2  # for data and for operations
-SNAPSHOT_COPIES = 3  # generations that lie in S3 at a time, beside the logs
+TRANSFER_USD_PER_GIB = 0.02  # from one region to another
+REPLICATION_TIME_USD_PER_GIB = 0.015  # S3's replication time control
+KEYS = 2  # for data and for operations, in each region
+METRICS_PER_INSTANCE = 7  # of detailed monitoring
+SERVICE_METRICS = 13  # what routers and nodes send with one set of dimensions; docs/service.md lists them
+AGENT_METRICS = 3  # memory used, of nodes, routers and indexer
+RULES = ("documents-log", "index-builds", "index-slots")  # by which the vault is filled
+METRICS_PER_RULE = 4  # pending bytes and operations, failed ones, latency
+SNAPSHOT_GENERATIONS = 3  # that the bill assumes to lie in S3; nothing deletes one
+
+# Depends on use, or is somebody else's, or is started by hand.
+NOT_INCLUDED = "without traffic, requests, log lines and models elsewhere; load generators are started by hand"
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a fleet is paid for beside machines and disks, as its settings have it."""
+
+    router_type: str = ROUTER_TYPES[0]
+    endpoints: tuple[str, ...] = INTERFACE_ENDPOINTS
+    public: bool = False
+    vault: bool = False
+    batch: bool = False
+    alarm_period_seconds: int = 60
 
 
 @dataclass(frozen=True)
@@ -41,51 +73,136 @@ def interface_endpoints(*, sessions: bool, bedrock: bool) -> tuple[str, ...]:
 
 
 def lines(plan: Plan) -> tuple[Line, ...]:
-    """The monthly bill without traffic, requests and an embedding model elsewhere, which depend on use."""
-    cells = plan.shards * plan.replicas
-    return (
-        _machines("cells", cells, plan.instance_type),
-        _machines("routers", plan.routers, ROUTER_TYPES[0]),
-        _machines("indexer", 1, INDEXER_TYPE),
-        _disks(plan, cells),
-        Line("front load balancer", "1, without capacity units", BALANCER_USD_PER_HOUR * HOURS_PER_MONTH),
-        _endpoints(len(INTERFACE_ENDPOINTS), len(plan.workload.zones)),
-        _storage(plan),
-        _alarms(cells),
-        Line("keys", f"{KEYS}", KEYS * KEY_USD_PER_MONTH),
-    )
+    """The monthly bill; NOT_INCLUDED says what it leaves out."""
+    return (*_machines(plan), *_network(plan), *_storage(plan), *_watching(plan), _keys(plan.workload.services))
 
 
-def total(bill: tuple[Line, ...]) -> float:
+def total(bill: Sequence[Line]) -> float:
     """US dollars per month."""
     return sum(line.usd_per_month for line in bill)
 
 
-def _machines(item: str, count: int, name: str) -> Line:
-    return Line(item, f"{count} × {name}", count * BY_NAME[name].usd_per_hour * HOURS_PER_MONTH)
+def to_json(bill: Sequence[Line]) -> dict[str, object]:
+    """Plain data, with what the figures rest on."""
+    return {
+        "lines": [asdict(line) | {"usd_per_month": round(line.usd_per_month, 2)} for line in bill],
+        "total_usd_per_month": round(total(bill), 2),
+        "currency": CURRENCY,
+        "prices_as_of": PRICES_AS_OF.isoformat(),
+        "prices_region": PRICES_REGION,
+        "not_included": NOT_INCLUDED,
+    }
 
 
-def _disks(plan: Plan, cells: int) -> Line:
-    disk = plan.disk
-    each = (
+def machine_usd(name: str) -> float:
+    """A machine's month."""
+    return BY_NAME[name].usd_per_hour * HOURS_PER_MONTH
+
+
+def disk_usd(disk: Disk) -> float:
+    """A gp3 volume's month: its size, and what it does more than is included."""
+    return (
         disk.size_gib * GP3_USD_PER_GIB_MONTH
         + (disk.throughput_mibps - GP3_BASE_MIBPS) * GP3_USD_PER_EXTRA_MIBPS_MONTH
         + (disk.iops - GP3_BASE_IOPS) * GP3_USD_PER_EXTRA_IOPS_MONTH
     )
-    return Line("cell disks", f"{cells} × {plan.disk.size_gib} GiB, {plan.disk.throughput_mibps} MiB/s", cells * each)
 
 
-def _alarms(cells: int) -> Line:
-    """Each metric of an alarm is paid for; besides the table, one for each cell, the routers and the indexer."""
-    metrics = sum(len(alarm.watched) for alarm in (*OBJECTIVES, *OPERATIONS)) + cells + 2
-    return Line("alarms", f"{metrics} metrics", metrics * ALARM_METRIC_USD_PER_MONTH)
+def _machines(plan: Plan) -> tuple[Line, ...]:
+    services, disk = plan.workload.services, plan.disk
+    others = plan.routers + 1
+    hours = ", as if it ran all hours; a batch takes fewer" if services.batch else ""
+    return (
+        _machine("cells", plan.cells, plan.instance_type),
+        _machine("routers", plan.routers, services.router_type),
+        _machine("indexer", 1, INDEXER_TYPE, hours),
+        _disks("cell disks", plan.cells, disk),
+        _disks("router and indexer disks", others, SMALLEST_DISK),
+    )
 
 
-def _endpoints(count: int, zones: int) -> Line:
-    usd = count * zones * ENDPOINT_USD_PER_ZONE_HOUR * HOURS_PER_MONTH
-    return Line("interface endpoints", f"{count} × {zones} zones", usd)
+def _machine(item: str, count: int, name: str, remark: str = "") -> Line:
+    return Line(item, f"{count} × {name}{remark}", count * machine_usd(name))
 
 
-def _storage(plan: Plan) -> Line:
-    gib = plan.ram.index_bytes * SNAPSHOT_COPIES / 2**30
-    return Line("S3, logs and snapshots", f"{gib:,.0f} GiB", gib * S3_USD_PER_GIB_MONTH)
+def _disks(item: str, count: int, disk: Disk) -> Line:
+    return Line(item, f"{count} × {disk.size_gib} GiB, {disk.throughput_mibps} MiB/s", count * disk_usd(disk))
+
+
+def _network(plan: Plan) -> tuple[Line, ...]:
+    services, zones = plan.workload.services, len(plan.workload.zones)
+    addresses = Line("public addresses", f"{zones}", zones * ADDRESS_USD_PER_HOUR * HOURS_PER_MONTH)
+    endpoints = len(services.endpoints)
+    return (
+        Line("front load balancer", "1, without capacity units", BALANCER_USD_PER_HOUR * HOURS_PER_MONTH),
+        *((addresses,) if services.public else ()),
+        Line(
+            "interface endpoints",
+            f"{endpoints} × {zones} zones",
+            endpoints * zones * ENDPOINT_USD_PER_ZONE_HOUR * HOURS_PER_MONTH,
+        ),
+    )
+
+
+def _storage(plan: Plan) -> tuple[Line, ...]:
+    logs, generation = plan.logs_bytes / GIB, plan.generation_bytes / GIB
+    snapshots = SNAPSHOT_GENERATIONS * generation
+    kept = (
+        Line("S3, logs", f"{logs:,.1f} GiB, each row written once", logs * S3_USD_PER_GIB_MONTH),
+        Line(
+            "S3, snapshots",
+            f"{SNAPSHOT_GENERATIONS} generations of {generation:,.1f} GiB; none is ever deleted, and each further one "
+            f"costs {generation * S3_USD_PER_GIB_MONTH:,.2f} a month",
+            snapshots * S3_USD_PER_GIB_MONTH,
+        ),
+    )
+    return (*kept, *_vault(logs + snapshots)) if plan.workload.services.vault else kept
+
+
+def _vault(gib: float) -> tuple[Line, ...]:
+    return (
+        Line("vault, S3", f"{gib:,.1f} GiB in its region", gib * S3_USD_PER_GIB_MONTH),
+        Line(
+            "vault, replication",
+            f"{gib:,.1f} GiB once a month, transfer and time control",
+            gib * (TRANSFER_USD_PER_GIB + REPLICATION_TIME_USD_PER_GIB),
+        ),
+    )
+
+
+def _watching(plan: Plan) -> tuple[Line, ...]:
+    services = plan.workload.services
+    instances = plan.cells + plan.routers + 1
+    replicated = len(RULES) * METRICS_PER_RULE if services.vault else 0
+    own = SERVICE_METRICS + AGENT_METRICS + replicated
+    return (
+        _alarms(plan),
+        Line(
+            "detailed monitoring",
+            f"{instances} × {METRICS_PER_INSTANCE} metrics",
+            instances * METRICS_PER_INSTANCE * METRIC_USD_PER_MONTH,
+        ),
+        Line("custom metrics", f"{own}, without what applications send", own * METRIC_USD_PER_MONTH),
+    )
+
+
+def _alarms(plan: Plan) -> Line:
+    """Each metric of an alarm is paid for; besides the table, one for each group that should have instances."""
+    services = plan.workload.services
+    groups = plan.cells + (1 if services.batch else 2)
+    alarms = [*OBJECTIVES, *OPERATIONS, *(launch_failures(str(group), 0) for group in range(groups))]
+    if services.vault:
+        alarms += [of(rule) for rule in RULES for of in (replication_failed, replication_late)]
+    metrics = sum(len(alarm.watched) for alarm in alarms)
+    usd = sum(len(alarm.watched) * _alarm_metric_usd(alarm, services) for alarm in alarms)
+    return Line("alarms", f"{metrics} metrics", usd)
+
+
+def _alarm_metric_usd(alarm: Alarm, services: Services) -> float:
+    fast = (alarm.period_seconds or services.alarm_period_seconds) < FAST_BELOW_SECONDS
+    return FAST_ALARM_METRIC_USD_PER_MONTH if fast else ALARM_METRIC_USD_PER_MONTH
+
+
+def _keys(services: Services) -> Line:
+    count = KEYS * (2 if services.vault else 1)
+    return Line("keys", f"{count}", count * KEY_USD_PER_MONTH)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from infra.capacity import read_capacity
 from infra.config import ConfigError, settings_from
+from infra.consistency import LEAST_QUERIES, MOST_QUERIES, MOST_VECTORS
 from infra.plan import Plan, PlanError
 from infra.sizing import INDEX_TYPES, IndexType
 from infra.stack import own_values, stack_config
@@ -16,12 +20,30 @@ from infra.verbs.refusal import Refusal
 from infra.workload import plan_for
 
 DEFAULT_STACK_VALUES = {"fleet": "plan", "amiId": "ami-00000000", "zones": '["a", "b", "c"]'}
+# Vectors of any dimensions, wherever they come from.
+ANY_MODEL: dict[str, object] = {"provider": "given", "model": "any", "version": "1"}
+
+
+class Rate(click.FloatRange):
+    """Queries per second; a range alone lets through what is not a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType.convert`."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+        return found
 
 
 @click.command()
-@click.option("--vectors", type=click.IntRange(min=1), help="How many vectors.")
+@click.option("--vectors", type=click.IntRange(1, MOST_VECTORS), help="How many vectors.")
 @click.option("--dims", type=click.IntRange(2, 16_384), help="Dimensions of a vector.")
-@click.option("--queries", type=click.FloatRange(min=0, min_open=True), help="Peak queries per second.  [default: 100]")
+@click.option("--queries", type=Rate(LEAST_QUERIES, MOST_QUERIES), help="Peak queries per second.  [default: 100]")
+@click.option(
+    "--recovery",
+    type=click.IntRange(10, 86_400),
+    help="Seconds in which a lost replica is back.  [default: the stack's, 900]",
+)
 @click.option(
     "--index", type=click.Choice(INDEX_TYPES), help="As if another index served.  [default: the stack's, hnsw]"
 )
@@ -36,6 +58,7 @@ def plan(
     vectors: int | None,
     dims: int | None,
     queries: float | None,
+    recovery: int | None,
     index: IndexType | None,
     capacity: Path | None,
     stack: str | None,
@@ -43,7 +66,8 @@ def plan(
 ) -> None:
     """Shards, replicas, instance type, memory, recovery, the loss of a zone, and monthly cost."""
     given = {"vectors": vectors, "dims": dims, "peakQueriesPerSecond": queries}
-    made = _plan({key: str(value) for key, value in given.items() if value is not None}, stack, index, capacity)
+    overrides = {key: str(value) for key, value in given.items() if value is not None}
+    made = _plan(overrides, stack, recovery, index, capacity)
     if as_json:
         click.echo(json.dumps(made.to_json(), indent=2))
         return
@@ -52,15 +76,42 @@ def plan(
     show_plan(made)
 
 
-def _plan(overrides: dict[str, str], stack: str | None, index: IndexType | None, capacity: Path | None) -> Plan:
+def _plan(
+    overrides: dict[str, str], stack: str | None, recovery: int | None, index: IndexType | None, capacity: Path | None
+) -> Plan:
     try:
         measured = read_capacity(capacity) if capacity else {}
-        values = (own_values(stack_config(stack)) if stack else _defaults(overrides)) | measured | overrides
-        # The plan is about sizes: any dimensions are planned as if some model elsewhere gave them.
-        embedding = {"provider": "bedrock", "dims": values.get("dims")}
-        return plan_for(settings_from(values | {"embedding": json.dumps(embedding)}), index)
+        values = (_defaults(overrides) if stack is None else own_values(stack_config(stack))) | measured | overrides
+        settings = settings_from(values | _embedding(values, overrides) | _objectives(values, recovery))
+        return plan_for(settings, index, dict.fromkeys(measured, f"measured, {capacity}"))
     except (ConfigError, PlanError) as error:
         raise Refusal(str(error)) from None
+
+
+def _embedding(values: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """Nothing where the stack's own model stands; overridden dimensions are planned as if its model gave them."""
+    own = _object(values, "embedding")
+    if "dims" not in overrides or own is None:
+        return {}
+    if own.get("provider", "wordllama") == "wordllama":
+        own = dict(ANY_MODEL)
+    return {"embedding": json.dumps({**own, "dims": int(overrides["dims"])})}
+
+
+def _objectives(values: Mapping[str, str], recovery: int | None) -> dict[str, str]:
+    own = _object(values, "objectives")
+    if recovery is None or own is None:
+        return {}
+    return {"objectives": json.dumps({**own, "recoveryTimeSeconds": recovery})}
+
+
+def _object(values: Mapping[str, str], key: str) -> dict[str, object] | None:
+    """The object under a key, empty where there is none; None for anything else, which settings refuse."""
+    try:
+        found = json.loads(values.get(key, "{}"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _defaults(overrides: dict[str, str]) -> dict[str, str]:

@@ -58,7 +58,7 @@ def test_a_stacks_numbers_can_be_overridden(run: Run) -> None:
     _, plain = run("plan", "--stack", "rehearsal", "--json")
     _, larger = run("plan", "--stack", "rehearsal", "--vectors", "90000000", "--json")
     assert json.loads(plain)["shards"] == 2
-    assert json.loads(larger)["shards"] == 17
+    assert json.loads(larger)["shards"] == 44
 
 
 def test_the_page_says_how_long_a_replica_takes_and_what_a_zone_takes_along(run: Run) -> None:
@@ -88,7 +88,70 @@ def test_a_capacity_file_replaces_the_assumed_figures(run: Run, tmp_path: Path) 
     assert json.loads(run("plan", *arguments)[1])["instance_type"] == "r6i.xlarge"
     code, output = run("plan", *arguments, "--capacity", str(measured))
     assert code == 0
-    assert json.loads(output)["instance_type"] == "r6i.2xlarge"
+    plain = json.loads(output)
+    assert plain["instance_type"] == "r6i.2xlarge"
+    assert plain["capacity"]["replica"]["measured"] == {
+        "queries_per_second": 30,
+        "vcpus": 4,
+        "source": f"measured, {measured}",
+    }
+    assert plain["capacity"]["router"]["measured"]["source"] == "assumed"
+
+
+def test_a_capacity_file_says_what_a_router_carries_too(run: Run, tmp_path: Path) -> None:
+    measured = tmp_path / "capacity.json"
+    # With the mark that editors of Windows begin a file with.
+    measured.write_text(json.dumps({"capacityPerRouter": {"queriesPerSecond": 40, "vcpus": 2}}), encoding="utf-8-sig")
+    code, output = run("plan", "--vectors", "1000", "--dims", "8", "--json", "--capacity", str(measured))
+    assert code == 0
+    assert json.loads(output)["routers"] == 5
+
+
+def test_a_number_of_thousands_of_digits_is_refused_by_its_file(run: Run, tmp_path: Path) -> None:
+    measured = tmp_path / "capacity.json"
+    measured.write_text('{"capacityPerReplica": {"queriesPerSecond": 5, "vcpus": ' + "9" * 5000 + "}}")
+    code, output = run("plan", "--vectors", "1000", "--dims", "8", "--capacity", str(measured))
+    assert (code, "The capacity file" in output) == (64, True)
+
+
+def test_the_page_says_by_what_capacity_and_that_its_latency_is_taken_on_trust(run: Run, tmp_path: Path) -> None:
+    measured = tmp_path / "capacity.json"
+    measured.write_text(json.dumps({"capacityPerReplica": {"queriesPerSecond": 150, "vcpus": 2}}))
+    _, output = run("plan", "--stack", "small", "--capacity", str(measured))
+    flat = " ".join(output.split())
+    assert "│ replica │ 300 │ r6i.xlarge, 4 vCPUs │ 150 on 2 vCPUs │ measured, " in flat
+    assert "│ router │ 500 │ m7i.large, 2 vCPUs │ 500 on 2 vCPUs │ assumed" in flat
+    assert "Both must have been measured at P95 < 200 ms" in flat
+
+
+def test_another_objective_can_be_looked_at(run: Run) -> None:
+    _, output = run("plan", "--stack", "large", "--recovery", "600", "--json")
+    plain = json.loads(output)
+    assert (plain["recovery_time_seconds"], plain["restore"]["seconds"] <= 600) == (600, True)
+    assert plain["retrieval_p95_ms"] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "endpoints"),
+    [
+        (["--stack", "small"], 7),
+        (["--stack", "small", "--dims", "768"], 7),
+        (["--stack", "large"], 6),
+        (["--stack", "rehearsal", "--dims", "1536"], 6),
+        (["--vectors", "5", "--dims", "8"], 6),
+    ],
+)
+def test_bedrock_is_paid_for_where_the_stack_has_it(run: Run, arguments: list[str], endpoints: int) -> None:
+    code, output = run("plan", *arguments, "--json")
+    (line,) = [one for one in json.loads(output)["bill"]["lines"] if one["item"] == "interface endpoints"]
+    assert (code, line["quantity"]) == (0, f"{endpoints} × 3 zones")
+
+
+def test_a_rehearsals_page_says_from_where_its_objective_counts(run: Run) -> None:
+    _, local = run("plan", "--stack", "rehearsal")
+    assert "On EC2 detection, launch and installation alone would take 195 s." in " ".join(local.split())
+    _, real = run("plan", "--stack", "small")
+    assert "On EC2 detection" not in " ".join(real.split())
 
 
 @pytest.mark.parametrize(
@@ -98,6 +161,16 @@ def test_a_capacity_file_replaces_the_assumed_figures(run: Run, tmp_path: Path) 
         ("[1]", "holds neither of"),
         ('{"replica": {}}', "holds neither of capacityPerReplica and capacityPerRouter; write either or both."),
         ('{"capacityPerReplica": {"queriesPerSecond": -1}}', "capacityPerReplica.queriesPerSecond is -1"),
+        ('{"capacityPerReplica": {"queriesPerSecond": 1e-320}}', "capacityPerReplica.queriesPerSecond is 1e-320"),
+        ('{"capacityPerRouter": {"queriesPerSecond": 1e-310}}', "capacityPerRouter.queriesPerSecond is 1e-310"),
+        ('{"capacityPerRouter": {"queriesPerSecond": Infinity}}', "capacityPerRouter.queriesPerSecond is Infinity"),
+        ('{"capacityPerRouter": {"queriesPerSecond": NaN}}', "capacityPerRouter.queriesPerSecond is NaN"),
+        ('{"capacityPerRouter": {"queriesPerSecond": true}}', "capacityPerRouter.queriesPerSecond is true"),
+        ('{"capacityPerRouter": {"queriesPerSecond": 5, "vcpus": true}}', "capacityPerRouter.vcpus is true"),
+        ('{"capacityPerRouter": {"queriesPerSecond": 5, "vcpus": 2000}}', "capacityPerRouter.vcpus is 2000"),
+        ('{"capacityPerRouter": {"qps": 5}}', "allowed: queriesPerSecond, queries per second from 0.001"),
+        ('{"capacityPerRouter": 5}', "capacityPerRouter is 5"),
+        ("[" * 100_000, "is nested too deeply"),
     ],
 )
 def test_a_capacity_file_that_says_nothing_usable_is_refused(
@@ -108,15 +181,27 @@ def test_a_capacity_file_that_says_nothing_usable_is_refused(
     code, output = run("plan", "--vectors", "5", "--dims", "8", "--capacity", str(measured))
     assert code == 64
     assert sentence in output
+    assert str(measured) in output
+    assert "pulumi config" not in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--vectors", "-5", "--dims", "8"], "'--vectors': -5 is not in the range x>=1"),
+        (["--vectors", "-5", "--dims", "8"], "'--vectors': -5 is not in the range 1<=x<=1000000000000"),
         (["--vectors", "5", "--dims", "many"], "'--dims': 'many' is not a valid integer range"),
         (["--vectors", "5"], "Give --dims, or --stack NAME"),
+        (["--vectors", "9" * 400, "--dims", "8"], "'--vectors'"),
+        (["--vectors", "5", "--dims", "8", "--queries", "inf"], "'--queries': inf is not in the range"),
+        (["--vectors", "5", "--dims", "8", "--queries", "nan"], "'--queries': 'nan' is not in the range"),
+        (["--vectors", "5", "--dims", "8", "--queries", "1e-320"], "'--queries'"),
+        (["--vectors", "5", "--dims", "8", "--recovery", "9"], "'--recovery': 9 is not in the range 10<=x<=86400"),
+        (["--vectors", "5", "--dims", "8", "--recovery", "60"], "Raise objectives.recoveryTimeSeconds above 195."),
         (["--stack", "moon"], "There is no stack 'moon'"),
+        (["--stack", ""], "'' is no name of a stack"),
+        (["--stack", "s" * 300], "is no name of a stack"),
+        (["--stack", "../main/Pulumi.small"], "is no name of a stack"),
         (["--vectors", "5", "--dims", "8", "--queries", "1e9"], "No instance type carries"),
     ],
 )

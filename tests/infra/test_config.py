@@ -7,7 +7,8 @@ import json
 import pytest
 
 from infra.config import ConfigError, Settings, settings_from
-from infra.workload import workload
+from infra.restore import EC2_BOOT, LOCAL_BOOT
+from infra.workload import services, workload
 
 GOOD = {
     "fleet": "main",
@@ -226,3 +227,62 @@ def test_private_and_public_subnets_do_not_overlap(cidr: str) -> None:
 def test_a_larger_router_carries_what_was_measured_and_a_smaller_one_less(vcpus: int, carried: float) -> None:
     settings = settings_from(given(capacityPerRouter={"queriesPerSecond": 500, "vcpus": vcpus}))
     assert workload(settings).router_queries_per_second == carried
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"vectors": "9" * 400}, "vectors is "),
+        ({"vectors": 10**12 + 1}, "from 1 to 1000000000000"),
+        ({"peakQueriesPerSecond": "inf"}, "peakQueriesPerSecond is "),
+        ({"peakQueriesPerSecond": "1e-9"}, "queries per second from 0.001 to 1000000000"),
+        ({"capacityPerReplica": {"queriesPerSecond": 1e-310}}, "capacityPerReplica.queriesPerSecond is 1e-310"),
+        ({"capacityPerRouter": {"queriesPerSecond": 1e-6}}, "capacityPerRouter.queriesPerSecond is 1e-06"),
+        ({"capacityPerRouter": {"queriesPerSecond": 5, "vcpus": 1025}}, "capacityPerRouter.vcpus is 1025"),
+        ({"minimumShards": 10**13}, "no more than there are vectors"),
+    ],
+)
+def test_numbers_beyond_all_machines_are_refused_not_computed_with(values: dict[str, object], sentence: str) -> None:
+    assert sentence in refusal(**values)
+
+
+def test_the_plan_takes_index_network_and_routers_from_the_settings() -> None:
+    plain = workload(settings_from(given()))
+    assert (plain.boot, plain.maximum_routers, plain.lists, plain.code_dims) == (EC2_BOOT, 200, 0, 4)
+    other = workload(
+        settings_from(
+            given(vpcCidr="127.64.0.0/16", maximumRouters=7, index={"type": "pq", "lists": 50, "codeDims": 8, "m": 20})
+        )
+    )
+    assert (other.boot, other.maximum_routers) == (LOCAL_BOOT, 7)
+    assert (other.index, other.lists, other.code_dims, other.m) == ("pq", 50, 8, 20)
+
+
+def test_a_capacity_says_whether_it_is_assumed_or_configured() -> None:
+    settings = settings_from(given(capacityPerRouter={"queriesPerSecond": 500}))
+    found = workload(settings, {"capacityPerReplica": "measured, x"})
+    assert (found.replica.source, found.router.source) == ("measured, x", "as configured")
+    assert workload(settings).replica.source == "assumed"
+
+
+def test_services_follow_the_settings() -> None:
+    plain = services(settings_from(given()))
+    assert (plain.public, plain.vault, plain.batch, plain.alarm_period_seconds) == (False, False, False, 60)
+    assert plain.endpoints[-1] == "ssmmessages"
+    other = services(
+        settings_from(
+            given(
+                internal=False,
+                certificateArn="arn:aws:acm:us-east-1:123456789012:certificate/0",
+                hostname="search.example.com",
+                clientCidrs=["203.0.113.0/24"],
+                vault={"region": "us-west-2"},
+                indexing={"mode": "batch"},
+                sessions=False,
+                alarmPeriodSeconds=30,
+                capacityPerRouter={"queriesPerSecond": 500, "vcpus": 8},
+            )
+        )
+    )
+    assert (other.public, other.vault, other.batch, other.alarm_period_seconds) == (True, True, True, 30)
+    assert (other.endpoints[-1], other.router_type) == ("ssm", "m7i.2xlarge")

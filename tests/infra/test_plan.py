@@ -9,17 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from infra.catalog import BY_NAME, CATALOG, candidates
-from infra.plan import (
-    LOOP_QUERIES_PER_SECOND,
-    MAX_CELLS,
-    Plan,
-    PlanError,
-    Workload,
-    make_plan,
-    shard_bytes,
-)
-from infra.restore import RESTORE_SHARE
-from infra.sizing import INDEX_TYPES, MAX_VECTORS_PER_SHARD, IndexType, ram
+from infra.cost import Services
+from infra.demand import Measured, Workload
+from infra.option import MAX_CELLS
+from infra.plan import Plan, PlanError, make_plan
+from infra.restore import EC2_BOOT, LOCAL_BOOT
+from infra.sizing import INDEX_TYPES, IndexType, ram
 from tests.infra.workloads import SMALL, ZONES
 
 workloads = st.builds(
@@ -29,11 +24,12 @@ workloads = st.builds(
     peak_queries_per_second=st.floats(0.1, 5000),
     zones=st.sampled_from([ZONES[:2], ZONES, (*ZONES, "us-east-1d")]),
     retrieval_p95_ms=st.just(200.0),
-    recovery_time_seconds=st.just(86_400),
+    recovery_time_seconds=st.integers(250, 7200),
+    index=st.sampled_from(INDEX_TYPES),
     m=st.integers(4, 64),
     chunk_bytes=st.integers(50, 2000),
-    replica_queries_per_second=st.floats(50, 1000),
-    replica_vcpus=st.integers(2, 4),
+    replica=st.builds(Measured, queries_per_second=st.floats(50, 1000), vcpus=st.integers(2, 4)),
+    router=st.builds(Measured, queries_per_second=st.floats(100, 1000), vcpus=st.integers(1, 8)),
     minimum_shards=st.integers(1, 8),
     minimum_replicas=st.just(2),
 )
@@ -47,6 +43,13 @@ def planned(workload: Workload) -> Plan:
         raise
 
 
+def cells_usd(plan: Plan) -> float:
+    """What the cells of a plan cost each month: a machine and a disk each."""
+    disk = plan.disk
+    each = disk.size_gib * 0.08 + (disk.throughput_mibps - 125) * 0.04 + (disk.iops - 3000) * 0.005
+    return plan.cells * (BY_NAME[plan.instance_type].usd_per_hour * 730 + each)
+
+
 @given(workloads)
 def test_no_shard_is_larger_than_the_usable_memory_of_its_machine(workload: Workload) -> None:
     plan = planned(workload)
@@ -58,7 +61,7 @@ def test_no_shard_is_larger_than_the_usable_memory_of_its_machine(workload: Work
 
 @given(workloads)
 def test_no_shard_has_more_vectors_than_a_rebuild_can_bear(workload: Workload) -> None:
-    assert -(-workload.vectors // planned(workload).shards) <= MAX_VECTORS_PER_SHARD
+    assert -(-workload.vectors // planned(workload).shards) <= 10_000_000
 
 
 @given(workloads)
@@ -73,24 +76,37 @@ def test_two_replicas_of_a_shard_never_share_a_zone(workload: Workload) -> None:
 @given(workloads)
 def test_the_peak_fits_with_any_one_zone_lost(workload: Workload) -> None:
     plan = planned(workload)
-    measured = workload.replica_queries_per_second
-    scaled = measured * BY_NAME[plan.instance_type].vcpus / workload.replica_vcpus
-    capacity = min(scaled, max(measured, LOOP_QUERIES_PER_SECOND))
+    measured = workload.replica
+    scaled = measured.queries_per_second * BY_NAME[plan.instance_type].vcpus / measured.vcpus
+    capacity = min(scaled, max(measured.queries_per_second, 2500))
     assert (plan.replicas - 1) * capacity >= workload.peak_queries_per_second * (1 - 1e-9)
 
 
 @given(workloads, st.integers(1, 1_000_000_000))
 def test_more_vectors_never_cost_less(workload: Workload, more: int) -> None:
-    def cells_usd(plan: Plan) -> float:
-        return plan.shards * plan.replicas * BY_NAME[plan.instance_type].usd_per_hour
-
     larger = planned(replace(workload, vectors=workload.vectors + more))
-    assert cells_usd(planned(workload)) <= cells_usd(larger)
+    assert cells_usd(planned(workload)) <= cells_usd(larger) + 0.01
+
+
+@given(workloads, st.integers(1, 3600))
+def test_a_longer_objective_never_costs_more(workload: Workload, more: int) -> None:
+    patient = replace(workload, recovery_time_seconds=workload.recovery_time_seconds + more)
+    assert cells_usd(planned(patient)) <= cells_usd(planned(workload)) + 0.01
+
+
+@given(workloads)
+def test_a_lost_replica_is_back_within_the_objective(workload: Workload) -> None:
+    plan = planned(workload)
+    assert plan.restore.seconds <= workload.recovery_time_seconds
+    assert plan.restore.seconds > workload.boot.seconds
+    assert plan.disk.throughput_mibps <= 1000
+    assert plan.disk.iops >= max(3000, 4 * plan.disk.throughput_mibps)
+    assert plan.disk.size_gib * 2**30 >= 2 * plan.restore.snapshot_bytes + 10 * 2**30
 
 
 @given(workloads, st.integers(1, 64))
 def test_more_shards_never_make_a_shard_larger(workload: Workload, shards: int) -> None:
-    assert shard_bytes(workload, shards + 1) <= shard_bytes(workload, shards)
+    assert workload.shard_bytes(shards + 1) <= workload.shard_bytes(shards)
 
 
 def test_the_cheapest_fitting_machine_is_chosen() -> None:
@@ -104,35 +120,73 @@ def test_a_rate_that_no_machine_carries_is_refused_with_the_way_out() -> None:
 
 
 def test_rows_too_large_for_any_machine_are_refused_not_looped_over() -> None:
-    with pytest.raises(PlanError, match="No instance type"):
+    with pytest.raises(PlanError, match=r"one vector, with 10,000 rows written since, is too much for 15 GiB"):
         make_plan(replace(SMALL, chunk_bytes=10**12), candidates(["r6i.large"]))
 
 
 def test_more_cells_than_a_region_has_groups_for_are_refused() -> None:
     with pytest.raises(PlanError, match=r"need [\d,]+ cells, each of them an Auto Scaling group.*several stacks"):
         make_plan(replace(SMALL, vectors=10**13), candidates())
-    many = make_plan(replace(SMALL, minimum_shards=MAX_CELLS // 2), candidates())
-    assert many.shards * many.replicas == MAX_CELLS
+    many = make_plan(replace(SMALL, minimum_shards=225), candidates())
+    assert (many.cells, MAX_CELLS) == (450, 450)
+    with pytest.raises(PlanError, match="need 452 cells"):
+        make_plan(replace(SMALL, minimum_shards=226), candidates())
 
 
-@given(workloads, st.integers(60, 7200))
-def test_every_shard_is_back_on_disk_within_half_of_the_recovery_time(workload: Workload, seconds: int) -> None:
-    plan = planned(replace(workload, recovery_time_seconds=seconds))
-    assert plan.restore.download_seconds <= seconds * RESTORE_SHARE + 1
-    assert plan.disk.throughput_mibps <= 1000
-    assert plan.disk.iops >= max(3000, 4 * plan.disk.throughput_mibps)
-    assert plan.disk.size_gib * 2**30 >= 2 * plan.restore.snapshot_bytes
+def test_a_type_that_needs_too_many_groups_gives_way_to_a_larger_one() -> None:
+    """The cheapest type by cells alone would be refused, and the fleet with it."""
+    crowd = replace(SMALL, vectors=600_000_000)
+    plan = make_plan(crowd, candidates(["r6i.large", "r6i.8xlarge"]))
+    assert plan.instance_type == "r6i.8xlarge"
+    (refused,) = plan.runners_up
+    assert (refused.instance_type, refused.shards) == ("r6i.large", None)
+    assert "cells, each of them an Auto Scaling group" in refused.reason
 
 
-def test_a_short_recovery_time_is_bought_with_more_shards() -> None:
-    slow, fast = (make_plan(replace(SMALL, recovery_time_seconds=seconds), candidates()) for seconds in (900, 20))
-    assert slow.shards == 1 < fast.shards
-    assert fast.restore.download_seconds <= 10
+def test_a_short_objective_is_bought_with_more_shards_and_faster_disks() -> None:
+    slow, fast, faster = (
+        make_plan(replace(SMALL, recovery_time_seconds=seconds), candidates(["r6i.4xlarge"]))
+        for seconds in (900, 280, 220)
+    )
+    assert (slow.shards, slow.disk.throughput_mibps) == (1, 125)
+    assert fast.shards == 1
+    assert fast.disk.throughput_mibps > 125
+    assert faster.shards > 1
+    assert faster.restore.seconds <= 220
 
 
-def test_a_time_in_which_nothing_can_be_restored_is_refused_with_the_way_out() -> None:
-    with pytest.raises(PlanError, match=r"too much for .* recovery time.*objectives.recoveryTimeSeconds"):
-        make_plan(replace(SMALL, chunk_bytes=2**33, recovery_time_seconds=10), candidates())
+def test_verification_loading_and_boot_count_against_the_objective() -> None:
+    """Half of 300 s for the download alone left no room for the rest: predicted were 425 s."""
+    large = replace(SMALL, vectors=100_000_000, dims=768, peak_queries_per_second=900, recovery_time_seconds=300)
+    assert make_plan(large, candidates()).restore.seconds <= 300
+
+
+def test_an_objective_below_boot_is_refused_with_the_seconds_that_no_plan_saves() -> None:
+    for seconds in (10, 195):
+        with pytest.raises(PlanError, match=r"in 195 s \(120 \+ 45 \+ 30\).*objectives.recoveryTimeSeconds above 195"):
+            make_plan(replace(SMALL, recovery_time_seconds=seconds), candidates())
+    assert make_plan(replace(SMALL, vectors=1000, dims=8, recovery_time_seconds=200), candidates()).shards == 1
+
+
+def test_an_objective_that_leaves_too_little_says_how_much_is_boot() -> None:
+    with pytest.raises(PlanError, match=r"too much for the 196 s of recovery time, of which 195 s are boot"):
+        make_plan(replace(SMALL, recovery_time_seconds=196), candidates(["r6i.large"]))
+
+
+def test_a_rehearsals_machines_boot_in_seconds() -> None:
+    plan = make_plan(replace(SMALL, recovery_time_seconds=190, boot=LOCAL_BOOT), candidates())
+    assert plan.restore.detect_seconds + plan.restore.launch_seconds + plan.restore.install_seconds == 5
+
+
+def test_more_routers_than_are_allowed_are_refused_not_counted_up_to() -> None:
+    slow = replace(SMALL, router=Measured(1e-6, 2))
+    with pytest.raises(PlanError, match=r"150,000,000 routers are needed.*allowed are 200. Raise maximumRouters"):
+        make_plan(slow, candidates())
+    with pytest.raises(PlanError, match=r"3 routers are needed.*allowed are 2\."):
+        make_plan(replace(SMALL, peak_queries_per_second=900, maximum_routers=2), candidates())
+    with pytest.raises(PlanError, match=r"at least 5; allowed are 4\."):
+        make_plan(replace(SMALL, minimum_routers=5, maximum_routers=4), candidates())
+    assert make_plan(replace(SMALL, minimum_routers=4, maximum_routers=4), candidates()).routers == 4
 
 
 @given(workloads)
@@ -146,21 +200,60 @@ def test_the_loss_of_any_zone_leaves_every_shard_and_the_peak(workload: Workload
         assert loss.queries_per_second >= workload.peak_queries_per_second * (1 - 1e-9)
 
 
+def test_a_lost_zone_takes_routers_along_too() -> None:
+    plan = make_plan(replace(SMALL, peak_queries_per_second=900, router=Measured(450, 2)), candidates(["r6i.4xlarge"]))
+    assert (plan.replicas, plan.routers) == (2, 3)
+    left = [
+        (loss.cells_lost, loss.replicas_left, loss.routers_lost, loss.queries_per_second) for loss in plan.zone_losses
+    ]
+    # A replica there carries 1,600; what is left of the routers bounds it.
+    assert left == [(1, 1, 1, 900), (1, 1, 1, 900), (0, 2, 1, 900)]
+
+
+def test_a_zone_with_replicas_of_all_shards_leaves_one_fewer_of_each() -> None:
+    plan = make_plan(replace(SMALL, zones=ZONES[:2], minimum_shards=4), candidates(["r6i.xlarge"]))
+    left = [
+        (loss.cells_lost, loss.replicas_left, loss.routers_lost, loss.queries_per_second) for loss in plan.zone_losses
+    ]
+    assert left == [(4, 1, 1, 400), (4, 1, 1, 400)]
+
+
+def test_one_event_loop_bounds_what_a_replica_carries_unless_more_was_measured() -> None:
+    machine = BY_NAME["r6i.16xlarge"]
+    assert SMALL.replica_queries_per_second(machine) == 2500
+    assert replace(SMALL, replica=Measured(2600, 2)).replica_queries_per_second(machine) == 2600
+    assert SMALL.replica_queries_per_second(BY_NAME["r6i.2xlarge"]) == 800
+
+
 def test_those_not_chosen_say_why() -> None:
     plan = make_plan(replace(SMALL, peak_queries_per_second=500), CATALOG)
-    assert plan.runners_up
-    assert all("dearer" in one.reason or "the same price" in one.reason for one in plan.runners_up)
+    assert len(plan.runners_up) >= 5
+    assert all("dearer" in one.reason for one in plan.runners_up[:5])
     two = make_plan(replace(SMALL, peak_queries_per_second=500), candidates(["r6i.large", "r6i.xlarge"]))
     (refused,) = two.runners_up
     assert (two.instance_type, refused.instance_type, refused.shards) == ("r6i.xlarge", "r6i.large", None)
     assert "500 queries/s need 4 replicas of 200 queries/s" in refused.reason
 
 
-def test_of_equal_prices_the_one_with_fewer_cells_wins() -> None:
-    # Within a family two machines cost what one of twice the size does.
+def test_refused_types_are_shown_beside_five_dearer_ones() -> None:
+    plan = make_plan(replace(SMALL, peak_queries_per_second=500), candidates())
+    kinds = ["dearer" in one.reason for one in plan.runners_up]
+    assert (kinds.count(True), kinds.count(False)) == (5, 2)
+
+
+def test_a_type_that_is_hardly_dearer_is_not_called_0_percent_dearer() -> None:
+    # Within a family two machines cost what one of twice the size does; their two disks cost a little more.
     plan = make_plan(replace(SMALL, vectors=4_000_000), candidates(["r6i.2xlarge", "r6i.4xlarge"]))
     assert (plan.instance_type, plan.shards) == ("r6i.4xlarge", 1)
-    assert plan.runners_up[0].reason == "the same price, 4 cells instead of 2"
+    assert plan.runners_up[0].reason == "less than 1% dearer, 4 cells instead of 2"
+
+
+def test_disks_decide_between_machines_of_one_price() -> None:
+    """Ranked are machines and disks together: r7i costs 5 % more, and nothing else differs."""
+    plan = make_plan(SMALL, candidates(["r7i.xlarge", "r6i.xlarge"]))
+    (other,) = plan.runners_up
+    assert plan.instance_type == "r6i.xlarge"
+    assert other.usd_per_month == pytest.approx(2 * (0.2646 * 730 + 35 * 0.08), abs=0.01)
 
 
 @pytest.mark.parametrize("index", INDEX_TYPES)
@@ -177,3 +270,27 @@ def test_json_has_the_keys_of_the_contract() -> None:
         "recommended_bytes": 18_432_000_000,
     }
     assert {"shards", "replicas", "instance_type", "measured", "note"} <= plain.keys()
+
+
+def test_json_says_what_each_process_carries_by_what() -> None:
+    work = replace(SMALL, router=Measured(600, 4, "measured, there"), services=Services(router_type="m7i.large"))
+    plain = make_plan(work, candidates()).to_json()
+    assert plain["capacity"] == {
+        "replica": {
+            "queries_per_second": 400,
+            "instance_type": "r6i.xlarge",
+            "vcpus": 4,
+            "measured": {"queries_per_second": 200, "vcpus": 2, "source": "assumed"},
+        },
+        "router": {
+            "queries_per_second": 300,
+            "instance_type": "m7i.large",
+            "vcpus": 2,
+            "measured": {"queries_per_second": 600, "vcpus": 4, "source": "measured, there"},
+        },
+    }
+
+
+def test_boot_is_what_ec2_needs_unless_said_otherwise() -> None:
+    assert SMALL.boot == EC2_BOOT
+    assert SMALL.budget_seconds == 900 - 195

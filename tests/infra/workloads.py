@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.plan import Workload
+from infra.demand import Measured, Workload
 
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 SMALL = Workload(
@@ -12,8 +12,6 @@ SMALL = Workload(
     zones=ZONES,
     retrieval_p95_ms=200,
     recovery_time_seconds=900,
-    m=16,
     chunk_bytes=330,
-    replica_queries_per_second=200,
-    replica_vcpus=2,
+    replica=Measured(200, 2),
 )
