@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from infra.alarm_table import OBJECTIVES
-from infra.config import SUBNET_BITS
+from infra.config import SUBNET_BITS, settings_from
+from infra.consistency import LEAST_QUERIES, MOST_VCPUS
+from infra.cost import SNAPSHOT_GENERATIONS
+from infra.demand import LOOP_QUERIES_PER_SECOND
+from infra.option import MAX_CELLS
+from infra.placement import MAX_ROUTERS
+from infra.plan import DEARER_SHOWN, REFUSED_SHOWN
+from infra.restore import EC2_BOOT, GP3_MAX_MIBPS, LOCAL_BOOT, SYSTEM_GIB
+from infra.sizing import MAX_VECTORS_PER_SHARD
+from infra.stack import own_values, stack_config
 from loadtests.corpora import aws, lines, python
 from loadtests.golden import ASKED, FIRST, RECALL_FLOOR
 from loadtests.questions import load
@@ -25,6 +34,12 @@ from tests.pages import text
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 8: "eight", 10: "ten", 30: "thirty"}
 DUE = f"{generations.QUIET_DELTA_ROWS} and nobody has written for {generations.QUIET_SECONDS:.0f} s"
 PERIODS = f"{NUMBERS[OBJECTIVES[0].periods[0]].title()} of the last {NUMBERS[OBJECTIVES[0].periods[1]]} periods"
+
+
+def rehearsal_objective() -> int:
+    return settings_from(own_values(stack_config("rehearsal"))).objectives.recovery_time_seconds
+
+
 SENTENCES = [
     ("README.md", f"then {len(load(aws.QUESTIONS))} golden questions"),
     ("docs/adr/0008-relevance-on-exact-answers.md", f"{NUMBERS[ASKED[0]].title()} are asked for, more"),
@@ -57,6 +72,23 @@ SENTENCES = [
     ("docs/protocol.md", f"has reached {collection.DELTA_ROWS:,} rows"),
     ("docs/protocol.md", f"at least {backlog.FLOOR_ROWS:,} in one shard"),
     ("docs/protocol.md", f"up to {backlog.LONGEST_PAUSE_SECONDS:.0f} s. It counts"),
+    ("docs/infrastructure.md", f"On EC2 {EC2_BOOT.seconds:g} s of it pass"),
+    ("docs/infrastructure.md", f"{EC2_BOOT.detect_seconds:g} s until two of EC2's status checks"),
+    ("docs/infrastructure.md", f"{EC2_BOOT.launch_seconds:g} s of launch and {EC2_BOOT.install_seconds:g} s of inst"),
+    ("docs/infrastructure.md", f"with {LOCAL_BOOT.seconds:g} s of boot"),
+    ("docs/infrastructure.md", f"judged by {rehearsal_objective()} s"),
+    ("docs/infrastructure.md", f"at most {MAX_VECTORS_PER_SHARD // 10**6} million vectors each"),
+    ("docs/infrastructure.md", f"of at most {MAX_CELLS} cells"),
+    ("docs/infrastructure.md", f"or than {MAX_ROUTERS}, are refused"),
+    ("docs/infrastructure.md", f"{SYSTEM_GIB} GiB for the system"),
+    ("docs/infrastructure.md", f"at most {GP3_MAX_MIBPS:,} MiB/s"),
+    ("docs/infrastructure.md", f"up to the {LOOP_QUERIES_PER_SECOND:,.0f} queries/s"),
+    ("docs/infrastructure.md", f"{NUMBERS[SNAPSHOT_GENERATIONS].title()} generations of snapshots are assumed"),
+    ("docs/deploy.md", f"the bill assumes {NUMBERS[SNAPSHOT_GENERATIONS]} generations"),
+    ("docs/deploy.md", f"of which {EC2_BOOT.seconds:g} s are EC2's"),
+    ("docs/infrastructure.md", f"The {NUMBERS[DEARER_SHOWN]} next best"),
+    ("docs/infrastructure.md", f"and {NUMBERS[REFUSED_SHOWN]} that would not do at all"),
+    ("docs/infrastructure.md", f"from {LEAST_QUERIES} to 10^9) and `vcpus` (up to {MOST_VCPUS})"),
     ("docs/infrastructure.md", PERIODS),
     ("docs/infrastructure.md", {4: "a sixteenth of it"}[SUBNET_BITS]),
     ("docs/rehearsal.md", f"port {DEFAULT_PORT}, account"),
