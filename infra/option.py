@@ -1,4 +1,4 @@
-"""One instance type judged: the cheapest number of shards that carries the workload on it, or why none does. Pure."""
+"""One instance type judged: the fewest shards that carry the workload on it, or why none do. Pure."""
 
 from __future__ import annotations
 
@@ -68,21 +68,8 @@ def judge(workload: Workload, machine: InstanceType) -> Option | Refused:
             f"{workload.vectors:,} vectors need {fewest * replicas:,} cells, each of them an Auto Scaling group; a "
             f"region allows 500 by default, and the program stops at {MAX_CELLS}",
         )
-    return _cheapest(workload, machine, fewest, replicas)
-
-
-def _cheapest(workload: Workload, machine: InstanceType, fewest: int, replicas: int) -> Option:
-    """More shards than the fewest may be cheaper: each needs less of its disk to be back in time."""
-    best = _option(workload, machine, fewest, replicas)
-    for shards in range(fewest + 1, MAX_CELLS // replicas + 1):
-        if shards * replicas * machine_usd(machine.name) >= best.usd_per_month:
-            break
-        best = min(best, _option(workload, machine, shards, replicas), key=lambda one: one.rank)
-    return best
-
-
-def _option(workload: Workload, machine: InstanceType, shards: int, replicas: int) -> Option:
-    return Option(machine, shards, replicas, smallest_disk(workload.burden(shards), workload.budget_seconds))
+    # One machine more costs more than all the throughput that the other disks then do without.
+    return Option(machine, fewest, replicas, smallest_disk(workload.burden(fewest), workload.budget_seconds))
 
 
 def _has_room(workload: Workload, machine: InstanceType, shards: int) -> bool:
