@@ -406,6 +406,32 @@ def replication(sources: Sequence[str], vault_arn: str, source_key_arn: str, vau
     )
 
 
+def assume_by_batch_operations() -> Policy:
+    """
+    Who may take the role of batch replication: S3 Batch Operations, nobody else.
+
+    No condition: AWS documents none for this trust, and a key that a request lacks would end every job. Only who may
+    pass the role, within its own account, creates a job with it.
+    """
+    return document(
+        {
+            "Sid": "BatchOperationsOnly",
+            "Effect": "Allow",
+            "Principal": {"Service": "batchoperations.s3.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    )
+
+
+def batch_replication(sources: Sequence[str]) -> Policy:
+    """A job finds what its rules select and has it replicated; the replication role alone reads and writes."""
+    return document(
+        # The list of objects is made as an inventory of the bucket.
+        _allow("ListByRules", ["s3:GetReplicationConfiguration", "s3:PutInventoryConfiguration"], *sources),
+        _allow("StartCopies", ["s3:InitiateReplication"], *(f"{arn}/*" for arn in sources)),
+    )
+
+
 def alarms_may_publish(topic_arn: str) -> Policy:
     """Alarms and budgets of the topic's own account may publish to it, over TLS; nobody else is named."""
     account = topic_arn.split(":")[4]

@@ -290,6 +290,7 @@ def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
         "replicas": plan.replicas,
         **{f"{role}_bucket": name for role, name in buckets.items()},
         "vault_bucket": base.vault.bucket.bucket.id if base.vault else None,
+        "vault_copy_role": base.vault.copy_role.arn if base.vault else None,
         "parameters": base.parameters.prefix,
         "access_keys": naming.access_keys_prefix(settings.fleet),
         "log_group": base.log_group.name,

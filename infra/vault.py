@@ -21,9 +21,9 @@ class Vault(pulumi.ComponentResource):
     """
     Bucket, keys and logs of the vault's region, and the rules that fill it.
 
-    `copies` must exist before anything is written: what came before a rule is never copied. It is filled from
-    `storage`, whose buckets have no prefix in common, so that no two copies meet. `provider` speaks to the vault's
-    region.
+    `copies` must exist before anything is written: what came before a rule is copied only by a job that takes
+    `copy_role`. It is filled from `storage`, whose buckets have no prefix in common, so that no two copies meet.
+    `provider` speaks to the vault's region.
     """
 
     def __init__(
@@ -57,35 +57,33 @@ class Vault(pulumi.ComponentResource):
             ),
             there,
         )
-        self.role = self._role(storage, source_keys)
+        self._add_roles(storage, source_keys)
         self._copy("documents", storage.documents, ("log/",))
         self._copy("index", storage.index, ("builds/", "slots/"))
         self.alarms = VaultAlarms(settings, self.keys, vault.region, self.rules, there)
         self.register_outputs({"bucket": self.bucket.bucket.id})
 
-    def _role(self, storage: Storage, source_keys: Keys) -> aws.iam.Role:
-        name = naming.logical("role", self._settings.fleet, "replication")
+    def _add_roles(self, storage: Storage, source_keys: Keys) -> None:
+        sources = pulumi.Output.all(storage.documents.bucket.arn, storage.index.bucket.arn)
+        others = pulumi.Output.all(self.bucket.bucket.arn, source_keys.data.arn, self.keys.data.arn)
+        may = pulumi.Output.all(sources, others).apply(lambda made: policies.replication(made[0], *made[1]))
+        self.role, self._policy = self._role("replication", policies.assume_by_s3(), may)
+        may = sources.apply(policies.batch_replication)
+        self.copy_role, _ = self._role("copies", policies.assume_by_batch_operations(), may)
+
+    def _role(
+        self, name: str, trust: policies.Policy, may: pulumi.Output[policies.Policy]
+    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        name = naming.logical("role", self._settings.fleet, name)
         role = aws.iam.Role(
             name,
-            assume_role_policy=policies.text(policies.assume_by_s3()),
+            assume_role_policy=policies.text(trust),
             permissions_boundary=self._settings.permissions_boundary_arn,
             tags={"vectorfleet:fleet": self._settings.fleet},
             opts=self._kept(),
         )
-        arns = pulumi.Output.all(
-            storage.documents.bucket.arn,
-            storage.index.bucket.arn,
-            self.bucket.bucket.arn,
-            source_keys.data.arn,
-            self.keys.data.arn,
-        )
-        self._policy = aws.iam.RolePolicy(
-            name,
-            role=role.name,
-            policy=arns.apply(lambda made: policies.text(policies.replication(made[:2], *made[2:]))),
-            opts=self._kept(),
-        )
-        return role
+        policy = aws.iam.RolePolicy(name, role=role.name, policy=may.apply(policies.text), opts=self._kept())
+        return role, policy
 
     def _kept(self, *ready: pulumi.Resource) -> pulumi.ResourceOptions:
         """As protected as the data that is copied: a bucket that stays is copied from as before."""

@@ -207,6 +207,25 @@ def test_replication_reads_the_sources_and_writes_the_vault_only() -> None:
     assert (by_name["DecryptSource"], by_name["EncryptCopy"]) == (["arn:key:1"], ["arn:key:2"])
 
 
+def test_batch_replication_is_started_on_the_sources_and_reads_and_writes_nothing_itself() -> None:
+    (trust,) = statements(policies.assume_by_batch_operations())
+    assert (trust["Principal"], trust["Action"]) == ({"Service": "batchoperations.s3.amazonaws.com"}, "sts:AssumeRole")
+    assert statements(policies.batch_replication(["arn:aws:s3:::docs", "arn:aws:s3:::index"])) == [
+        {
+            "Sid": "ListByRules",
+            "Effect": "Allow",
+            "Action": ["s3:GetReplicationConfiguration", "s3:PutInventoryConfiguration"],
+            "Resource": ["arn:aws:s3:::docs", "arn:aws:s3:::index"],
+        },
+        {
+            "Sid": "StartCopies",
+            "Effect": "Allow",
+            "Action": ["s3:InitiateReplication"],
+            "Resource": ["arn:aws:s3:::docs/*", "arn:aws:s3:::index/*"],
+        },
+    ]
+
+
 def test_only_alarms_and_budgets_of_the_same_account_may_publish() -> None:
     *allowed, deny = statements(policies.alarms_may_publish("arn:aws:sns:us-east-1:123456789012:alerts"))
     assert [row["Principal"] for row in allowed] == [

@@ -479,7 +479,7 @@ def test_instances_have_the_time_that_they_may_take_and_no_refusal_of_one_type_e
 def test_every_role_has_the_boundary_that_is_asked_for() -> None:
     arn = "arn:aws:iam::123456789012:policy/limits"
     roles = changed(permissionsBoundaryArn=arn, vault='{"region": "us-west-2"}').of_type("aws:iam/role:Role")
-    assert len(roles) == 5
+    assert len(roles) == 6
     assert {role.inputs["permissionsBoundary"] for role in roles} == {arn}
 
 

@@ -22,7 +22,7 @@ def test_without_a_region_there_is_no_vault() -> None:
     types = {row.type for row in rehearsal().resources}
     assert REPLICATION not in types
     assert "pulumi:providers:aws" not in types
-    assert "vault_bucket" not in rehearsal().outputs
+    assert not {"vault_bucket", "vault_copy_role"} & rehearsal().outputs.keys()
 
 
 def test_the_other_regions_provider_is_configured_as_the_stacks_own() -> None:
@@ -111,8 +111,20 @@ def test_nobody_ends_the_key_of_locked_copies_but_where_a_rehearsal_has_to_end()
 
 def test_copying_stays_as_long_as_what_is_copied() -> None:
     recording = changed(vault=VAULT, dataProtection="true")
-    parts = [*recording.of_type(REPLICATION), one(recording, "aws:iam/role:Role", "replication")]
-    assert all(part.protect and part.retain_on_delete for part in parts)
+    kinds = ("aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy")
+    roles = [one(recording, kind, name) for kind in kinds for name in ("replication", "copies")]
+    assert all(part.protect and part.retain_on_delete for part in (*recording.of_type(REPLICATION), *roles))
+
+
+def test_batch_operations_alone_take_the_role_that_copies_what_was_there_before() -> None:
+    role = one(vaulted(), "aws:iam/role:Role", "copies")
+    assert "batchoperations.s3.amazonaws.com" in str(role.inputs["assumeRolePolicy"])
+    assert str(vaulted().outputs["vault_copy_role"]).startswith("arn:aws:iam:")
+    policy = json.loads(str(one(vaulted(), "aws:iam/rolePolicy:RolePolicy", "copies").inputs["policy"]))
+    (bucket,) = (row for row in policy["Statement"] if "s3:PutInventoryConfiguration" in row["Action"])
+    outputs = vaulted().outputs
+    wanted = [outputs["documents_bucket"], outputs["index_bucket"]]
+    assert [arn.rpartition(":")[2] for arn in bucket["Resource"]] == wanted
 
 
 def test_replication_is_watched_rule_by_rule() -> None:
