@@ -2,9 +2,9 @@
 
 Corrects in moto 5.2.5: a replication configuration is stored and nothing is ever copied; what S3 would refuse is
 taken. Here each later object that a rule selects is copied with its metadata, tags and version id within moments, by
-one thread so that versions keep their order; rules with metrics publish them, each in the region where S3 does. Left
-out: changes of tags, retention or lists after the object was stored, delete markers and deletions (S3 copies those
-only on demand).
+one thread so that versions keep their order, and others on demand; rules with metrics publish them, each in the region
+where S3 does. Left out: changes of tags, retention or lists after the object was stored, delete markers and deletions
+(S3 copies those only on demand).
 """
 
 from __future__ import annotations
@@ -251,6 +251,32 @@ def _stored(backend: Any, bucket_name: str, key_name: str) -> None:
         for rule in rules:
             _progress(bucket_name, rule).pending.append((time.monotonic(), key.size))
         _COPIER.submit(_replicate, backend, key, rules)
+
+
+def is_configured(bucket_name: str) -> bool:
+    """Whether a bucket has rules, whatever they select."""
+    return bool(_backend().get_bucket(bucket_name).__dict__.get("replication"))
+
+
+def eligible(bucket_name: str, statuses: frozenset[str] | None) -> list[Any]:
+    """The current objects that rules select, with any or one of these statuses; NONE is an object that has none."""
+    bucket = _backend().get_bucket(bucket_name)
+    found = [key for key in list(bucket.keys.values()) if isinstance(key, FakeKey)]
+    wanted = [key for key in found if statuses is None or key.__dict__.get("replication_status", "NONE") in statuses]
+    return [key for key in wanted if any(_selected(_backend(), bucket, key))]
+
+
+def copy_again(key: Any) -> bool:
+    """Copy an object by the rules of this moment, in its turn behind what is pending; whether that worked."""
+    backend = _backend()
+    rules = list(_selected(backend, backend.get_bucket(key.bucket_name), key))
+    key.replication_status = "PENDING"
+    _COPIER.submit(_copy_by, backend, key, rules).result()
+    return bool(key.replication_status == "COMPLETED")
+
+
+def _backend() -> Any:
+    return s3_backends[ACCOUNT]["aws"]
 
 
 def _then_stored(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
