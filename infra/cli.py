@@ -8,6 +8,7 @@ import click
 
 from infra.verbs.artifact import artifact
 from infra.verbs.check import check
+from infra.verbs.copies import copies
 from infra.verbs.generators import generators
 from infra.verbs.graph import graph
 from infra.verbs.keys import keys
@@ -24,7 +25,7 @@ def cli() -> None:
     """Plan a fleet from numbers, show and judge what a stack would create, build what it runs, and roll it out."""
 
 
-for verb in (plan, graph, check, artifact, model, keys, secret, generators, roll, weights):
+for verb in (plan, graph, check, artifact, model, keys, secret, generators, roll, weights, copies):
     cli.add_command(verb)
 
 

@@ -61,6 +61,10 @@ class Outputs:
     parameters: str = ""
     generator_group: str | None = None
     generator_port: int = 0
+    documents_bucket: str = ""
+    index_bucket: str = ""
+    vault_bucket: str | None = None
+    vault_copy_role: str | None = None
 
 
 def read_outputs(path: Path) -> Outputs:
@@ -88,6 +92,10 @@ def read_outputs(path: Path) -> Outputs:
         parameters=found["parameters"],
         generator_group=found.get("generator_group"),
         generator_port=(found.get("generator_master") or {}).get("port", 0),
+        documents_bucket=found.get("documents_bucket", ""),
+        index_bucket=found.get("index_bucket", ""),
+        vault_bucket=found.get("vault_bucket"),
+        vault_copy_role=found.get("vault_copy_role"),
     )
 
 

@@ -24,13 +24,14 @@ def aws(outputs: Outputs, service: str) -> Any:
 
     config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5, "mode": "standard"})
     arguments: dict[str, Any] = {"region_name": outputs.region, "endpoint_url": outputs.aws_endpoint, "config": config}
-    if outputs.aws_endpoint and _is_loopback(outputs.aws_endpoint) and "AWS_ACCESS_KEY_ID" not in os.environ:
+    if outputs.aws_endpoint and is_loopback(outputs.aws_endpoint) and "AWS_ACCESS_KEY_ID" not in os.environ:
         # The emulated AWS takes any key.
         arguments |= {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.client(service, **arguments)
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own, where an emulated AWS listens."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -1,0 +1,27 @@
+"""What the vault has no copy of yet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from infra.operations.copies import Copies, CopiesError, to_json
+from infra.verbs.options import outputs_option
+from infra.verbs.refusal import FAILED_EXIT_CODE
+from infra.verbs.standing import standing
+
+
+@click.command()
+@outputs_option
+@click.option("--within", type=click.IntRange(min=1), default=3600, show_default=True, help="Seconds to wait.")
+@click.option("--json", "as_json", is_flag=True, help="The result as plain JSON; progress goes to standard error.")
+def copies(path: Path, within: int, as_json: bool) -> None:
+    """Have S3 copy to the vault what was there before it and what failed, and wait for the end."""
+    with standing(path, CopiesError) as outputs:
+        jobs = Copies(outputs).run(lambda line: click.echo(line, err=as_json), within_seconds=within)
+    click.echo(json.dumps(to_json(jobs), indent=2) if as_json else "\n".join(job.render() for job in jobs))
+    if not all(job.is_well for job in jobs):
+        sys.exit(FAILED_EXIT_CODE)
