@@ -35,6 +35,7 @@ class Aws:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.end: dict[str, Any] = {"Status": "Complete"}
         self.refuses: str | None = None
+        self.looks = 0
 
     def get_caller_identity(self) -> dict[str, str]:
         return {"Account": "123456789012"}
@@ -60,6 +61,7 @@ class Aws:
         return id_
 
     def describe_job(self, **asked: Any) -> dict[str, Any]:
+        self.looks += 1
         job = self.jobs[asked["JobId"]]
         shown = dict(job)
         following = {"New": {"Status": "Active", "ProgressSummary": counts(4, 1, 0)}, "Active": self.end}
@@ -134,7 +136,7 @@ def test_a_job_that_is_under_way_for_the_bucket_is_waited_for(aws: Aws) -> None:
 def test_time_ends_the_wait_and_not_the_jobs(aws: Aws) -> None:
     aws.end = {}
     jobs, _ = run(within=5)
-    assert [job.is_over for job in jobs] == [False, False]
+    assert ([job.is_over for job in jobs], aws.looks) == ([False, False], 2 * 5)
     assert jobs[0].render() == "documents: still Active, 1 of 4; the same call waits for it"
     assert [job.job for job in run(within=5)[0]] == [job.job for job in jobs]
 
