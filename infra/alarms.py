@@ -18,8 +18,8 @@ from infra.alarm_table import (
     replication_late,
     table,
 )
-from infra.config import Settings
 from infra.keys import Keys
+from infra.settings import Settings
 
 LABEL_LENGTH = 255  # the longest that CloudWatch takes
 Values = Mapping[str, pulumi.Input[str]]  # of the dimensions, by their names

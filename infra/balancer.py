@@ -6,10 +6,10 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import naming
-from infra.config import Settings
 from infra.firewall import Firewall
 from infra.logs import AccessLogs
 from infra.network import Network
+from infra.settings import Settings
 from infra.user_data import PROCESS_PORT
 
 SLOTS = ("blue", "green")

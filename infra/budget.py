@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from infra.config import Settings
+from infra.settings import Settings
 
 WARN_PERCENT = 80
 

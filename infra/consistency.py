@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING
 
 from infra.catalog import BY_NAME
 from infra.model_files import VERSION, VERSION_DIGITS
+from infra.sections import Capacity
+from infra.settings import LOG_RETENTION_DAYS, Settings
 
-if TYPE_CHECKING:
-    from infra.config import Settings
-    from infra.sections import Capacity
-
-# What CloudWatch lets a log group keep, up to two years.
-LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
 WORDLLAMA_DIMS = (64, 128, 256)
 RESERVED = ("internal-", "sg-")  # of load balancers and of security groups, whose names begin with the fleet's
 DIFFERENT_NETWORKS = "different IPv4 networks such as 10.0.0.0/8"
@@ -57,6 +52,11 @@ def findings(settings: Settings) -> Findings:
             "minimumReplicas",
             settings.minimum_replicas > len(settings.zones),
             f"at most {len(settings.zones)}, one replica of a shard per zone",
+        ),
+        (
+            "shards",
+            settings.shards is not None and settings.shards < settings.minimum_shards,
+            f"at least minimumShards, {settings.minimum_shards}, or none",
         ),
         (
             "weights",

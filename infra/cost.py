@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from infra.alarm_table import OBJECTIVES, OPERATIONS, Alarm, launch_failures, replication_failed, replication_late
-from infra.catalog import BY_NAME, GIB, INDEXER_TYPE, PRICES_AS_OF, PRICES_REGION, ROUTER_TYPES
-from infra.restore import GP3_BASE_IOPS, GP3_BASE_MIBPS, SMALLEST_DISK, Disk
-
-if TYPE_CHECKING:
-    from infra.plan import Plan
+from infra.catalog import GIB, INDEXER_TYPE, PRICES_AS_OF, PRICES_REGION
+from infra.plan import Plan
+from infra.prices import HOURS_PER_MONTH, Services, disk_usd, machine_usd
+from infra.restore import SMALLEST_DISK, Disk
 
 CURRENCY = "USD"
-HOURS_PER_MONTH = 730
-# What instances call besides S3: discovery, hooks, metrics, logs and parameters. Each costs something in every zone.
-INTERFACE_ENDPOINTS = ("autoscaling", "ec2", "logs", "monitoring", "ssm")
-# us-east-1 list prices of the day infra.catalog.PRICES_AS_OF names, by the pricing pages of EBS, S3, ELB, PrivateLink,
+# us-east-1 list prices of the day infra.catalog.PRICES_AS_OF names, by the pricing pages of S3, ELB, PrivateLink,
 # VPC, CloudWatch and KMS.
-GP3_USD_PER_GIB_MONTH = 0.08
-GP3_USD_PER_EXTRA_MIBPS_MONTH = 0.04
-GP3_USD_PER_EXTRA_IOPS_MONTH = 0.005
 S3_USD_PER_GIB_MONTH = 0.023
 BALANCER_USD_PER_HOUR = 0.0225
 ADDRESS_USD_PER_HOUR = 0.005  # a public IPv4 address, of which a balancer has one in each zone
@@ -46,30 +38,12 @@ NOT_INCLUDED = "without traffic, requests, log lines and models elsewhere; load 
 
 
 @dataclass(frozen=True)
-class Services:
-    """What a fleet is paid for beside machines and disks, as its settings have it."""
-
-    router_type: str = ROUTER_TYPES[0]
-    endpoints: tuple[str, ...] = INTERFACE_ENDPOINTS
-    public: bool = False
-    vault: bool = False
-    batch: bool = False
-    alarm_period_seconds: int = 60
-
-
-@dataclass(frozen=True)
 class Line:
     """One row of the bill: what, how many of it, US dollars per month."""
 
     item: str
     quantity: str
     usd_per_month: float
-
-
-def interface_endpoints(*, sessions: bool, bedrock: bool) -> tuple[str, ...]:
-    """The AWS services that instances call inside the network, besides S3; `sessions` are a person's on an instance."""
-    wanted = {"ssmmessages": sessions, "bedrock-runtime": bedrock}
-    return (*INTERFACE_ENDPOINTS, *(service for service, is_wanted in wanted.items() if is_wanted))
 
 
 def lines(plan: Plan) -> tuple[Line, ...]:
@@ -82,6 +56,11 @@ def total(bill: Sequence[Line]) -> float:
     return sum(line.usd_per_month for line in bill)
 
 
+def described(plan: Plan) -> dict[str, object]:
+    """A plan and its bill as plain data: the stack output `plan`, and `python -m infra plan --json`."""
+    return {**plan.to_json(), "bill": to_json(lines(plan))}
+
+
 def to_json(bill: Sequence[Line]) -> dict[str, object]:
     """Plain data, with what the figures rest on."""
     return {
@@ -92,20 +71,6 @@ def to_json(bill: Sequence[Line]) -> dict[str, object]:
         "prices_region": PRICES_REGION,
         "not_included": NOT_INCLUDED,
     }
-
-
-def machine_usd(name: str) -> float:
-    """A machine's month."""
-    return BY_NAME[name].usd_per_hour * HOURS_PER_MONTH
-
-
-def disk_usd(disk: Disk) -> float:
-    """A gp3 volume's month: its size, and what it does more than is included."""
-    return (
-        disk.size_gib * GP3_USD_PER_GIB_MONTH
-        + (disk.throughput_mibps - GP3_BASE_MIBPS) * GP3_USD_PER_EXTRA_MIBPS_MONTH
-        + (disk.iops - GP3_BASE_IOPS) * GP3_USD_PER_EXTRA_IOPS_MONTH
-    )
 
 
 def _machines(plan: Plan) -> tuple[Line, ...]:

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from infra import naming
 from infra.alarm_table import Watched
 from infra.alarms import Watch
-from infra.config import Settings
+from infra.settings import Settings
 
 COLUMNS = 2
 WIDTH, HEIGHT = 12, 6  # of CloudWatch's grid, 24 wide

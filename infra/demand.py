@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 from infra.catalog import BY_NAME, InstanceType
-from infra.cost import Services
 from infra.placement import MAX_ROUTERS
+from infra.prices import Services
 from infra.restore import EC2_BOOT, Boot, Burden
 from infra.sizing import (
     FLOAT32_BYTES,
@@ -39,7 +39,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is asked for, and what the fleet is paid for beside its cells."""
+    """What is asked for, and what the fleet is paid for beside its cells. `shards` are those of a standing build."""
 
     vectors: int
     dims: int
@@ -54,6 +54,7 @@ class Workload:
     m: int = 16
     lists: int = 0
     code_dims: int = 4
+    shards: int | None = None
     minimum_shards: int = 1
     minimum_replicas: int = 2
     minimum_routers: int = 2

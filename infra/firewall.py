@@ -5,8 +5,8 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from infra.config import Settings
 from infra.network import HTTPS_PORT, Network
+from infra.settings import Settings
 from infra.user_data import PROCESS_PORT
 
 DESCRIPTIONS = {

@@ -6,8 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import naming, policies
-from infra.config import Settings
 from infra.keys import Keys
+from infra.settings import Settings
 from infra.storage import Storage
 
 

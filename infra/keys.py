@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
-from infra.config import Settings
+from infra.settings import Settings
 
 KEPT_DAYS = 30  # a deleted key can be taken back for so long; the longest AWS allows
 REHEARSED_DAYS = 7  # the shortest

@@ -7,8 +7,8 @@ import pulumi_aws as aws
 
 from infra import naming, policies
 from infra.bucket import BucketArgs, FleetBucket, LogTarget
-from infra.config import Settings
 from infra.keys import Keys
+from infra.settings import Settings
 
 
 class AccessLogs(pulumi.ComponentResource):

@@ -8,9 +8,9 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
-from infra.config import Settings
-from infra.cost import interface_endpoints
 from infra.logs import AccessLogs
+from infra.prices import interface_endpoints
+from infra.settings import Settings
 
 HTTPS_PORT = 443
 

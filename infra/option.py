@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from infra.catalog import GIB, InstanceType
-from infra.cost import disk_usd, machine_usd
 from infra.demand import Workload
 from infra.placement import replicas_needed
+from infra.prices import disk_usd, machine_usd
 from infra.restore import Disk, in_time, smallest_disk
 from infra.sizing import DELTA_ROWS, MAX_VECTORS_PER_SHARD
 
@@ -81,9 +81,11 @@ def _fits(workload: Workload, machine: InstanceType, shards: int) -> bool:
 
 
 def _fewest_shards(workload: Workload, machine: InstanceType) -> int | None:
-    """The smallest count whose shards fit; None when what does not shrink with it is already too large."""
+    """The smallest count whose shards fit, or the one that is given; None when they are too large."""
     low = max(workload.minimum_shards, math.ceil(workload.vectors / MAX_VECTORS_PER_SHARD))
     high = max(low, workload.vectors)
+    if workload.shards is not None:
+        return workload.shards if workload.shards >= low and _fits(workload, machine, workload.shards) else None
     if not _fits(workload, machine, high):
         return None
     while low < high:
@@ -96,7 +98,12 @@ def _fewest_shards(workload: Workload, machine: InstanceType) -> int | None:
 
 
 def _too_much(workload: Workload, machine: InstanceType) -> str:
-    """Why not even shards of one vector each would do."""
+    """Why not even shards of one vector each would do, or those that are given."""
+    if workload.shards is not None:
+        return (
+            f"{workload.shards} shards, as given, are too few: {workload.rows(workload.shards).vectors:,} vectors in "
+            f"one are over {MAX_VECTORS_PER_SHARD:,}, over {machine.usable_bytes / GIB:.0f} GiB or not back in time"
+        )
     least = f"a shard of one vector, with {DELTA_ROWS:,} rows written since, is too much for"
     if not _has_room(workload, machine, max(workload.minimum_shards, workload.vectors)):
         return f"{least} {machine.usable_bytes / GIB:.0f} GiB"

@@ -9,8 +9,8 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import naming
-from infra.config import Settings
 from infra.plan import Plan
+from infra.settings import Settings
 from infra.storage import Storage
 
 

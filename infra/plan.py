@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from infra import cost
 from infra.catalog import BY_NAME, InstanceType
 from infra.demand import Measured, Workload
 from infra.option import Option, Refused, judge
@@ -111,7 +110,6 @@ class Plan:
             "placements": [asdict(placement) for placement in self.placements],
             "zone_losses": [asdict(loss) for loss in self.zone_losses],
             "runners_up": [asdict(runner_up) for runner_up in self.runners_up],
-            "bill": cost.to_json(cost.lines(self)),
         }
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import pulumi
 import pulumi_aws as aws
 
-from infra import artifact, model_files, naming, wheelhouse
+from infra import artifact, cost, model_files, naming, wheelhouse
 from infra.alarms import Alarms, Group
 from infra.balancer import Balancer
 from infra.budget import budget
-from infra.config import NAMESPACE, ConfigError, Settings, settings_from
+from infra.config import NAMESPACE, ConfigError, settings_from
 from infra.dashboard import dashboard
 from infra.firewall import Firewall
 from infra.generators import LoadGenerators
@@ -23,10 +23,12 @@ from infra.keys import Keys
 from infra.logs import AccessLogs, log_group
 from infra.network import Network
 from infra.parameters import Parameters
+from infra.placement import MAX_ROUTERS
 from infra.plan import Plan
 from infra.provider import provider
 from infra.restore import SMALLEST_DISK, Disk
 from infra.router import Routers, Scaling
+from infra.settings import Settings
 from infra.shard import Shard
 from infra.storage import Ground, Storage
 from infra.user_data import Role
@@ -201,7 +203,7 @@ def _scaling(base: Foundation, plan: Plan) -> Scaling:
     settings = base.settings
     group = base.balancer.target_groups[settings.slot]
     return Scaling(
-        maximum=max(plan.routers, settings.maximum_routers or ROUTER_GROWTH * plan.routers),
+        maximum=settings.maximum_routers or min(MAX_ROUTERS, ROUTER_GROWTH * plan.routers),
         queries_per_second=plan.workload.router_queries_per_second,
         label=pulumi.Output.concat(base.balancer.balancer.arn_suffix, "/", group.arn_suffix),
     )
@@ -308,7 +310,7 @@ def _export(base: Foundation, plan: Plan, slot: Slot, alarms: Alarms) -> None:
         ),
         "generator_group": slot.generators.instances.group.name if slot.generators else None,
         "instance_types": {role: list(names) for role, names in base.types.items()},
-        "plan": plan.to_json(),
+        "plan": cost.described(plan),
     }
     for name, value in outputs.items():
         pulumi.export(name, value)

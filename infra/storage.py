@@ -12,10 +12,10 @@ import pulumi_aws as aws
 from infra import naming, policies
 from infra.artifact import Artifact
 from infra.bucket import BucketArgs, FleetBucket, Statements
-from infra.config import Settings
 from infra.keys import Keys
 from infra.logs import AccessLogs
 from infra.model_files import ModelFiles
+from infra.settings import Settings
 from infra.wheelhouse import Wheelhouse
 
 

@@ -8,10 +8,10 @@ import pulumi_aws as aws
 from infra import naming, policies
 from infra.alarms import Rule, VaultAlarms
 from infra.bucket import BucketArgs, FleetBucket, Lock
-from infra.config import Settings
 from infra.keys import Keys
 from infra.logs import AccessLogs
 from infra.sections import VaultSettings
+from infra.settings import Settings
 from infra.storage import Storage
 
 REPLICATION_MINUTES = 15  # S3's replication time control has no other figure

@@ -7,13 +7,13 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 from infra.catalog import BY_NAME, GENERATOR_TYPE, INDEXER_TYPE, ROUTER_TYPES, candidates, same_size
-from infra.config import Settings
-from infra.cost import Services, interface_endpoints
 from infra.demand import ASSUMED, Measured, Workload
 from infra.placement import MAX_ROUTERS
 from infra.plan import Plan, make_plan
+from infra.prices import Services, interface_endpoints
 from infra.restore import EC2_BOOT, LOCAL_BOOT
 from infra.sections import Capacity
+from infra.settings import Settings
 from infra.sizing import IndexType, chunk_bytes
 
 # By key of the configuration, where its value comes from.
@@ -39,6 +39,7 @@ def workload(settings: Settings, sources: Sources = NOWHERE) -> Workload:
         chunk_bytes=chunk_bytes(settings.chunking.size),
         replica=_measured(settings, "capacity_per_replica", sources),
         router=_measured(settings, "capacity_per_router", sources),
+        shards=settings.shards,
         minimum_shards=settings.minimum_shards,
         minimum_replicas=settings.minimum_replicas,
         minimum_routers=settings.minimum_routers,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from infra.config import Settings, settings_from
+from infra.config import settings_from
+from infra.settings import Settings
 from infra.stack import own_values, stack_config
 from rehearsal import deploy
 from rehearsal.narrator import Narrator

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from infra import slo
+from infra import cost, slo
 from infra.tables import show_plan
 from infra.workload import plan_for
 from loadtests import golden as golden_set
@@ -89,7 +89,7 @@ def plan(record: Record, narrator: Narrator) -> None:
     """Shards, replicas, machines and memory from the stack's numbers; nothing exists yet."""
     made = plan_for(stack_settings())
     show_plan(made, narrator.console)
-    record["plan"] = made.to_json()
+    record["plan"] = cost.described(made)
 
 
 def deploy_fleet(stage: Stage) -> None:

@@ -16,9 +16,9 @@ import pytest
 from pydantic import BaseModel
 
 from infra import slo
-from infra.config import Settings
 from infra.graph import graph
 from infra.recording import Recording
+from infra.settings import Settings
 from loadtests.gate import Verdict as GateVerdict
 from loadtests.settings import option_fields
 from rehearsal.profile import PROFILES

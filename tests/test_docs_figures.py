@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.alarm_table import OBJECTIVES
-from infra.config import SUBNET_BITS, settings_from
+from infra.config import settings_from
 from infra.consistency import LEAST_QUERIES, MOST_VCPUS
 from infra.cost import SNAPSHOT_GENERATIONS
 from infra.demand import LOOP_QUERIES_PER_SECOND
@@ -13,6 +13,7 @@ from infra.option import MAX_CELLS
 from infra.placement import MAX_ROUTERS
 from infra.plan import DEARER_SHOWN, REFUSED_SHOWN
 from infra.restore import EC2_BOOT, GP3_MAX_MIBPS, LOCAL_BOOT, SYSTEM_GIB
+from infra.settings import SUBNET_BITS
 from infra.sizing import MAX_VECTORS_PER_SHARD
 from infra.stack import own_values, stack_config
 from loadtests.corpora import aws, lines, python

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from infra import cost
 from infra.capacity import read_capacity
 from infra.config import ConfigError, settings_from
 from infra.consistency import LEAST_QUERIES, MOST_QUERIES, MOST_VECTORS
@@ -69,7 +70,7 @@ def plan(
     overrides = {key: str(value) for key, value in given.items() if value is not None}
     made = _plan(overrides, stack, recovery, index, capacity)
     if as_json:
-        click.echo(json.dumps(made.to_json(), indent=2))
+        click.echo(json.dumps(cost.described(made), indent=2))
         return
     from infra.tables import show_plan
 

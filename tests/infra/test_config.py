@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from infra.config import ConfigError, Settings, settings_from
+from infra.config import ConfigError, settings_from
 from infra.restore import EC2_BOOT, LOCAL_BOOT
+from infra.settings import Settings
 from infra.workload import services, workload
 
 GOOD = {
@@ -72,6 +73,7 @@ def test_settings_cannot_be_changed() -> None:
         ("instanceTypes", ["r99.large"], "types of the catalog"),
         ("minimumReplicas", "4", "at most 3, one replica of a shard per zone"),
         ("minimumReplicas", "1", "a whole number from 2"),
+        ("shards", "0", "a whole number from 1"),
         ("slot", "red", "blue or green"),
         ("weights", {"blue": 0, "green": 0}, "or nobody serves"),
         ("alarmPeriodSeconds", "45", "10, 30, or a multiple of 60"),
@@ -167,6 +169,10 @@ def test_nothing_is_exposed_to_the_internet_by_halves() -> None:
     assert not settings_from(
         given(internal="false", clientCidrs=clients, certificateArn=arn, hostname="search.example.com")
     ).internal
+
+
+def test_a_standing_build_has_at_least_the_shards_that_a_stack_asks_for() -> None:
+    assert "at least minimumShards, 3, or none" in refusal(shards="2", minimumShards="3")
 
 
 def test_a_certificate_needs_the_name_that_it_is_for() -> None:

@@ -12,9 +12,10 @@ import pytest
 from infra import cost
 from infra.catalog import candidates
 from infra.config import settings_from
-from infra.cost import Line, Services
+from infra.cost import Line
 from infra.demand import Measured
 from infra.plan import Plan, make_plan
+from infra.prices import Services, disk_usd
 from infra.recording import Recording
 from infra.restore import Disk
 from infra.stack import own_values, stack_config
@@ -118,9 +119,9 @@ def test_s3_follows_the_index(index: str, at_least: float, below: float) -> None
 
 
 def test_disks_are_paid_for_size_throughput_and_iops_beyond_what_is_included() -> None:
-    assert cost.disk_usd(Disk(100, 125, 3000)) == pytest.approx(8.00)
-    assert cost.disk_usd(Disk(100, 225, 3000)) == pytest.approx(12.00)
-    assert cost.disk_usd(Disk(100, 1000, 4000)) == pytest.approx(8 + 875 * 0.04 + 1000 * 0.005)
+    assert disk_usd(Disk(100, 125, 3000)) == pytest.approx(8.00)
+    assert disk_usd(Disk(100, 225, 3000)) == pytest.approx(12.00)
+    assert disk_usd(Disk(100, 1000, 4000)) == pytest.approx(8 + 875 * 0.04 + 1000 * 0.005)
 
 
 def test_a_tighter_recovery_time_pays_for_disk_throughput() -> None:
@@ -171,7 +172,7 @@ def test_what_is_paid_for_is_what_the_program_creates(stack: str) -> None:
     generators = [group for group in groups if "generator" in group.name]
     assert plan.cells == len(groups) - len(generators) - 2
     assert made.outputs["instance_types"]["router"][0] in found["routers"].quantity
-    assert made.outputs["plan"] == without_nulls(plan.to_json())
+    assert made.outputs["plan"] == without_nulls(cost.described(plan))
 
 
 def test_the_metrics_that_are_paid_for_are_those_that_the_service_sends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,8 +181,7 @@ def test_the_metrics_that_are_paid_for_are_those_that_the_service_sends(monkeypa
 
 def test_json_has_the_bill_by_line_with_what_it_rests_on() -> None:
     plan = make_plan(replace(SMALL, replica=Measured(300, 2)), candidates())
-    plain = plan.to_json()["bill"]
-    assert isinstance(plain, dict)
+    plain: Any = cost.described(plan)["bill"]
     lines = [(line["item"], line["usd_per_month"]) for line in plain["lines"]]
     assert lines == [(line.item, round(line.usd_per_month, 2)) for line in cost.lines(plan)]
     assert plain["total_usd_per_month"] == round(cost.total(cost.lines(plan)), 2)

@@ -9,10 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from infra.catalog import BY_NAME, CATALOG, candidates
-from infra.cost import Services
 from infra.demand import Measured, Workload
 from infra.option import MAX_CELLS
 from infra.plan import Plan, PlanError, make_plan
+from infra.prices import Services
 from infra.restore import EC2_BOOT, LOCAL_BOOT
 from infra.sizing import INDEX_TYPES, IndexType, ram
 from tests.infra.workloads import SMALL, ZONES
@@ -289,6 +289,17 @@ def test_json_says_what_each_process_carries_by_what() -> None:
             "measured": {"queries_per_second": 600, "vcpus": 4, "source": "measured, there"},
         },
     }
+
+
+def test_a_standing_build_keeps_its_shards_and_gets_larger_machines() -> None:
+    small = make_plan(SMALL, candidates())
+    grown = make_plan(replace(SMALL, vectors=4_000_000, shards=small.shards), candidates())
+    assert grown.shards == small.shards
+    assert BY_NAME[grown.instance_type].memory_gib > BY_NAME[small.instance_type].memory_gib
+    more = make_plan(replace(SMALL, shards=3), candidates())
+    assert more.shards == 3 > small.shards
+    with pytest.raises(PlanError, match=r"1 shards, as given, are too few: 11,000,000 vectors in one"):
+        make_plan(replace(SMALL, vectors=11_000_000, dims=8, shards=1), candidates())
 
 
 def test_boot_is_what_ec2_needs_unless_said_otherwise() -> None:
