@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from rehearsal import deploy
-from tests.rehearsal.programs.project import ACCOUNT, client
+from tests.rehearsal.programs.project import ACCOUNT, client, find_healthy
 from tests.wire.deploy_stage import Stage
 from tests.wire.fleet import eventually
 
@@ -276,7 +275,7 @@ def test_a_group_waits_until_so_many_are_healthy_in_every_target_group(
         """As a balancer would: for two seconds in the first target group alone."""
         while not ended.wait(0.5):
             arns = [one["TargetGroupArn"] for one in connect("elbv2").describe_target_groups()["TargetGroups"]]
-            told.append(publish(stage.endpoint, connect, arns[: 1 + told.count(2) // 4]))
+            told.append(find_healthy(stage.endpoint, arns[: 1 + told.count(2) // 4]))
 
     told: list[int] = []
     thread = threading.Thread(target=probe)
@@ -287,7 +286,7 @@ def test_a_group_waits_until_so_many_are_healthy_in_every_target_group(
     finally:
         ended.set()
         thread.join()
-        publish(stage.endpoint, connect, [])
+        find_healthy(stage.endpoint, [])
     assert stage.up("reached", timeout="25m", **wanted(2)).updated == 1
     if asked == "served":
         refusal = stage.refusal("reached", timeout="2s", size=3, **wanted(3))
@@ -295,17 +294,6 @@ def test_a_group_waits_until_so_many_are_healthy_in_every_target_group(
     else:
         # Others may have scaled the group since: an update asks for no number.
         assert stage.up("reached", timeout="25m", size=3, **wanted(3)).updated == 1
-
-
-def publish(endpoint: str, connect: Connect, groups: list[str]) -> int:
-    """Say that every target of these groups is healthy; how many there are."""
-    targets = []
-    for arn in groups:
-        for entry in connect("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
-            targets.append({"target_group": arn, "id": entry["Target"]["Id"], "state": "healthy"})
-    body = json.dumps({"targets": targets}).encode()
-    urllib.request.urlopen(f"{endpoint}/_vectorfleet/target-health", data=body, timeout=5).close()
-    return len(targets)
 
 
 def test_what_stands_in_front(stage: Stage, connect: Connect) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rehearsal import deploy
-from tests.rehearsal.programs.project import client, inventory, nodes_that_get_ready, real_project, start_apply
+from tests.rehearsal.programs.project import client, instances_that_get_ready, inventory, real_project, start_apply
 
 CREATED_AT_LEAST = 60
 
@@ -19,7 +19,7 @@ CREATED_AT_LEAST = 60
 @pytest.fixture(scope="module")
 def endpoint(own_emulator: str) -> Iterator[str]:
     """An emulator that only this module's stacks use."""
-    with nodes_that_get_ready(own_emulator):
+    with instances_that_get_ready(own_emulator):
         yield own_emulator
 
 

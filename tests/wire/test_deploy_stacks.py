@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from rehearsal import deploy
-from tests.rehearsal.programs.project import client, inventory, nodes_that_get_ready, rehearsed_project
+from tests.rehearsal.programs.project import client, instances_that_get_ready, inventory, rehearsed_project
 
 
 @pytest.fixture(scope="module")
 def endpoint(own_emulator: str) -> Iterator[str]:
     """An emulator that only this module's stacks use."""
-    with nodes_that_get_ready(own_emulator):
+    with instances_that_get_ready(own_emulator):
         yield own_emulator
 
 

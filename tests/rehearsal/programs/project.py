@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,23 +124,41 @@ def inventory(endpoint: str) -> dict[str, list[str]]:
 
 
 @contextmanager
-def nodes_that_get_ready(endpoint: str) -> Iterator[None]:
-    """Complete every launch hook as nodes would, where no process runs in the instances."""
-    api, ended = client(endpoint)("autoscaling"), threading.Event()
+def instances_that_get_ready(endpoint: str) -> Iterator[None]:
+    """
+    Complete every launch hook as nodes would, and find routers healthy as the load balancer would, where no process
+    runs in the instances.
+    """
+    connect, ended = client(endpoint), threading.Event()
+    api = connect("autoscaling")
 
-    def complete_all() -> None:
+    def stand_in() -> None:
         while not ended.wait(0.1):
             for row in api.describe_auto_scaling_instances()["AutoScalingInstances"]:
                 if row["LifecycleState"] == "Pending:Wait":
                     _complete(api, row)
+            groups = connect("elbv2").describe_target_groups()["TargetGroups"]
+            with suppress(connect("elbv2").exceptions.TargetGroupNotFoundException):  # deleted in the meantime
+                find_healthy(endpoint, [one["TargetGroupArn"] for one in groups])
 
-    thread = threading.Thread(target=complete_all)
+    thread = threading.Thread(target=stand_in)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
+
+
+def find_healthy(endpoint: str, groups: list[str]) -> int:
+    """Say that every target of these groups is healthy; how many there are."""
+    elb, targets = client(endpoint)("elbv2"), []
+    for arn in groups:
+        for entry in elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
+            targets.append({"target_group": arn, "id": entry["Target"]["Id"], "state": "healthy"})
+    body = json.dumps({"targets": targets}).encode()
+    urllib.request.urlopen(f"{endpoint}/_vectorfleet/target-health", data=body, timeout=5).close()
+    return len(targets)
 
 
 def _complete(api: Any, row: dict[str, Any]) -> None:
