@@ -55,9 +55,12 @@ class Parameters(pulumi.ComponentResource):
         super().__init__("vectorfleet:infra:Parameters", settings.fleet, None, opts)
         self._settings = settings
         self.prefix = naming.parameters_prefix(settings.fleet)
-        self.storage = self._parameter("storage", pulumi.Output.json_dumps(storage.names))
-        plain = [self._parameter(key, json.dumps(value)) for key, value in values(settings, plan).items()]
-        self.all: list[pulumi.Resource] = [self.storage, *plain, self._recipe(recipe(settings, plan))]
+        # The others after it: where nobody previews, its refusal comes before they are written.
+        first = self._recipe(recipe(settings, plan))
+        after = pulumi.ResourceOptions(parent=self, depends_on=[first])
+        self.storage = self._parameter("storage", pulumi.Output.json_dumps(storage.names), after)
+        plain = [self._parameter(key, json.dumps(value), after) for key, value in values(settings, plan).items()]
+        self.all: list[pulumi.Resource] = [first, self.storage, *plain]
         self.arn = self.storage.arn.apply(lambda arn: arn.removesuffix("/storage"))
         self.register_outputs({"prefix": self.prefix})
 
@@ -67,25 +70,22 @@ class Parameters(pulumi.ComponentResource):
         in place it would break the slot's build. The resource's name is what a person then reads.
         """
         fleet, slot = self._settings.fleet, self._settings.slot
-        return self._parameter(
-            f"recipe-{slot}",
-            json.dumps(value),
-            logical=f"{fleet}-{slot}-another-recipe-needs-another-slot",
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                protect=self._settings.data_protection,
-                replace_on_changes=["value"],
-                delete_before_replace=True,
-            ),
+        kept = pulumi.ResourceOptions(
+            parent=self,
+            protect=self._settings.data_protection,
+            replace_on_changes=["value"],
+            delete_before_replace=True,
         )
+        logical = f"{fleet}-{slot}-another-recipe-needs-another-slot"
+        return self._parameter(f"recipe-{slot}", json.dumps(value), kept, logical=logical)
 
     def _parameter(
         self,
         key: str,
         value: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
         *,
         logical: str | None = None,
-        opts: pulumi.ResourceOptions | None = None,
     ) -> aws.ssm.Parameter:
         fleet = self._settings.fleet
         return aws.ssm.Parameter(
@@ -94,5 +94,5 @@ class Parameters(pulumi.ComponentResource):
             type="String",
             value=value,
             tags={"vectorfleet:fleet": fleet},
-            opts=opts or pulumi.ResourceOptions(parent=self),
+            opts=opts,
         )

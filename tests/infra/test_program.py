@@ -508,6 +508,9 @@ def test_another_recipe_is_refused_where_data_is_protected_before_anything_chang
     recipe = one(changed(dataProtection=protected), "aws:ssm/parameter:Parameter", "another-recipe-needs-another-slot")
     # A replacement of what is protected ends Pulumi's preview.
     assert (recipe.protect, recipe.replace_on_changes) == (protected == "true", ("value",))
+    # Without a preview it ends the update, so nothing that processes read may come before it.
+    parameters = changed(dataProtection=protected).of_type("aws:ssm/parameter:Parameter")
+    assert [row.name for row in parameters if recipe.urn not in row.dependencies] == [recipe.name]
 
 
 @pytest.mark.parametrize(
