@@ -11,12 +11,17 @@ from infra.rules.rule import Finding
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """Accepts what `rule` finds on resources of a type whose name matches `name`, a pattern as of a shell."""
+    """
+    Accepts what `rule` finds on resources of a type whose name matches `name`, a pattern as of a shell.
+
+    `optional` is one that only some configurations need, so that it may stay where no stack has such.
+    """
 
     rule: str
     type: str
     name: str
     reason: str
+    optional: bool = False
 
     def covers(self, finding: Finding) -> bool:
         """Whether it accepts that finding."""
@@ -27,14 +32,23 @@ ACKNOWLEDGEMENTS: tuple[Acknowledgement, ...] = (
     Acknowledgement(
         "group-notifications",
         "aws:autoscaling/group:Group",
-        "*",
-        "The alarm launch-failures watches each group: it says what is wrong, a notification only what happened.",
+        "*-generator",
+        "A person starts load generators, by a verb that waits until they are in service and says when they are not.",
+        optional=True,
+    ),
+    Acknowledgement(
+        "group-notifications",
+        "aws:autoscaling/group:Group",
+        "*-indexer",
+        "A batch's indexer is away in between, where an alarm would sound; what it has not indexed waits in the log.",
+        optional=True,
     ),
     Acknowledgement(
         "listener-https",
         "aws:lb/listener:Listener",
         "rehearsal",
         "A rehearsal's listener is a loopback address: nobody outside of the machine reaches it.",
+        optional=True,
     ),
 )
 
@@ -45,5 +59,5 @@ def acknowledgement(finding: Finding, known: Iterable[Acknowledgement]) -> Ackno
 
 
 def stale(known: Iterable[Acknowledgement], found: Sequence[Finding]) -> list[Acknowledgement]:
-    """The acknowledgements that accept none of these findings."""
-    return [one for one in known if not any(one.covers(finding) for finding in found)]
+    """The acknowledgements that accept none of these findings and should."""
+    return [one for one in known if not one.optional and not any(one.covers(finding) for finding in found)]

@@ -10,6 +10,7 @@ from infra.rules.rule import Rule, said, shown
 
 BY_TEMPLATE = ("launchTemplate",)
 BY_POLICY = ("mixedInstancesPolicy", "launchTemplate", "launchTemplateSpecification")
+IN_SERVICE = "GroupInServiceInstances"
 
 
 def _version(group: Resource, _: Graph) -> Iterator[str]:
@@ -35,12 +36,17 @@ def _health_check(group: Resource, _: Graph) -> Iterator[str]:
 
 
 def _notifications(group: Resource, graph: Graph) -> Iterator[str]:
-    if not graph.referring(group, tokens.GROUP_NOTIFICATION, "groupNames"):
+    alarms = graph.referring(group, tokens.ALARM, "dimensions")
+    if not graph.referring(group, tokens.GROUP_NOTIFICATION, "groupNames") and not any(map(_tells_too_few, alarms)):
         yield said(
-            "nobody is notified of launches and terminations",
-            allowed="a Notification that names the group",
-            remedy="Add one, or acknowledge with the alarm that watches launches instead",
+            "nobody hears when it launches nothing",
+            allowed=f"a Notification that names the group, or an alarm on too low a {IN_SERVICE}",
+            remedy="Add one, or acknowledge with who hears of it instead",
         )
+
+
+def _tells_too_few(alarm: Resource) -> bool:
+    return alarm.at("metricName") == IN_SERVICE and str(alarm.at("comparisonOperator")).startswith("LessThan")
 
 
 RULES = (
@@ -59,7 +65,7 @@ RULES = (
     ),
     Rule(
         id="group-notifications",
-        demand="somebody is notified of what a group launches and terminates",
+        demand="somebody hears of a group that launches nothing: by a notification or an alarm",
         types=(tokens.GROUP,),
         check=_notifications,
         sources=("AwsSolutions-AS3",),

@@ -16,7 +16,7 @@ def as_json(review: Review) -> dict[str, object]:
         "stack": review.stack,
         "clean": review.is_clean,
         "findings": [_row(one) for one in review.judged],
-        "stale": [vars(one) for one in review.stale],
+        "stale": [{name: getattr(one, name) for name in ("rule", "type", "name", "reason")} for one in review.stale],
     }
 
 

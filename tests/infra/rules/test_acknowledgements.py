@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
+from infra.graph import synthetic
 from infra.rules import tokens
 from infra.rules.acknowledgements import ACKNOWLEDGEMENTS, Acknowledgement, acknowledgement, stale
+from infra.rules.graph import of_recording
 from infra.rules.registry import RULES
-from infra.rules.rule import Finding
+from infra.rules.review import found_in
+from infra.rules.rule import Finding, findings
+from tests.infra.graphs import changed
 
 FINDING = Finding("listener-https", tokens.LISTENER, "rehearsal", "urn", "the protocol is HTTP")
 ACCEPTED = Acknowledgement("listener-https", tokens.LISTENER, "rehears*", "loopback only")
@@ -30,6 +37,21 @@ def test_what_accepts_nothing_is_stale() -> None:
     unused = Acknowledgement("listener-tls", tokens.LISTENER, "*", "r")
     assert stale([ACCEPTED, unused], [FINDING]) == [unused]
     assert stale([ACCEPTED], []) == [ACCEPTED]
+
+
+def test_what_only_some_configurations_need_is_never_stale() -> None:
+    assert stale([replace(ACCEPTED, optional=True)], []) == []
+
+
+def test_each_is_needed_by_the_configuration_that_it_names() -> None:
+    batch = changed(indexing=json.dumps({"mode": "batch"}))
+    found = [*found_in("rehearsal"), *findings(of_recording(batch, synthetic), RULES)]
+    assert [one for one in ACKNOWLEDGEMENTS if not any(one.covers(finding) for finding in found)] == []
+
+
+def test_none_accepts_a_group_without_alarm_that_always_runs() -> None:
+    silent = [finding.name for finding in found_in("rehearsal") if finding.rule == "group-notifications"]
+    assert silent == ["rehearsal-blue-generator"]
 
 
 def test_each_names_a_rule_and_a_type_it_looks_at_and_gives_a_reason() -> None:

@@ -24,6 +24,11 @@ def mixed(name: str) -> Resource:
     return group(mixedInstancesPolicy={"launchTemplate": {"launchTemplateSpecification": specification}})
 
 
+def counted(metric: str = "GroupInServiceInstances", comparison: str = "LessThanThreshold") -> Resource:
+    return made(tokens.ALARM, {"metricName": metric, "comparisonOperator": comparison}, dimensions=group())
+
+
+OTHER = made(tokens.GROUP, name="other")
 CASES = (
     fine("group-template-version", "a number", version("7")),
     fine("group-template-version", "a number among several types", mixed("7")),
@@ -35,7 +40,13 @@ CASES = (
     wrong("group-health-check", "EC2 there", group(healthCheckType="EC2", targetGroupArns=["t"]), says="is EC2"),
     wrong("group-health-check", "not chosen", group(), says="is nothing"),
     fine("group-notifications", "somebody", group(), made(tokens.GROUP_NOTIFICATION, groupNames=group())),
-    wrong("group-notifications", "nobody", group(), says="nobody is notified"),
+    fine("group-notifications", "an alarm", group(), counted()),
+    wrong("group-notifications", "nobody", group(), says="nobody hears"),
+    wrong("group-notifications", "of another metric", group(), counted("GroupDesiredCapacity"), says="nobody hears"),
+    wrong(
+        "group-notifications", "of too many", group(), counted(comparison="GreaterThanThreshold"), says="nobody hears"
+    ),
+    wrong("group-notifications", "of another group", OTHER, counted(), says="nobody hears"),
 )
 
 
