@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 from infra.rules import tokens
@@ -95,7 +96,8 @@ def _denies(bucket: Resource, graph: Graph, condition: tuple[str, str], values: 
     """Whether everything in the bucket and the bucket itself is refused to everyone on that condition."""
     refusals = [one for one in _policy(bucket, graph) if one.refuses_everyone(condition, values) and one.covers("s3:*")]
     resources = {resource for one in refusals for resource in one.resources}
-    return "*" in resources or any(f"{arn}/*" in resources for arn in resources if "/" not in arn)
+    arn = str(bucket.outputs.get("arn"))
+    return all(any(fnmatchcase(place, one) for one in resources) for place in (arn, f"{arn}/*"))
 
 
 def _tls_only(bucket: Resource, graph: Graph) -> Iterator[str]:
@@ -118,7 +120,7 @@ def _outdated_tls(bucket: Resource, graph: Graph) -> Iterator[str]:
 
 def _lockout(bucket: Resource, graph: Graph) -> Iterator[str]:
     for one in _policy(bucket, graph):
-        if not one.allows and not one.conditions and "*" in one.principals and one.covers("s3:PutBucketPolicy"):
+        if not one.allows and not one.conditions and "*" in one.principals and one.means("s3:PutBucketPolicy"):
             yield said(
                 f"statement {one.sid} denies everyone to change the policy",
                 allowed="such a Deny with a condition",

@@ -66,6 +66,7 @@ def _resource(given: EngineResource) -> Resource:
         references={name: [one.urn for one in sources] for name, sources in given.property_dependencies.items()},
         protect=given.opts.protect,
         retain_on_delete=None,
+        outputs=given.props,
     )
 
 

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from infra.rules import tokens
 from infra.rules.graph import Graph, Resource
 from infra.rules.rule import Rule, is_on, said, shown
 
-WORLD = ("0.0.0.0/0", "::/0")
+WIDEST = {4: 8, 6: 16}  # the shortest prefix of a network that is not the world, by version of IP
 DEFAULT_DESCRIPTION = "Managed by Pulumi"
 
 
+def is_world(cidr: object) -> bool:
+    """
+    Whether a network takes in so much that it may as well be everything; text that is none does not.
+
+    >>> is_world("0.0.0.0/0"), is_world("0.0.0.0/1"), is_world("::0/0"), is_world("10.0.0.0/8"), is_world(None)
+    (True, True, True, False, False)
+    """
+    try:
+        network = ip_network(str(cidr), strict=False)
+    except ValueError:
+        return False
+    return network.prefixlen < WIDEST[network.version]
+
+
 def _opens_to_world(rule: Resource) -> str:
-    return next((str(rule.at(name)) for name in ("cidrIpv4", "cidrIpv6") if rule.at(name) in WORLD), "")
+    return next((str(rule.at(name)) for name in ("cidrIpv4", "cidrIpv6") if is_world(rule.at(name))), "")
 
 
 def _ingress(rule: Resource, graph: Graph) -> Iterator[str]:

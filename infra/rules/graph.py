@@ -24,7 +24,8 @@ class Resource:
     """
     One resource of the stack.
 
-    `references` maps an input to the URNs that its value comes from; `retain_on_delete` is None where it is unknown.
+    `references` maps an input to the URNs that its value comes from; `outputs` are at least those by which others name
+    it, where they are known; `retain_on_delete` is None where it is unknown.
     """
 
     type: str
@@ -34,6 +35,7 @@ class Resource:
     references: Mapping[str, Collection[str]] = field(default_factory=dict)
     protect: bool = False
     retain_on_delete: bool | None = False
+    outputs: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, *path: str) -> Any:
         """The input at that path of keys, None where the path ends early."""
@@ -106,12 +108,12 @@ def listed(value: Any) -> list[Any]:
 def of_recording(recording: Recording, model: Model) -> Graph:
     """The graph of a recorded stack; `model` is the one that made the recording's outputs."""
     custom = {resource.urn: resource for resource in recording.resources if resource.custom}
-    known = {urn: _identifiers(model(one.type, one.name, one.inputs)) for urn, one in custom.items()}
-    return Graph(tuple(_resource(one, custom, known) for one in custom.values()))
+    outputs = {urn: model(one.type, one.name, one.inputs) for urn, one in custom.items()}
+    return Graph(tuple(_resource(one, custom, outputs) for one in custom.values()))
 
 
 def _resource(
-    registered: Registered, custom: Mapping[str, Registered], known: Mapping[str, Collection[str]]
+    registered: Registered, custom: Mapping[str, Registered], outputs: Mapping[str, Mapping[str, object]]
 ) -> Resource:
     behind = _behind(registered, custom)
     return Resource(
@@ -119,9 +121,10 @@ def _resource(
         name=registered.name,
         urn=registered.urn,
         inputs=registered.inputs,
-        references=_references(registered.inputs, {urn: known[urn] for urn in behind}),
+        references=_references(registered.inputs, {urn: _identifiers(outputs[urn]) for urn in behind}),
         protect=registered.protect,
         retain_on_delete=registered.retain_on_delete,
+        outputs=outputs[registered.urn],
     )
 
 

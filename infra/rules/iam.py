@@ -8,11 +8,14 @@ from typing import NamedTuple
 from infra.rules import tokens
 from infra.rules.graph import Graph, Resource, at
 from infra.rules.rule import Rule, said
-from infra.rules.statements import EVERYONE, Statement, matches, statements
+from infra.rules.statements import EVERYONE, WILD, Statement, is_wild, matches, statements
 
 GOVERNANCE_BYPASS = "s3:BypassGovernanceRetention"
 AWS_MANAGED = ":iam::aws:policy/"
-HOLDERS = (tokens.ROLE_POLICY, tokens.ROLE, tokens.IAM_POLICY)
+HOLDERS = (tokens.ROLE_POLICY, tokens.ROLE, tokens.IAM_POLICY, tokens.USER_POLICY, tokens.GROUP_POLICY)
+ATTACHMENTS = (tokens.ROLE_ATTACHMENT, tokens.POLICY_ATTACHMENT, tokens.USER_ATTACHMENT, tokens.GROUP_ATTACHMENT)
+WITHOUT_TYPE = ("s3", "sns", "sqs")  # services whose ARNs say no type before the name
+RESOURCE_TAG = "aws:ResourceTag/"
 
 
 class Resourceless(NamedTuple):
@@ -40,7 +43,7 @@ def granted(holder: Resource) -> list[Statement]:
 
 def _actions(holder: Resource, _: Graph) -> Iterator[str]:
     for one in granted(holder):
-        wild = ["all but some"] if one.inverted else [action for action in one.actions if "*" in action]
+        wild = ["all but some"] if one.inverted else [action for action in one.actions if not WILD.isdisjoint(action)]
         if wild:
             yield said(
                 f"statement {one.sid} allows {', '.join(wild)}",
@@ -51,19 +54,46 @@ def _actions(holder: Resource, _: Graph) -> Iterator[str]:
 
 def _resources(holder: Resource, _: Graph) -> Iterator[str]:
     for one in granted(holder):
-        narrow = [action for action in one.actions if "*" in one.resources and not _is_resourceless(action, one)]
+        wide = [arn for arn in one.resources if names_nothing(arn) and not _is_narrowed_by_tags(arn, one)]
+        narrow = [action for action in one.actions if wide and not _is_resourceless(action, one)]
         if narrow:
             yield said(
-                f"statement {one.sid} allows {', '.join(narrow)} on every resource",
-                allowed="ARNs; * for what AWS restricts to none, with its condition",
+                f"statement {one.sid} allows {', '.join(narrow)} on {_shown(wide)}",
+                allowed="ARNs with names, or types of resources with a condition on tags; * for what AWS restricts to "
+                "none, with its condition",
                 remedy="Name the resources, or add the action to RESOURCELESS with its reason",
             )
 
 
+def names_nothing(arn: str) -> bool:
+    """
+    Whether the pattern of an ARN leaves open whose resource it is, or of what name.
+
+    >>> names_nothing("*"), names_nothing("arn:aws:iam::*:role/*"), names_nothing("arn:aws:s3:::*")
+    (True, True, True)
+    >>> names_nothing("arn:aws:s3:::b/*"), names_nothing("arn:aws:ssm:us-east-1:1:parameter/fleet/*")
+    (False, False)
+    """
+    begin, *owner, resource = arn.split(":", 5) if arn.count(":") >= 5 else ("", arn, "")
+    if begin != "arn" or any(not WILD.isdisjoint(part) for part in owner):
+        return True
+    names = [part for part in resource.replace(":", "/").split("/") if part]
+    name = names[0 if owner[1] in WITHOUT_TYPE else 1 :]
+    return not name or name[0][0] in WILD
+
+
+def _is_narrowed_by_tags(arn: str, statement: Statement) -> bool:
+    return not is_wild(arn) and statement.narrowed_by(RESOURCE_TAG)
+
+
+def _shown(wide: list[str]) -> str:
+    return "every resource" if any(map(is_wild, wide)) else ", ".join(wide)
+
+
 def _is_resourceless(action: str, statement: Statement) -> bool:
-    keys = {key for _, key in statement.conditions}
     return any(
-        matches(action, known.actions) and (not known.condition or known.condition in keys) for known in RESOURCELESS
+        matches(action, known.actions) and (not known.condition or statement.narrowed_by(known.condition))
+        for known in RESOURCELESS
     )
 
 
@@ -108,7 +138,7 @@ RULES = (
     ),
     Rule(
         id="iam-resources",
-        demand="no `*` as resource, but for actions that AWS restricts to none",
+        demand="no resource that names nothing, but for actions that AWS restricts to none, and what tags narrow",
         types=HOLDERS,
         check=_resources,
         sources=("AwsSolutions-IAM5", "CKV_AWS_355"),
@@ -116,7 +146,7 @@ RULES = (
     Rule(
         id="iam-managed",
         demand="no policy that AWS manages and may widen",
-        types=(tokens.ROLE, tokens.ROLE_ATTACHMENT),
+        types=(tokens.ROLE, *ATTACHMENTS),
         check=_managed,
         sources=("AwsSolutions-IAM4", "CKV_AWS_274"),
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from infra.rules import tokens
 from infra.rules.graph import Graph, Resource
 from infra.rules.rule import Rule, is_on, said, shown
-from infra.rules.statements import EVERYONE, statements
+from infra.rules.statements import statements
 
 
 def _rotation(key: Resource, _: Graph) -> Iterator[str]:
@@ -19,9 +19,9 @@ def _rotation(key: Resource, _: Graph) -> Iterator[str]:
 
 def _principals(key: Resource, _: Graph) -> Iterator[str]:
     for one in statements(key.at("policy")):
-        if one.allows and not one.conditions and (EVERYONE in one.principals or one.inverted):
+        if one.admits_anyone:
             yield said(
-                f"statement {one.sid} allows everyone without a condition",
+                f"statement {one.sid} allows everyone without a condition that narrows",
                 allowed="named principals, the account's root among them, or a condition",
                 remedy="Name who uses the key",
             )

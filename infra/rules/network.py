@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.rules import tokens
-from infra.rules.firewall import WORLD
+from infra.rules.firewall import is_world
 from infra.rules.graph import Graph, Resource, at
 from infra.rules.iam import granted
 from infra.rules.rule import Rule, is_on, said, shown
@@ -60,7 +60,7 @@ def _no_internet(subnet: Resource, graph: Graph) -> Iterator[str]:
     if not graph.referring(subnet, tokens.GROUP, "vpcZoneIdentifiers"):
         return
     for route in _routes(subnet, graph):
-        world = next((str(at(route, name)) for name in DESTINATIONS if at(route, name) in WORLD), "")
+        world = next((str(at(route, name)) for name in DESTINATIONS if is_world(at(route, name))), "")
         if world:
             yield said(
                 f"instances stand here and there is a route to {world}",

@@ -11,11 +11,17 @@ from typing import Any
 from infra.rules.graph import listed
 
 EVERYONE = "*"
+WILD = frozenset("*?")
+# Operators that hold only where the key is there and has one of the values.
+POSITIVE = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress")
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; `conditions` maps operator and key to the allowed values, in lower case."""
+    """
+    One statement; `conditions` maps operator and key to the allowed values, in lower case; `other_than` are the actions
+    beside which it means every action.
+    """
 
     sid: str
     allows: bool
@@ -24,10 +30,28 @@ class Statement:
     principals: tuple[str, ...]
     conditions: Mapping[tuple[str, str], tuple[str, ...]]
     inverted: bool  # NotAction, NotResource or NotPrincipal: everything but what is named
+    other_than: tuple[str, ...] = ()
 
     def covers(self, action: str) -> bool:
         """Whether an action is among those named; IAM does not tell cases apart."""
         return any(matches(action, pattern) for pattern in self.actions)
+
+    def means(self, action: str) -> bool:
+        """Whether it is about an action, named or not."""
+        spared = any(matches(action, pattern) for pattern in self.other_than)
+        return self.covers(action) or (bool(self.other_than) and not spared)
+
+    def narrowed_by(self, begin: str = "") -> bool:
+        """Whether a condition on a key that begins so holds for some values only."""
+        return any(
+            operator in POSITIVE and key.lower().startswith(begin.lower()) and not any(map(is_wild, values))
+            for (operator, key), values in self.conditions.items()
+        )
+
+    @property
+    def admits_anyone(self) -> bool:
+        """Whether it allows something to principals that nothing names or narrows."""
+        return self.allows and (EVERYONE in self.principals or self.inverted) and not self.narrowed_by()
 
     def refuses_everyone(self, condition: tuple[str, str], values: Iterable[str]) -> bool:
         """Whether it denies everyone, on that one condition and no other, with one of the values."""
@@ -44,6 +68,16 @@ def matches(action: str, pattern: str) -> bool:
     True
     """
     return fnmatchcase(action.lower(), pattern.lower())
+
+
+def is_wild(text: str) -> bool:
+    """
+    Whether a pattern names nothing.
+
+    >>> is_wild("*"), is_wild("?*"), is_wild("a*")
+    (True, True, False)
+    """
+    return bool(text) and set(text) <= WILD
 
 
 def statements(policy: object) -> list[Statement]:
@@ -63,6 +97,7 @@ def _statement(given: Mapping[str, Any]) -> Statement:
         principals=_principals(given.get("Principal")),
         conditions=dict(_conditions(given.get("Condition") or {})),
         inverted=any(key in given for key in ("NotAction", "NotResource", "NotPrincipal")),
+        other_than=_texts(given.get("NotAction")),
     )
 
 

@@ -1,4 +1,4 @@
-"""SNS topics: TLS only, and encrypted with a key that CloudWatch may use."""
+"""SNS topics: TLS only, for those who are named, and encrypted with a key that CloudWatch may use."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def _tls_only(topic: Resource, graph: Graph) -> Iterator[str]:
         )
 
 
+def _principals(policed: Resource, _: Graph) -> Iterator[str]:
+    for one in statements(policed.at("policy")):
+        if one.admits_anyone:
+            yield said(
+                f"statement {one.sid} lets everyone use the topic",
+                allowed="named services or principals, or a condition that narrows",
+                remedy="Name who publishes",
+            )
+
+
 def _encrypted(topic: Resource, _: Graph) -> Iterator[str]:
     found = topic.at("kmsMasterKeyId")
     if not found or str(found).endswith(AWS_KEY):
@@ -41,6 +51,13 @@ RULES = (
         types=(tokens.TOPIC,),
         check=_tls_only,
         sources=("AwsSolutions-SNS3",),
+    ),
+    Rule(
+        id="topic-principals",
+        demand="a topic's policy allows nobody unnamed without a condition",
+        types=(tokens.TOPIC, tokens.TOPIC_POLICY),
+        check=_principals,
+        sources=("CKV_AWS_169",),
     ),
     Rule(
         id="topic-encrypted",

@@ -53,6 +53,7 @@ def made(
     name: str = "one",
     protect: bool = False,
     retain: bool | None = False,
+    outputs: dict[str, Any] | None = None,
     **references: Resource | tuple[Resource, ...],
 ) -> Resource:
     """A resource; `references` name what an input comes from, and stand for the input's value."""
@@ -66,6 +67,7 @@ def made(
         references={key: tuple(one.urn for one in value) for key, value in sources.items()},
         protect=protect,
         retain_on_delete=retain,
+        outputs=outputs or {},
     )
 
 

@@ -23,7 +23,7 @@ KMS = {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": "arn:aws:kms:::key/1"}
 
 
 def bucket(role: str = "index", **inputs: Any) -> Resource:
-    return made(tokens.BUCKET, {"tags": {"vectorfleet:data": role}, **inputs}, name=f"b-{role}")
+    return made(tokens.BUCKET, {"tags": {"vectorfleet:data": role}, **inputs}, name=f"b-{role}", outputs={"arn": ARN})
 
 
 INDEX, LOGS, VAULT = bucket(), bucket("logs"), bucket("vault")
@@ -39,6 +39,12 @@ def encrypted(rule: dict[str, Any], of: Resource = INDEX) -> tuple[Resource, Res
 
 def policed(*statements: dict[str, Any]) -> tuple[Resource, Resource]:
     return guarded(tokens.BUCKET_POLICY, {"policy": policy(*statements)})
+
+
+def beside(action: str) -> dict[str, Any]:
+    """A statement that denies everyone everything else."""
+    named = deny(None, ARN, OBJECTS)
+    return {"NotAction": action} | {key: value for key, value in named.items() if key != "Action"}
 
 
 def logged(into: Resource) -> tuple[Resource, ...]:
@@ -114,6 +120,13 @@ CASES = (
     ),
     fine("bucket-tls-only", "denied", *policed(deny(PLAIN, ARN, OBJECTS))),
     fine("bucket-tls-only", "denied in two statements", *policed(deny(PLAIN, ARN), deny(PLAIN, OBJECTS))),
+    wrong(
+        "bucket-tls-only",
+        "of another bucket",
+        *policed(deny(PLAIN, f"{ARN}-2", f"{ARN}-2/*")),
+        says="does not deny plain HTTP",
+    ),
+    wrong("bucket-tls-only", "the bucket alone", *policed(deny(PLAIN, ARN)), says="does not deny plain HTTP"),
     wrong("bucket-tls-only", "objects alone", *policed(deny(PLAIN, OBJECTS)), says="does not deny plain HTTP"),
     wrong("bucket-tls-only", "some objects", *policed(deny(PLAIN, ARN, f"{ARN}/a/*")), says="does not deny plain"),
     wrong("bucket-tls-only", "reads alone", *policed(deny(PLAIN, ARN, OBJECTS, action="s3:Get*")), says="plain HTTP"),
@@ -140,6 +153,8 @@ CASES = (
     ),
     fine("bucket-lockout", "with a condition", *policed(deny(PLAIN, ARN, OBJECTS))),
     wrong("bucket-lockout", "without", *policed(deny(None, ARN, OBJECTS)), says="denies everyone"),
+    fine("bucket-lockout", "of everything but the policy", *policed(beside("s3:*BucketPolicy"))),
+    wrong("bucket-lockout", "by what it spares", *policed(beside("s3:GetObject")), says="denies everyone"),
     fine("bucket-access-logs", "into logs", *logged(LOGS)),
     fine("bucket-access-logs", "not for logs", LOGS),
     wrong("bucket-access-logs", "nowhere", INDEX, LOGS, says="go nowhere"),

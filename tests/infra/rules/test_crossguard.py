@@ -64,7 +64,13 @@ class Known:
 def known(*resources: Resource, unknown: tuple[str, ...] = ()) -> list[Known]:
     """The engine's view of these resources."""
     found = {
-        one.urn: Known(one.type, one.name, one.urn, Props(one.inputs, unknown), SimpleNamespace(protect=one.protect))
+        one.urn: Known(
+            one.type,
+            one.name,
+            one.urn,
+            Props({**one.outputs, **one.inputs}, unknown),
+            SimpleNamespace(protect=one.protect),
+        )
         for one in resources
     }
     for one in resources:

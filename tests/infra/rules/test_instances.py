@@ -47,6 +47,7 @@ CASES = (
     wrong("instance-image", "resolved", template(imageId="resolve:ssm:/aws/al2023"), says="is resolve:ssm:/aws/al2023"),
     fine("instance-tags", "on all three", tagged(*KINDS)),
     wrong("instance-tags", "not on volumes", tagged("instance", "network-interface"), says="leaves the volume"),
+    wrong("instance-tags", "not on interfaces", tagged("instance", "volume"), says="leaves the network-interface"),
     wrong(
         "instance-tags",
         "without the slot",

@@ -25,6 +25,12 @@ CASES = (
     fine("key-principals", "everyone on a condition", key("*", Condition={"StringEquals": {"kms:CallerAccount": "1"}})),
     fine("key-principals", "AWS's default policy", made(tokens.KEY)),
     wrong("key-principals", "everyone", key("*"), says="statement Given allows everyone"),
+    wrong(
+        "key-principals",
+        "everyone over TLS",
+        key("*", Condition={"Bool": {"aws:SecureTransport": "true"}}),
+        says="allows everyone",
+    ),
     wrong("key-principals", "every account", key({"AWS": "*"}, tokens.KEY_POLICY), says="allows everyone"),
 )
 

@@ -73,6 +73,16 @@ CASES = (
     ),
     wrong(
         "subnet-no-internet",
+        "a route to half of it",
+        SUBNET,
+        GROUP,
+        TABLE,
+        ASSOCIATION,
+        route(destinationCidrBlock="0.0.0.0/1"),
+        says="a route to 0.0.0.0/1",
+    ),
+    wrong(
+        "subnet-no-internet",
         "a route in the table",
         SUBNET,
         GROUP,

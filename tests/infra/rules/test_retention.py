@@ -59,6 +59,17 @@ CASES = (
         *aged({"transitions": [{"days": 30, "storageClass": "GLACIER"}]}, VAULT),
         says="moves objects in use",
     ),
+    wrong(
+        "bucket-no-expiration",
+        "the deepest archive",
+        *aged({"transitions": [{"days": 30, "storageClass": "DEEP_ARCHIVE"}]}),
+        says="moves objects in use",
+    ),
+    fine(
+        "bucket-no-expiration",
+        "what answers at once",
+        *aged({"transitions": [{"days": 30, "storageClass": "STANDARD_IA"}]}),
+    ),
     fine("bucket-object-lock", "locked", *locked({"mode": "GOVERNANCE", "days": 35})),
     fine("bucket-object-lock", "not a vault", INDEX),
     wrong("bucket-object-lock", "not locked", VAULT, says="not locked by default"),

@@ -8,7 +8,7 @@ import pytest
 
 from infra.rules import tokens
 from infra.rules.graph import Resource
-from tests.infra.rules.cases import Case, deny, fine, made, policy, wrong
+from tests.infra.rules.cases import Case, allow, deny, fine, made, policy, wrong
 
 TOPIC = made(tokens.TOPIC)
 PLAIN = {"Bool": {"aws:SecureTransport": "false"}}
@@ -18,10 +18,30 @@ def policed(condition: dict[str, Any], action: str = "sns:Publish") -> tuple[Res
     return TOPIC, made(tokens.TOPIC_POLICY, {"policy": policy(deny(condition, "arn", action=action))}, arn=TOPIC)
 
 
+def admitting(principal: object, **more: Any) -> Resource:
+    return made(tokens.TOPIC_POLICY, {"policy": policy(allow("sns:*", resource="arn", Principal=principal, **more))})
+
+
+def open_topic() -> Resource:
+    return made(tokens.TOPIC, {"policy": policy(allow("sns:Publish", resource="arn", Principal="*"))})
+
+
+OWN = {"StringEquals": {"aws:SourceAccount": "1"}}
 CASES = (
     fine("topic-tls-only", "denied", *policed(PLAIN)),
     wrong("topic-tls-only", "another action", *policed(PLAIN, "sns:Subscribe"), says="does not deny plain HTTP"),
     wrong("topic-tls-only", "no policy", TOPIC, says="does not deny plain HTTP"),
+    fine("topic-principals", "a service", admitting({"Service": "cloudwatch.amazonaws.com"})),
+    fine("topic-principals", "an account's own", admitting("*", Condition=OWN)),
+    fine("topic-principals", "a refusal", *policed(PLAIN)),
+    wrong("topic-principals", "everyone", admitting({"AWS": "*"}), says="lets everyone use the topic"),
+    wrong(
+        "topic-principals",
+        "everyone over TLS",
+        admitting("*", Condition={"Bool": {"aws:SecureTransport": "true"}}),
+        says="lets everyone use the topic",
+    ),
+    wrong("topic-principals", "by the topic itself", open_topic(), says="lets everyone use the topic"),
     fine("topic-encrypted", "our key", made(tokens.TOPIC, {"kmsMasterKeyId": "arn:aws:kms:::key/1"})),
     wrong("topic-encrypted", "in clear", TOPIC, says="is nothing"),
     wrong("topic-encrypted", "AWS's", made(tokens.TOPIC, {"kmsMasterKeyId": "alias/aws/sns"}), says="alias/aws/sns;"),
