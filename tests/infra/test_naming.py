@@ -3,19 +3,106 @@
 from __future__ import annotations
 
 import doctest
+import json
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra import naming
+from infra.graph import synthetic
+from infra.program import deploy
+from infra.recording import Recording, Registered, output_names, record
+from infra.stack import stack_config
 
 FLEETS = st.text("abcxyz019-", min_size=1, max_size=80).map(lambda middle: f"f{middle}0")
 AUTONAME = "-0a1b2c3"
 
+# Longest names by AWS's own documentation, and the input that sets one; where it is not given, Pulumi makes a name.
+LONGEST = {
+    "aws:autoscaling/group:Group": ("name", 255),
+    "aws:autoscaling/policy:Policy": ("name", 255),
+    "aws:autoscaling/schedule:Schedule": ("scheduledActionName", 255),
+    "aws:budgets/budget:Budget": ("name", 100),
+    "aws:cloudwatch/dashboard:Dashboard": ("dashboardName", 255),
+    "aws:cloudwatch/logGroup:LogGroup": ("name", 512),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": ("name", 255),
+    "aws:ec2/launchTemplate:LaunchTemplate": ("name", 128),
+    "aws:ec2/securityGroup:SecurityGroup": ("name", 255),
+    "aws:iam/instanceProfile:InstanceProfile": ("name", 128),
+    "aws:iam/role:Role": ("name", 64),
+    "aws:iam/rolePolicy:RolePolicy": ("name", 128),
+    "aws:kms/alias:Alias": ("name", 256),
+    "aws:lb/loadBalancer:LoadBalancer": ("name", 32),
+    "aws:lb/targetGroup:TargetGroup": ("name", 32),
+    "aws:s3/bucket:Bucket": ("bucket", 63),
+    "aws:sns/topic:Topic": ("name", 256),
+    "aws:ssm/parameter:Parameter": ("name", 1011),
+}
+NAMELESS = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"  # AWS named it
+
+
+def longest() -> Recording:
+    """A fleet with the longest name there may be, in regions with the longest names, with all that it may have."""
+    here, there = "ap-southeast-1", "ap-southeast-2"
+    given = {
+        "fleet": "f" * 20,
+        "zones": [f"{here}{zone}" for zone in "abc"],
+        "slot": "green",
+        "weights": {"blue": 0, "green": 100},
+        "vault": {"region": there, "retentionDays": 35, "mode": "governance"},
+        "indexing": {"mode": "batch"},
+        "monthlyBudgetUsd": 1000,
+    }
+    own = {f"vectorfleet:{key}": one if isinstance(one, str) else json.dumps(one) for key, one in given.items()}
+    config = stack_config("rehearsal") | {"aws:region": here} | own
+    return record(deploy, config, project="vectorfleet", stack="test", model=synthetic)
+
+
+def physical(resource: Registered, key: str) -> str:
+    """The name that AWS gets."""
+    return str(resource.inputs.get(key) or resource.name + AUTONAME)
+
 
 def test_the_worked_examples_in_the_docstrings_hold() -> None:
     assert doctest.testmod(naming).failed == 0
+
+
+def test_the_limits_are_those_of_aws() -> None:
+    assert naming.LIMITS == {
+        "load_balancer": 32,
+        "target_group": 32,
+        "bucket": 63,
+        "role": 64,
+        "launch_template": 128,
+        "instance_profile": 128,
+        "group": 255,
+        "security_group": 255,
+        "topic": 256,
+        "alarm": 255,
+        "dashboard": 255,
+        "parameter": 1011,
+    }
+    assert len(AUTONAME) == naming.AUTONAME_SUFFIX
+
+
+def test_every_physical_name_of_the_longest_fleet_fits() -> None:
+    recording = longest()
+    found = [
+        (row.type, name, limit)
+        for row in recording.resources
+        for key, limit in [LONGEST.get(row.type, ("", 0))]
+        if key and len(name := physical(row, key)) > limit
+    ]
+    assert found == []
+    named = {row.type for row in recording.resources if row.custom and "name" in output_names(row.type)}
+    assert named - {NAMELESS} <= LONGEST.keys()
+    assert LONGEST.keys() <= {row.type for row in recording.resources}
+
+
+def test_a_cut_name_ends_in_six_digits_of_a_digest_of_all_of_it() -> None:
+    assert naming.fit("a-very-long-name-indeed", 16) == "a-very-lo-5aae9f"
+    assert len({naming.fit(f"{'f' * 80}{number}", 32) for number in range(1000)}) == 1000
 
 
 @example("f" * 80, "load_balancer")

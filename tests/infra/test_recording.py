@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from infra.recording import Model, Outputs, Recording, UnknownInputError, output_names, record
+from infra.recording import STACK_TYPE, Model, Outputs, Recording, UnknownInputError, output_names, record
 
 CONFIG = {"aws:region": "us-east-1"}
 
@@ -49,6 +49,35 @@ def test_options_are_kept() -> None:
     assert second.dependencies == (first.urn,)
     assert second.ignore_changes == ("displayName",)
     assert second.aliases == ("before",)
+
+
+def test_a_child_knows_its_parent_and_who_has_none_the_stack() -> None:
+    def program() -> None:
+        component = pulumi.ComponentResource("p:m:Component", "c")
+        aws.sns.Topic("inside", opts=pulumi.ResourceOptions(parent=component))
+        aws.sns.Topic("outside")
+
+    recording = recorded(program)
+    (component,) = recording.of_type("p:m:Component")
+    inside, outside = recording.of_type("aws:sns/topic:Topic")
+    assert (inside.name, inside.parent, outside.name) == ("inside", component.urn, "outside")
+    assert [one.parent.split("::")[2] for one in (component, outside)] == [STACK_TYPE] * 2
+
+
+def test_aliases_of_resources_and_components_are_kept_as_names_and_urns() -> None:
+    urn = "urn:pulumi:s::p::aws:sns/topic:Topic::older"
+
+    def program() -> None:
+        moved = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="before"), urn])
+        component = pulumi.ComponentResource("p:m:Component", "c", opts=moved)
+        aws.sns.Topic("topic", opts=pulumi.ResourceOptions.merge(moved, pulumi.ResourceOptions(parent=component)))
+        aws.sns.Topic("plain")
+
+    recording = recorded(program)
+    (component,) = recording.of_type("p:m:Component")
+    topic, plain = recording.of_type("aws:sns/topic:Topic")
+    assert component.aliases == topic.aliases == ("before", urn)
+    assert plain.aliases == ()
 
 
 def test_an_output_the_model_lacks_is_refused_where_it_is_used() -> None:
