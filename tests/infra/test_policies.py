@@ -159,22 +159,56 @@ def test_nobody_takes_anything_out_of_the_vault_before_its_time() -> None:
     assert row["Action"] == "s3:BypassGovernanceRetention"
 
 
+ACCOUNT = "123456789012"
+OWN = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def allowed(sid: str, principal: dict[str, str], action: object, resource: object, **more: Any) -> dict[str, Any]:
+    """A golden statement of a policy on a resource."""
+    begin = {"Sid": sid, "Effect": "Allow", "Principal": principal}
+    return {**begin, "Action": action, "Resource": resource, **({"Condition": more} if more else {})}
+
+
+def to_service(sid: str, service: str, action: object, resource: str, **more: Any) -> dict[str, Any]:
+    return allowed(sid, {"Service": f"{service}.amazonaws.com"}, action, resource, **more)
+
+
 def test_logs_are_delivered_for_the_own_account_only() -> None:
-    for row in policies.log_delivery("arn:aws:s3:::logs", "123456789012"):
-        own = row.get("Condition") == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
-        assert own or "AWSLogs/123456789012/" in str(row["Resource"])
-        assert str(row["Action"]).startswith("s3:")
+    bucket, put = "arn:aws:s3:::logs", "s3:PutObject"
+    assert list(policies.log_delivery(bucket, ACCOUNT)) == [
+        to_service("S3AccessLogs", "logging.s3", put, f"{bucket}/s3/*", **OWN),
+        to_service("BalancerLogs", "logdelivery.elasticloadbalancing", put, f"{bucket}/alb/AWSLogs/{ACCOUNT}/*"),
+        to_service("FlowLogs", "delivery.logs", put, f"{bucket}/AWSLogs/{ACCOUNT}/*", **OWN),
+        to_service("FlowLogsLook", "delivery.logs", "s3:GetBucketAcl", bucket, **OWN),
+    ]
 
 
-def test_a_key_is_the_accounts_and_admits_those_who_would_fail_without_a_word() -> None:
+def test_the_key_of_operations_is_used_by_exactly_these() -> None:
+    decrypt = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    groups = {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:*"}
+    logs = [*decrypt, "kms:Encrypt", "kms:ReEncrypt*"]
+    assert statements(policies.operations_key(ACCOUNT, "eu-west-1")) == [
+        allowed("IamDecides", {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "kms:*", "*"),
+        to_service("AlarmsSpeak", "cloudwatch", decrypt, "*", **OWN),
+        to_service("LogsWrite", "logs.eu-west-1", logs, "*", ArnLike=groups),
+        to_service("BudgetsSpeak", "budgets", decrypt, "*", **OWN),
+    ]
+
+
+def test_what_leaves_the_network_for_s3_is_the_accounts_own_and_reading_packages() -> None:
+    own = {"aws:PrincipalAccount": ACCOUNT, "aws:ResourceAccount": ACCOUNT}
+    packages = "arn:aws:s3:::al2023-repos-eu-west-1-de612dc2/*"
+    assert statements(policies.s3_endpoint(ACCOUNT, "eu-west-1")) == [
+        allowed("OwnAccountAlone", {"AWS": "*"}, "s3:*", "*", StringEquals=own),
+        allowed("AmazonLinuxPackages", {"AWS": "*"}, "s3:GetObject", packages),
+    ]
+
+
+def test_a_key_is_the_accounts_in_each_part_of_aws() -> None:
     (decides,) = statements(policies.data_key("123456789012", "eu-west-1"))
     assert decides["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
     (elsewhere,) = statements(policies.data_key("123456789012", "us-gov-west-1"))
     assert elsewhere["Principal"] == {"AWS": "arn:aws-us-gov:iam::123456789012:root"}
-    admitted = statements(policies.operations_key("123456789012", "eu-west-1"))
-    services = {row["Principal"].get("Service") for row in admitted}
-    assert {"cloudwatch.amazonaws.com", "logs.eu-west-1.amazonaws.com"} <= services
-    assert all("Condition" in row for row in admitted if "Service" in row["Principal"])
 
 
 def test_people_reach_instances_where_it_is_wanted_and_by_no_more_than_the_agent_needs() -> None:
@@ -201,10 +235,23 @@ def test_nobody_ends_the_key_of_what_is_locked() -> None:
 def test_replication_reads_the_sources_and_writes_the_vault_only() -> None:
     sources = ["arn:aws:s3:::docs", "arn:aws:s3:::index"]
     rows = statements(policies.replication(sources, "arn:aws:s3:::vault", "arn:key:1", "arn:key:2"))
-    by_name = {str(row["Sid"]): row["Resource"] for row in rows}
-    assert by_name["WriteCopies"] == ["arn:aws:s3:::vault/*"]
-    assert by_name["ReadVersions"] == ["arn:aws:s3:::docs/*", "arn:aws:s3:::index/*"]
-    assert (by_name["DecryptSource"], by_name["EncryptCopy"]) == (["arn:key:1"], ["arn:key:2"])
+    versions = ["VersionAcl", "VersionForReplication", "VersionTagging", "Retention", "LegalHold"]
+    assert rows == [
+        granted("SeeRules", ["s3:GetReplicationConfiguration", "s3:ListBucket"], sources),
+        granted(
+            "ReadVersions",
+            [f"s3:GetObject{name}" for name in versions],
+            ["arn:aws:s3:::docs/*", "arn:aws:s3:::index/*"],
+        ),
+        granted("WriteCopies", ["s3:ReplicateObject", "s3:ReplicateTags"], ["arn:aws:s3:::vault/*"]),
+        granted("DecryptSource", ["kms:Decrypt"], ["arn:key:1"]),
+        granted("EncryptCopy", ["kms:Encrypt", "kms:GenerateDataKey"], ["arn:key:2"]),
+    ]
+
+
+def granted(sid: str, actions: list[str], resources: list[str]) -> dict[str, Any]:
+    """A golden statement of a role's policy, without conditions."""
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
 
 
 def test_batch_replication_is_started_on_the_sources_and_reads_and_writes_nothing_itself() -> None:
@@ -227,14 +274,19 @@ def test_batch_replication_is_started_on_the_sources_and_reads_and_writes_nothin
 
 
 def test_only_alarms_and_budgets_of_the_same_account_may_publish() -> None:
-    *allowed, deny = statements(policies.alarms_may_publish("arn:aws:sns:us-east-1:123456789012:alerts"))
-    assert [row["Principal"] for row in allowed] == [
-        {"Service": "cloudwatch.amazonaws.com"},
-        {"Service": "budgets.amazonaws.com"},
+    topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:alerts"
+    assert statements(policies.alarms_may_publish(topic)) == [
+        to_service("AlarmsPublish", "cloudwatch", "sns:Publish", topic, **OWN),
+        to_service("BudgetsPublish", "budgets", "sns:Publish", topic, **OWN),
+        {
+            "Sid": "RefusePlainHttp",
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "sns:Publish",
+            "Resource": topic,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
     ]
-    for row in allowed:
-        assert row["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
-    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 def test_only_ec2_takes_a_role() -> None:

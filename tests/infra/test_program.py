@@ -842,3 +842,14 @@ def test_an_https_server_inside_the_network_is_reached_by_the_rule_that_is_there
         if not ingress and row.inputs.get("cidrIpv4")
     ]
     assert len(seen) == len(set(seen))
+
+
+def test_the_balancer_writes_its_logs_where_the_buckets_policy_lets_it() -> None:
+    logs = one(rehearsal(), "aws:lb/loadBalancer:LoadBalancer").inputs["accessLogs"]
+    (row,) = (
+        statement
+        for policy in rehearsal().of_type("aws:s3/bucketPolicy:BucketPolicy")
+        for statement in json.loads(policy.inputs["policy"])["Statement"]
+        if statement["Sid"] == "BalancerLogs"
+    )
+    assert row["Resource"] == f"arn:aws:s3:::{logs['bucket']}/{logs['prefix']}/AWSLogs/123456789012/*"

@@ -50,12 +50,16 @@ class Fleet:
     left_under_way: set[str] = field(default_factory=set)
     unready: set[tuple[int, str]] = field(default_factory=set)
     unhealthy: set[str] = field(default_factory=set)
+    going_back: set[str] = field(default_factory=set)
+    ready_after: float = 0.0
     started: list[str] = field(default_factory=list)
     rolled_back: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     now: float = 0.0
 
     def view(self, group: str) -> View:
+        if group in self.going_back:
+            self.own[group] = OLD
         running = {f"i-{group}-{self.own[group]}": self.own[group]}
         return View(self.own[group], NEW, running, self.types.get(group) or wanted_types(group))
 
@@ -82,6 +86,8 @@ class Fleet:
         return group not in self.unhealthy
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
+        if self.now < self.ready_after:
+            return {}
         names = [group[-1] for group in self.own if group.startswith(f"cell-{shard}")]
         return {
             name: frozenset() if (shard, name) in self.unready else frozenset(self.view(f"cell-{shard}{name}").running)
@@ -239,3 +245,20 @@ def test_a_newcomer_that_the_routers_never_see_is_a_failure() -> None:
     result = subject.roll(targets(given))
     assert (result.failed, result.rolled_back) == ("cell 0a", False)
     assert "the routers don't see it ready" in result.reason
+
+
+def test_a_ready_instance_of_the_version_before_is_no_newcomer() -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.going_back = {"cell-0a"}
+    result = subject.roll(targets(given))
+    assert (result.failed, result.rolled_back) == ("cell 0a", False)
+    assert "the routers don't see it ready" in result.reason
+
+
+@pytest.mark.parametrize(("seconds", "failed"), [(110, ""), (130, "cell 0a")])
+def test_a_fleet_that_is_busy_for_a_while_is_waited_for_two_minutes(seconds: float, failed: str) -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.ready_after = seconds
+    assert subject.roll(targets(given)).failed == failed
