@@ -19,3 +19,15 @@ def test_heartbeats_end_after_a_hundred_time_outs_or_two_days(timeout: int, long
     action.ends = now + timeout / 2
     action.extend()
     assert action.expires == action.ends
+
+
+def test_who_is_held_past_the_end_is_given_up_whatever_the_last_heartbeat_said() -> None:
+    hook = SimpleNamespace(heartbeat_timeout=60, default_result="ABANDON")
+    action, activity = lifecycle._action(hook), SimpleNamespace()
+    state = SimpleNamespace(actions={"ready": action}, launch_activity=activity)
+    group = SimpleNamespace(instance_states=[state])
+    assert list(lifecycle.overdue(group)) == []
+    action.ends = time.monotonic()
+    action.extend()
+    assert [found for found, _ in lifecycle.overdue(group)] == [state]
+    assert activity.status_code == "Cancelled"
