@@ -137,8 +137,8 @@ def instances_that_get_ready(endpoint: str) -> Iterator[None]:
             for row in api.describe_auto_scaling_instances()["AutoScalingInstances"]:
                 if row["LifecycleState"] == "Pending:Wait":
                     _complete(api, row)
-            groups = connect("elbv2").describe_target_groups()["TargetGroups"]
-            with suppress(connect("elbv2").exceptions.TargetGroupNotFoundException):  # deleted in the meantime
+            with suppress(ClientError):  # what is looked at may be deleted in the meantime
+                groups = connect("elbv2").describe_target_groups()["TargetGroups"]
                 find_healthy(endpoint, [one["TargetGroupArn"] for one in groups])
 
     thread = threading.Thread(target=stand_in)
