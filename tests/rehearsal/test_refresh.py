@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rehearsal.emulator import refresh
 from rehearsal.emulator.mixed_instances import Source
 from rehearsal.emulator.refresh import PATIENCE_SECONDS, Member, Preferences, Refresh, moves, step
 
@@ -98,3 +100,27 @@ def test_nobody_runs_out_of_patience_while_it_bakes_and_only_the_bake_time_ends_
     begun.moved -= PATIENCE_SECONDS
     step(group)
     assert (begun.status, begun.reason, group.provided_launch_template_version) == ("Successful", "", "2")
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "health", "checks", "probed", "serves"),
+    [
+        ("InService", "Healthy", "EC2", "unhealthy", True),
+        ("Pending:Wait", "Healthy", "EC2", None, False),
+        ("InService", "Unhealthy", "EC2", None, False),
+        ("InService", "Healthy", "ELB", "healthy", True),
+        ("InService", "Healthy", "EC2,ELB", "initial", False),
+        ("InService", "Healthy", "ELB", "unhealthy", False),
+        ("InService", "Healthy", "ELB", None, True),
+    ],
+)
+def test_who_serves_is_in_service_healthy_and_in_every_target_group(
+    monkeypatch: pytest.MonkeyPatch, lifecycle: str, health: str, checks: str, probed: str | None, serves: bool
+) -> None:
+    said = {("first", "i-1"): "healthy", ("second", "i-1"): probed}
+    monkeypatch.setattr(refresh, "published_state", lambda arn, instance: said[arn, instance])
+    group = SimpleNamespace(health_check_type=checks, target_group_arns=["first", "second"], suspended_processes=[])
+    state = SimpleNamespace(instance_id="i-1", lifecycle_state=lifecycle, health_status=health)
+    assert refresh._serves(group, state) is serves
+    group.suspended_processes = [{"ProcessName": "HealthCheck"}]
+    assert refresh._serves(group, state) is (serves or (lifecycle, health) == ("InService", "Healthy"))
