@@ -13,7 +13,7 @@ from infra.rules.graph import listed
 EVERYONE = "*"
 WILD = frozenset("*?")
 # Operators that hold only where the key is there and has one of the values.
-POSITIVE = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress")
+POSITIVE = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike")
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ CASES = (
     wrong("ingress-from-world", "two of its smaller parts", GROUP, ingress("10.0.0.0/7"), says="10.0.0.0/7 may"),
     wrong("ingress-from-world", "written otherwise", GROUP, ingress("::0/0"), says="::0/0 may connect"),
     wrong("ingress-from-world", "an eighth of IPv6", GROUP, ingress("2000::/3"), says="2000::/3 may connect"),
+    wrong("ingress-from-world", "too many of IPv6", GROUP, ingress("2000::/15"), says="2000::/15 may connect"),
+    fine("ingress-from-world", "few enough of IPv6", GROUP, ingress("2000::/16")),
     fine("ingress-from-world", "one network of IPv6", GROUP, ingress("2001:db8::/32")),
     fine("ingress-from-world", "another group", GROUP, made(tokens.INGRESS_RULE, referencedSecurityGroupId=GROUP)),
     fine("egress-to-world", "one protocol", egress("0.0.0.0/0", "tcp")),

@@ -18,8 +18,9 @@ def policed(condition: dict[str, Any], action: str = "sns:Publish") -> tuple[Res
     return TOPIC, made(tokens.TOPIC_POLICY, {"policy": policy(deny(condition, "arn", action=action))}, arn=TOPIC)
 
 
-def admitting(principal: object, **more: Any) -> Resource:
-    return made(tokens.TOPIC_POLICY, {"policy": policy(allow("sns:*", resource="arn", Principal=principal, **more))})
+def admitting(principal: object, key: str = "Principal", **more: Any) -> Resource:
+    allowed = allow("sns:*", resource="arn", **{key: principal}, **more)
+    return made(tokens.TOPIC_POLICY, {"policy": policy(allowed)})
 
 
 def open_topic() -> Resource:
@@ -41,6 +42,7 @@ CASES = (
         admitting("*", Condition={"Bool": {"aws:SecureTransport": "true"}}),
         says="lets everyone use the topic",
     ),
+    wrong("topic-principals", "everyone else", admitting("r", "NotPrincipal"), says="lets everyone use the topic"),
     wrong("topic-principals", "by the topic itself", open_topic(), says="lets everyone use the topic"),
     fine("topic-encrypted", "our key", made(tokens.TOPIC, {"kmsMasterKeyId": "arn:aws:kms:::key/1"})),
     wrong("topic-encrypted", "in clear", TOPIC, says="is nothing"),
