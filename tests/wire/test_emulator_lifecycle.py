@@ -150,6 +150,10 @@ def test_completing_what_does_not_wait_is_refused(fleet: Fleet, connect: Connect
         complete(connect, group, instance, "CONTINUE")
         with pytest.raises(ClientError, match=f"No active Lifecycle Action found with instance ID {instance}"):
             complete(connect, group, instance, "CONTINUE")
+        with pytest.raises(ClientError, match="No active Lifecycle Action found"):
+            connect("autoscaling").record_lifecycle_action_heartbeat(
+                AutoScalingGroupName=group, LifecycleHookName="ready", InstanceId=instance
+            )
         with pytest.raises(ClientError, match="allowed: CONTINUE, ABANDON"):
             complete(connect, group, instance, "MAYBE")
 

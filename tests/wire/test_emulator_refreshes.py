@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.wire.fleet import Fleet, eventually, unique
 from tests.wire.test_emulator_lifecycle import complete, hook, members
+from tests.wire.test_emulator_server import post
 
 Connect = Callable[[str], Any]
 CAREFUL = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "InstanceWarmup": 0, "SkipMatching": True}
@@ -128,6 +129,63 @@ def test_without_room_above_a_group_is_replaced_one_by_one(fleet: Fleet, connect
         eventually(done)
         assert list(group.versions().values()) == ["2", "2", "2"]
         assert fewest == 0
+
+
+@contextmanager
+def with_a_newcomer_in_the_hook(fleet: Fleet, connect: Connect, **more: Any) -> Iterator[tuple[Subject, str, str]]:
+    """A cell under refresh, its old instance, and the new one that waits for the hook."""
+    with subject(fleet, connect, LifecycleHookSpecificationList=[hook()], **more) as cell:
+        (old,) = cell.versions()
+        complete(connect, cell.group, old, "CONTINUE")
+        cell.start()
+        (new,) = eventually(cell.waiting)
+        yield cell, old, new
+
+
+def stays_under_way(connect: Connect, cell: Subject, old: str, new: str) -> None:
+    """For some steps of the refresh both instances are in service."""
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert members(connect, cell.group) == {old: "InService", new: "InService"}
+        assert (cell.refresh()["Status"], cell.refresh()["PercentageComplete"]) == ("InProgress", 0)
+        time.sleep(0.1)
+
+
+def test_the_old_instance_stays_while_the_new_one_is_unhealthy(fleet: Fleet, connect: Connect) -> None:
+    with with_a_newcomer_in_the_hook(fleet, connect) as (cell, old, new):
+
+        def find(health: str) -> None:
+            cell.api.set_instance_health(InstanceId=new, HealthStatus=health, ShouldRespectGracePeriod=False)
+
+        # Else the group would replace it at once.
+        cell.api.suspend_processes(AutoScalingGroupName=cell.group, ScalingProcesses=["ReplaceUnhealthy"])
+        find("Unhealthy")
+        complete(connect, cell.group, new, "CONTINUE")
+        stays_under_way(connect, cell, old, new)
+        find("Healthy")
+        cell.ends_as("Successful")
+        assert cell.versions() == {new: "2"}
+
+
+def test_the_old_instance_stays_while_the_balancer_gives_the_new_one_nothing(
+    fleet: Fleet, connect: Connect, emulator: str
+) -> None:
+    targets = fleet.target_group()
+    # In its grace period an instance is not replaced for it.
+    settings = {"TargetGroupARNs": [targets], "HealthCheckType": "ELB", "HealthCheckGracePeriod": 600}
+    with with_a_newcomer_in_the_hook(fleet, connect, **settings) as (cell, old, new):
+
+        def find(state: str) -> None:
+            both = {old: "healthy", new: state}
+            given = [{"target_group": targets, "id": name, "state": seen} for name, seen in both.items()]
+            assert post(f"{emulator}/_vectorfleet/target-health", {"targets": given}) == (200, {"targets": 2})
+
+        find("unhealthy")
+        complete(connect, cell.group, new, "CONTINUE")
+        stays_under_way(connect, cell, old, new)
+        find("healthy")
+        cell.ends_as("Successful")
+        assert cell.versions() == {new: "2"}
 
 
 def quiet_alarm(connect: Connect) -> str:
