@@ -38,6 +38,14 @@ def findings(settings: Settings) -> Findings:
         ),
         *_embedding_findings(settings),
         *_traces_findings(settings),
+        *_slot_findings(settings),
+        *_watching_findings(settings),
+        ("instanceTypes", bool(_unknown_types(settings)), f"types of the catalog: {', '.join(BY_NAME)}"),
+    )
+
+
+def _slot_findings(settings: Settings) -> Findings:
+    return (
         (
             "chunking.overlap",
             settings.chunking.overlap >= settings.chunking.size,
@@ -63,6 +71,12 @@ def findings(settings: Settings) -> Findings:
             getattr(settings.weights, settings.slot) == 0,
             f"a weight above 0 for {settings.slot}, this stack's slot, or nobody serves",
         ),
+    )
+
+
+def _watching_findings(settings: Settings) -> Findings:
+    """Times and periods: what is looked at how often, and kept how long."""
+    return (
         (
             "alarmPeriodSeconds",
             settings.alarm_period_seconds not in (10, 30) and settings.alarm_period_seconds % 60 != 0,
@@ -78,7 +92,6 @@ def findings(settings: Settings) -> Findings:
             settings.log_retention_days not in LOG_RETENTION_DAYS,
             ", ".join(map(str, LOG_RETENTION_DAYS)),
         ),
-        ("instanceTypes", bool(_unknown_types(settings)), f"types of the catalog: {', '.join(BY_NAME)}"),
     )
 
 
