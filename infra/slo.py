@@ -49,6 +49,8 @@ _BY_KEY = {objective.key: objective for objective in TABLE}
 # Alerts without a target: what a fleet of this kind must not do, however fast it answers.
 SHARDS_DOWN = 0  # shards without a ready replica
 REPLICAS_MISSING = 0  # ready replicas below the plan's
+LAG_SECONDS = 30.0  # age of the oldest write that a shard does not cover yet, where documents are indexed as they come
+BEHIND_PERCENT = 1.0  # of requests: reads with a position that a shard did not reach in time
 STALE_REPLICAS = 0  # replicas that stand still before a log entry
 DIVERGED_SHARDS = 0  # shards whose replicas hold different documents at one position
 PARTIAL_PERCENT = 1.0  # of searches

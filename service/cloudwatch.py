@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class CloudWatch:
-    """One slot's metrics: every datum has the dimensions Fleet and Slot and no others."""
+    """One slot's metrics: every datum has the dimensions Fleet and Slot, and one about a shard Shard besides."""
 
     def __init__(self, *, fleet: str, slot: str, period_seconds: int) -> None:
         self._dimensions = [{"Name": "Fleet", "Value": fleet}, {"Name": "Slot", "Value": slot}]
@@ -38,9 +38,12 @@ class CloudWatch:
             except (ClientError, BotoCoreError) as error:
                 log.warning("metrics could not be sent", extra={"reason": str(error)})
 
-    def value(self, name: str, unit: str, value: float) -> Datum:
-        """One figure of this moment."""
-        return self._datum(name, unit, {"Value": float(value)})
+    def value(self, name: str, unit: str, value: float, shard: int | None = None) -> Datum:
+        """One figure of this moment, of the whole slot or of one shard."""
+        datum = self._datum(name, unit, {"Value": float(value)})
+        if shard is not None:
+            datum["Dimensions"] = [*self._dimensions, {"Name": "Shard", "Value": str(shard)}]
+        return datum
 
     def values(self, name: str, unit: str, counts: Mapping[float, int]) -> list[Datum]:
         """Many figures with how often each occurred, in as many data as CloudWatch needs for them."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from infra import slo
 from service.embedding.model import Access
 from service.storage.builds import Chunking, Embedding, IndexParameters
 from service.storage.objects import aws_client
@@ -29,14 +30,15 @@ class Storage(msgspec.Struct, frozen=True):
 
 class FleetShape(msgspec.Struct, frozen=True):
     """
-    How many shards and replicas a slot has, how often metrics go to CloudWatch, and below which prefix of parameters
-    the API's keys stand; without one, everybody is let in.
+    How many shards and replicas a slot has, how often metrics go to CloudWatch, below which prefix of parameters the
+    API's keys stand (without one, everybody is let in), and how old a write may be that a shard does not cover yet.
     """
 
     shards: int
     replicas: int
     metrics_period_seconds: int = 60
     access_keys: str = ""
+    lag_seconds: float = slo.LAG_SECONDS
 
 
 class Parameters(msgspec.Struct, frozen=True):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from service.index.collection import Hit
 from service.node.messages import Found
-from service.storage.builds import Build, IndexParameters
+from service.router.replicas import ReplicaStatus
+from service.storage.builds import Build, IndexParameters, Recipe
 from service.storage.collections import Source
 from service.storage.metadata import Value
 
@@ -149,6 +152,52 @@ class SnapshotsAnswer(msgspec.Struct, frozen=True):
 
     build: str
     shards: list[ShardSnapshots]
+
+
+# Within the limit; beyond it and moving; beyond it and not moving; and nobody knows.
+LagState = Literal["current", "indexing", "standing", "unknown"]
+
+
+class ShardLag(msgspec.Struct, frozen=True):
+    """
+    How far a shard is behind the documents log: so many `positions`, the oldest of which was written `seconds` ago.
+
+    `reason` says why it is not current. `eta_seconds` is null while the shard does not come nearer to the head, and
+    the figures are null while no replica says where it stands.
+    """
+
+    state: LagState
+    reason: str = ""
+    position: int | None = None
+    positions: int | None = None
+    seconds: float | None = None
+    positions_per_second: float = 0.0
+    eta_seconds: float | None = None
+
+
+class ShardStatus(msgspec.Struct, frozen=True):
+    """A shard: how far it lags, and its replicas in the order of their names."""
+
+    shard: int
+    lag: ShardLag
+    replicas: list[ReplicaStatus]
+
+
+class StatusAnswer(msgspec.Struct, frozen=True):
+    """
+    A slot as this router sees it. `build` and `recipe` are null before there is a build. `head` is the newest position
+    of the documents log that is known; `head_fault` says why it may have grown since, empty where it was just found.
+    A shard that lags more than `lag_limit_seconds` is not current.
+    """
+
+    fleet: str
+    slot: str
+    build: str | None
+    recipe: Recipe | None
+    head: int
+    head_fault: str
+    lag_limit_seconds: float
+    shards: list[ShardStatus]
 
 
 class AskedShard(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
@@ -28,12 +28,15 @@ from service.router.answers import (
     LookupDocuments,
     SearchAnswer,
     SearchFailure,
+    ShardStatus,
+    StatusAnswer,
     WriteAnswer,
     WriteResult,
 )
 from service.router.collections_api import CollectionsApi
 from service.router.commits import GroupCommits, Outdated
 from service.router.figures import FleetMetrics
+from service.router.lag import Lag
 from service.router.openapi import JSON, encoded
 from service.router.overload import Fullness, Reads
 from service.router.paths import SOURCE_ID
@@ -76,6 +79,10 @@ SEARCH_SECONDS = Histogram(
 WRITTEN = Counter("vectorfleet_router_documents_written_total", "Documents acknowledged")
 
 
+class Lagging(Problem):
+    """Every shard answered, but some lag behind the position that was asked for."""
+
+
 class RouterApi:
     """The routes of one router. `build` and `questions` are set when the slot has them, `fault` if one can't be."""
 
@@ -89,6 +96,7 @@ class RouterApi:
         commits: GroupCommits,
         stored: Stored,
         metrics: FleetMetrics,
+        lag: Lag,
     ) -> None:
         self._fleet, self._slot = fleet, slot
         self._configured = space
@@ -96,6 +104,7 @@ class RouterApi:
         self._commits = commits
         self._collections = commits.collections
         self._metrics = metrics
+        self._lag = lag
         self._reads = Reads()
         self._fullness = Fullness(replicas)
         self._stored = stored
@@ -186,10 +195,20 @@ class RouterApi:
         except Gone as error:
             raise Problem(410, f"collection {reference!r} was dropped; create it again, or name another") from error
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One read under way while the block runs; that shards lag too far for it is counted apart."""
+        with self._reads.under_way():
+            try:
+                yield
+            except Lagging:
+                self._metrics.observe_behind()
+                raise
+
     async def lookup(self, request: Request) -> Response:
         """What is held of documents, from every shard concerned; 503 unless all of them answer."""
         body = await decoded(request, LookupRequest)
-        with self._reads.under_way():
+        with self._reading():
             return json_response(await self._found(body))
 
     async def document(self, request: Request) -> Response:
@@ -197,7 +216,7 @@ class RouterApi:
         source_id = named(request.path_params["source_id"])
         query = queried(request, DocumentQuery)
         wanted = LookupRequest([source_id], query.min_position, query.collection)
-        with self._reads.under_way():
+        with self._reading():
             found = await self._found(wanted)
             place = found.documents[source_id]
             if place is None:
@@ -227,7 +246,7 @@ class RouterApi:
     async def search(self, request: Request) -> Response:
         """The nearest documents; an answer that lacks a shard says so, one that lacks the position is a 503."""
         body = await decoded_search(request)
-        with self._reads.under_way():
+        with self._reading():
             return json_response(await self._counted(body))
 
     async def search_batch(self, request: Request) -> Response:
@@ -252,9 +271,10 @@ class RouterApi:
             answer = await self._search(body)
             complete, partial = not answer.partial, answer.partial
         except Problem as problem:
-            # A caller's mistake is no failure of the fleet.
-            complete = problem.status < 500
-            SEARCHES.labels("refused" if complete else "failed").inc()
+            lagging, mistaken = isinstance(problem, Lagging), problem.status < 500
+            # A caller's mistake is no failure of the fleet, and lag has an alarm of its own.
+            complete = lagging or mistaken
+            SEARCHES.labels("behind" if lagging else "refused" if mistaken else "failed").inc()
             raise
         finally:
             seconds = time.perf_counter() - started
@@ -316,7 +336,8 @@ class RouterApi:
         detail = f"{answered} of {total} shards answered"
         if behind:
             detail += f"; {behind} had not reached position {min_position}"
-        return Problem(
+        kind = Lagging if behind and answered + behind == total else Problem
+        return kind(
             503,
             detail,
             shards_answered=answered,
@@ -356,14 +377,18 @@ class RouterApi:
         return Response(encoded(), media_type=JSON)
 
     async def status(self, _: Request) -> Response:
-        """The slot's build, head, shards and replicas."""
+        """The slot's build, head, shards with their lag, and replicas."""
+        await self._lag.look()
+        shards = zip(self._replicas.status(), self._lag.all(), strict=True)
         return json_response(
-            {
-                "fleet": self._fleet,
-                "slot": self._slot,
-                "build": self.build_id or None,
-                "recipe": self.build.recipe if self.build else None,
-                "head": await self._commits.find_head(),
-                "shards": self._replicas.status(),
-            }
+            StatusAnswer(
+                fleet=self._fleet,
+                slot=self._slot,
+                build=self.build_id or None,
+                recipe=self.build.recipe if self.build else None,
+                head=self._lag.head,
+                head_fault=self._lag.fault,
+                lag_limit_seconds=self._lag.limit_seconds,
+                shards=[ShardStatus(number, lag, replicas) for number, (replicas, lag) in enumerate(shards)],
+            )
         )

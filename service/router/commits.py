@@ -89,13 +89,6 @@ class GroupCommits:
         """The newest position that this router knows."""
         return self._tail.number
 
-    async def find_head(self) -> int:
-        """The newest position there is, other routers' writes included."""
-        try:
-            return await asyncio.to_thread(self._log.head, self.head)
-        except StoreError:
-            return self.head
-
     async def write(self, documents: Sequence[Document]) -> Place:
         """
         Store documents in one commit; returns when they are in S3.

@@ -21,6 +21,7 @@ from service.router.answers import (
     SearchAnswer,
     SlotsAnswer,
     SnapshotsAnswer,
+    StatusAnswer,
     WriteAnswer,
 )
 from service.router.requests import (
@@ -67,7 +68,7 @@ class Operation:
     method: str
     path: str
     summary: str
-    answer: type | None
+    answer: type
     body: type | None = None
     refusals: tuple[int, ...] = ()
     query: type | None = None
@@ -104,7 +105,7 @@ OPERATIONS = (
     Operation("GET", "/v1/snapshots", "The newest snapshots", SnapshotsAnswer, None, (422,), SnapshotsQuery),
     Operation("POST", "/v1/snapshots", "Have snapshots made", AskedSnapshots, SnapshotRequest, (413, 422), status=202),
     Operation("GET", "/v1/slots", "Both slots with their builds", SlotsAnswer),
-    Operation("GET", "/v1/status", "The slot's build, head, shards and replicas", None),
+    Operation("GET", "/v1/status", "The slot's build, head, shards and replicas", StatusAnswer),
 )
 EVERY = (401, 403, 429, 503)
 
@@ -117,7 +118,7 @@ def encoded() -> bytes:
 
 def document() -> dict[str, Any]:
     """The whole document as plain data."""
-    shapes = [shape for one in OPERATIONS for shape in (one.answer, one.body) if shape is not None]
+    shapes = [one.answer for one in OPERATIONS] + [one.body for one in OPERATIONS if one.body is not None]
     _, components = msgspec.json.schema_components([*dict.fromkeys(shapes), ProblemDetails], ref_template=REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for one in OPERATIONS:
@@ -176,9 +177,8 @@ def _in_query(shape: type | None) -> list[dict[str, Any]]:
     ]
 
 
-def _answer(shape: type | None) -> dict[str, Any]:
-    schema = {"type": "object"} if shape is None else _reference(shape)
-    return {"description": "What was asked for.", "content": {JSON: {"schema": schema}}}
+def _answer(shape: type) -> dict[str, Any]:
+    return {"description": "What was asked for.", "content": {JSON: {"schema": _reference(shape)}}}
 
 
 def _problem(status: int) -> dict[str, Any]:

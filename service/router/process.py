@@ -16,6 +16,7 @@ from service.router.commits import GroupCommits
 from service.router.divergence import Divergence
 from service.router.drills import DrillAge
 from service.router.figures import FleetMetrics
+from service.router.lag import Lag
 from service.router.questions import Questions
 from service.router.replicas import Replicas
 from service.router.requests import Space
@@ -58,6 +59,14 @@ class RouterProcess:
         self._commits = GroupCommits(documents)
         cloudwatch = CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=fleet.metrics_period_seconds)
         self._metrics = FleetMetrics(cloudwatch, lambda: self._replicas.missing(fleet.replicas))
+        self._lag = Lag(
+            cloudwatch,
+            documents,
+            self._replicas,
+            build=lambda: self._api.build_id,
+            acknowledged=lambda: self._commits.head,
+            limit_seconds=fleet.lag_seconds,
+        )
         self._drills = DrillAge(cloudwatch, index)
         self._access = Access(partial(read_records, fleet.access_keys)) if fleet.access_keys else None
         self._api = RouterApi(
@@ -68,11 +77,19 @@ class RouterProcess:
             commits=self._commits,
             stored=Stored(documents, index),
             metrics=self._metrics,
+            lag=self._lag,
         )
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code."""
-        tasks = [self._commits.run, self._replicas.discover, self._metrics.run, self._drills.run, self._connect]
+        tasks = [
+            self._commits.run,
+            self._replicas.discover,
+            self._metrics.run,
+            self._lag.run,
+            self._drills.run,
+            self._connect,
+        ]
         access = self._access
         if access is None:
             return Service(self._api.routes(), self._api.readiness, tasks).serve(self._process, tls=self._tls)

@@ -22,6 +22,8 @@ from service.storage.objects import aws_client
 DISCOVERY_SECONDS = 2.0
 PROBE_SECONDS = 1.0
 PROBE_TIMEOUT_SECONDS = 1.0
+# Longer than applying any entry takes: a replica that gains nothing for so long, while another does, stands still.
+STANDS_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +51,21 @@ class Report(msgspec.Struct, frozen=True):
     disk_percent: float = 0.0
 
 
+class ReplicaStatus(Report, frozen=True, kw_only=True):
+    """A node for /v1/status: its place, and what it last said of itself."""
+
+    instance: str
+    address: str
+    zone: str
+    replica: str
+
+
 @dataclass
 class Replica:
-    """A node with the newest report that it gave itself; `in_flight` counts requests under way to it."""
+    """
+    A node with the newest report that it gave itself; `in_flight` counts requests under way to it. `passed` is the
+    position at which another replica of its shard has passed it, and the monotonic time at which that was seen.
+    """
 
     node: NodeAddress
     port: int
@@ -59,6 +73,7 @@ class Replica:
     reachable: bool = True
     in_flight: int = 0
     scheme: str = "http"
+    passed: tuple[int, float] | None = None
 
     @property
     def url(self) -> str:
@@ -143,9 +158,32 @@ class Replicas:
         return {
             "ShardsDown": ready.count(0),
             "ReplicasMissing": sum(max(0, replicas - count) for count in ready),
-            "StaleReplicas": sum(bool(replica.report.stale) for replica in self.all()),
+            "StaleReplicas": sum(bool(self.stale(replica)) for replica in self.all()),
             "DivergedShards": len({group[0].node.shard for group in diverged(self.all())}),
         }
+
+    def stale(self, replica: Replica) -> str:
+        """
+        Why a replica stands still in its log, empty while it does not: by its own word, or because another ready
+        replica of its shard passed it and it has not moved for STANDS_SECONDS.
+        """
+        if replica.report.stale or replica.passed is None:
+            return replica.report.stale
+        position, at = replica.passed
+        seconds = time.monotonic() - at
+        if seconds < STANDS_SECONDS:
+            return ""
+        return f"it has been at position {position} for {seconds:.0f} s, and another replica of its shard is ahead"
+
+    def compare(self) -> None:
+        """Note which replicas another one of their shard and build has passed, and since when they have not moved."""
+        for replica in self.all():
+            position = replica.report.position
+            ready = self.ready(replica.node.shard, replica.report.build)
+            if not replica.ready or position >= max(one.report.position for one in ready):
+                replica.passed = None
+            elif replica.passed is None or replica.passed[0] != position:
+                replica.passed = (position, time.monotonic())
 
     async def discover(self) -> None:
         """Keep the list of nodes up to date, for ever."""
@@ -179,6 +217,7 @@ class Replicas:
             while True:
                 started = time.monotonic()
                 await asyncio.gather(*(self._probe(session, replica) for replica in self.all()))
+                self.compare()
                 await asyncio.sleep(max(0.05, PROBE_SECONDS - (time.monotonic() - started)))
 
     async def _probe(self, session: aiohttp.ClientSession, replica: Replica) -> None:
@@ -193,27 +232,12 @@ class Replicas:
         if replica.ready != was:
             log.info("node ready" if replica.ready else "node not ready", extra={"node": replica.node.instance})
 
-    def status(self) -> list[dict[str, Any]]:
-        """Shards and their replicas, for /v1/status."""
-        return [
-            {
-                "shard": shard,
-                "replicas": [
-                    _described(replica)
-                    for replica in sorted(self.all(), key=lambda replica: replica.node.replica)
-                    if replica.node.shard == shard
-                ],
-            }
-            for shard in range(self.shards)
-        ]
+    def status(self) -> list[list[ReplicaStatus]]:
+        """Each shard's replicas in the order of their names."""
+        ordered = sorted(self.all(), key=lambda replica: replica.node.replica)
+        return [[self._described(one) for one in ordered if one.node.shard == shard] for shard in range(self.shards)]
 
-
-def _described(replica: Replica) -> dict[str, Any]:
-    report: dict[str, Any] = msgspec.to_builtins(replica.report)
-    place = {
-        "instance": replica.node.instance,
-        "address": replica.node.address,
-        "zone": replica.node.zone,
-        "replica": replica.node.replica,
-    }
-    return place | report | {"ready": replica.ready}
+    def _described(self, replica: Replica) -> ReplicaStatus:
+        node = replica.node
+        said = msgspec.structs.asdict(replica.report) | {"ready": replica.ready, "stale": self.stale(replica)}
+        return ReplicaStatus(**said, instance=node.instance, address=node.address, zone=node.zone, replica=node.replica)

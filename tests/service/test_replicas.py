@@ -92,12 +92,39 @@ def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
     known._take([_node("i-b"), _node("i-a")])
     known.all()[0].report = Report(True, build="b", position=7, stale="entry 8 is damaged")
     empty, lost = known.status()
-    assert [(one["instance"], one["ready"], one["stale"]) for one in empty["replicas"]] == [
+    assert [(one.instance, one.ready, one.stale) for one in empty] == [
         ("i-a", False, ""),
         ("i-b", True, "entry 8 is damaged"),
     ]
-    assert lost == {"shard": 1, "replicas": []}
+    assert lost == []
     assert known.missing(2) == {"ShardsDown": 1, "ReplicasMissing": 3, "StaleReplicas": 1, "DivergedShards": 0}
+
+
+def test_a_replica_that_another_passed_long_ago_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(replicas_module.time, "monotonic", lambda: now)
+    known = Known()
+    known._take([_node("i-a"), _node("i-b"), _node("i-c", 1)])
+    first, second, alone = known.all()
+
+    def stale_after(seconds: float, *positions: int) -> int:
+        nonlocal now
+        for replica, position in zip((first, second, alone), positions, strict=True):
+            replica.report = Report(True, build="b", position=position)
+        known.compare()
+        now += seconds
+        known.compare()
+        return known.missing(2)["StaleReplicas"]
+
+    assert stale_after(1000, 7, 7, 7) == 0
+    # A write after a long silence: whoever has not applied it yet does not stand still.
+    assert stale_after(29, 7, 8, 7) == 0
+    # One that is always a step behind moves.
+    assert [stale_after(29, position, position + 1, 7) for position in (8, 9, 10)] == [0, 0, 0]
+    assert stale_after(1, 10, 12, 7) == 1
+    said = "it has been at position 10 for 30 s, and another replica of its shard is ahead"
+    assert [one.stale for one in known.status()[0]] == [said, ""]
+    assert stale_after(0, 12, 12, 7) == 0
 
 
 @given(
@@ -131,7 +158,7 @@ def test_the_last_replicas_of_a_shard_are_asked_also_when_unreachable_but_are_no
     second.eject()
     assert _names(known.of(0, "b")) == {"i-a", "i-b"}
     assert known.ready(0, "b") == []
-    assert [one["ready"] for one in known.status()[0]["replicas"]] == [False, False, True, False]
+    assert [one.ready for one in known.status()[0]] == [False, False, True, False]
     first.report = Report(False, build="b")
     assert _names(known.of(0, "b")) == {"i-b"}
     known._take([_node("i-a"), _node("i-e", 1)])
