@@ -14,6 +14,7 @@ RUNBOOKS = {
     "RB-05": "runbooks/RB-05-answers-are-slow-or-poor.md",
     "RB-06": "runbooks/RB-06-memory-runs-short.md",
     "RB-07": "runbooks/RB-07-backups-are-late.md",
+    "RB-15": "runbooks/RB-15-writes-are-not-found.md",
 }
 
 Missing = Literal["breaching", "notBreaching", "missing"]
@@ -97,6 +98,7 @@ def _ratio(key: str, part: Watched, whole: Watched, threshold: float, says: str,
 
 
 _REQUESTS = Watched("Requests", "Sum", "Count")
+_BEHIND = Watched("BehindAnswers", "Sum", "Count")
 _ERRORS = slo.objective("error_rate_percent")
 
 
@@ -119,6 +121,19 @@ OBJECTIVES: tuple[Alarm, ...] = (
     ),
     _objective("tokens_per_query", "tokens_per_query", Watched("TokensPerQuery", "Average", "Count"), "RB-05"),
 )
+
+
+def _index_lag(seconds: float) -> Alarm:
+    return Alarm(
+        "index_lag",
+        # The longest of all routers: one that does not know how far the documents log goes says how long it hasn't.
+        (Watched("LagSeconds", "Maximum", "Seconds"),),
+        seconds,
+        f"writes older than {seconds:.0f} s are not found yet: the indexer stands or falls behind",
+        "RB-15",
+        "breaching",
+    )
+
 
 OPERATIONS: tuple[Alarm, ...] = (
     Alarm(
@@ -167,14 +182,28 @@ OPERATIONS: tuple[Alarm, ...] = (
     Alarm(
         "server_errors",
         # A router's 5xx and the load balancer's own, for which it may not have had a router to choose: such requests
-        # are not among those it counts.
-        (_balancer("HTTPCode_Target_5XX_Count"), _balancer("HTTPCode_ELB_5XX_Count"), _balancer("RequestCount")),
+        # are not among those it counts. Answers for which a shard lags are 503s, too, and have an alarm of their own.
+        (
+            _balancer("HTTPCode_Target_5XX_Count"),
+            _balancer("HTTPCode_ELB_5XX_Count"),
+            _balancer("RequestCount"),
+            _BEHIND,
+        ),
         slo.SERVER_ERRORS_PERCENT,
         f"more than {slo.SERVER_ERRORS_PERCENT:g} % of the requests end in 5xx",
         "RB-02",
         "notBreaching",
         # A count that is 0 is not published.
-        expression="100 * (FILL(m1, 0) + FILL(m2, 0)) / (FILL(m3, 0) + FILL(m2, 0))",
+        expression="100 * (FILL(m1, 0) + FILL(m2, 0) - FILL(m4, 0)) / (FILL(m3, 0) + FILL(m2, 0))",
+    ),
+    _index_lag(slo.LAG_SECONDS),
+    _ratio(
+        "behind_answers",
+        _BEHIND,
+        _balancer("RequestCount"),
+        slo.BEHIND_PERCENT,
+        f"more than {slo.BEHIND_PERCENT:g} % of the requests ask for a position that a shard does not reach in time",
+        "RB-15",
     ),
     Alarm(
         "recall",
@@ -225,10 +254,14 @@ OPERATIONS: tuple[Alarm, ...] = (
 )
 
 
-def table(index: str) -> tuple[Alarm, ...]:
-    """The alarms of a slot with that index type, which decides how much its searches have to find."""
+def table(index: str, lag_seconds: float = slo.LAG_SECONDS) -> tuple[Alarm, ...]:
+    """
+    The alarms of a slot with that index type, which decides how much its searches have to find, and where a write may
+    be so old before it is found.
+    """
+    own = {"index_lag": _index_lag(lag_seconds)}
     return tuple(
-        replace(alarm, threshold=slo.RECALL[index]) if alarm.key == "recall" else alarm
+        replace(alarm, threshold=slo.RECALL[index]) if alarm.key == "recall" else own.get(alarm.key, alarm)
         for alarm in (*OBJECTIVES, *OPERATIONS)
     )
 

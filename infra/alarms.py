@@ -79,7 +79,7 @@ class Alarms(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.topic = _topic(settings, keys, "alerts", child)
         ours = {"Fleet": settings.fleet, "Slot": settings.slot, "LoadBalancer": balancer}
-        standard = [Watch(alarm, ours, region) for alarm in table(settings.index.type)]
+        standard = [Watch(alarm, ours, region) for alarm in table(settings.index.type, settings.indexing.lag_seconds)]
         self.watches = [
             *standard,
             *(

@@ -27,7 +27,8 @@ TRANSFER_USD_PER_GIB = 0.02  # from one region to another
 REPLICATION_TIME_USD_PER_GIB = 0.015  # S3's replication time control
 KEYS = 2  # for data and for operations, in each region
 METRICS_PER_INSTANCE = 7  # of detailed monitoring
-SERVICE_METRICS = 13  # what routers and nodes send with one set of dimensions; docs/service.md lists them
+SERVICE_METRICS = 15  # what routers and nodes send with one set of dimensions; docs/service.md lists them
+SHARD_METRICS = 2  # what routers send of each shard
 AGENT_METRICS = 3  # memory used, of nodes, routers and indexer
 RULES = ("documents-log", "index-builds", "index-slots")  # by which the vault is filled
 METRICS_PER_RULE = 4  # pending bytes and operations, failed ones, latency
@@ -139,7 +140,7 @@ def _watching(plan: Plan) -> tuple[Line, ...]:
     services = plan.workload.services
     instances = plan.cells + plan.routers + 1
     replicated = len(RULES) * METRICS_PER_RULE if services.vault else 0
-    own = SERVICE_METRICS + AGENT_METRICS + replicated
+    own = SERVICE_METRICS + SHARD_METRICS * plan.shards + AGENT_METRICS + replicated
     return (
         _alarms(plan),
         Line(

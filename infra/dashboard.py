@@ -1,4 +1,4 @@
-"""One page in CloudWatch with every metric that an alarm watches and the line at which it rings."""
+"""One page in CloudWatch: every metric that an alarm watches with the line at which it rings, and each shard's lag."""
 
 from __future__ import annotations
 
@@ -12,41 +12,55 @@ from infra import naming
 from infra.alarm_table import Watched
 from infra.alarms import Watch
 from infra.settings import Settings
+from infra.slo import NAMESPACE
 
 COLUMNS = 2
 WIDTH, HEIGHT = 12, 6  # of CloudWatch's grid, 24 wide
+BY_SHARD = {
+    "LagSeconds": "Age of the oldest write that a shard does not cover",
+    "LagPositions": "Positions that a shard does not cover",
+}
 
 
-def body(watches: Sequence[Watch], region: str, period_seconds: int) -> str:
+def body(watches: Sequence[Watch], shards: Sequence[Mapping[str, str]], region: str, period_seconds: int) -> str:
     """
-    The dashboard's source: one graph per alarm or family of alarms, in their order.
+    The dashboard's source: one graph per alarm or family of alarms, in their order, then those by shard.
 
-    The watches' values are known; `region` is the dashboard's own, `period_seconds` that of alarms without another.
+    The watches' values are known; `shards` has each shard's dimensions. `region` is the dashboard's own,
+    `period_seconds` that of alarms without another.
     """
     graphs: dict[str, list[Watch]] = {}
     for watch in watches:
         graphs.setdefault(watch.alarm.family or watch.alarm.says, []).append(watch)
-    widgets = [_widget(n, title, shown, region, period_seconds) for n, (title, shown) in enumerate(graphs.items())]
-    return json.dumps({"widgets": widgets})
+    shown = [_graph(title, found, region, period_seconds) for title, found in graphs.items()]
+    shown += [_by_shard(metric, shards, region, period_seconds) for metric in BY_SHARD]
+    return json.dumps({"widgets": [_placed(number, properties) for number, properties in enumerate(shown)]})
 
 
-def _widget(number: int, title: str, watches: Sequence[Watch], region: str, period_seconds: int) -> dict[str, object]:
+def _placed(number: int, properties: dict[str, object]) -> dict[str, object]:
     row, column = divmod(number, COLUMNS)
+    place = {"x": column * WIDTH, "y": row * HEIGHT, "width": WIDTH, "height": HEIGHT}
+    return {"type": "metric", **place, "properties": properties | {"view": "timeSeries"}}
+
+
+def _graph(title: str, watches: Sequence[Watch], region: str, period_seconds: int) -> dict[str, object]:
     alarm = watches[0].alarm
     return {
-        "type": "metric",
-        "x": column * WIDTH,
-        "y": row * HEIGHT,
-        "width": WIDTH,
-        "height": HEIGHT,
-        "properties": {
-            "title": title[:1].upper() + title[1:],
-            "region": region,
-            "view": "timeSeries",
-            "period": alarm.period_seconds or period_seconds,
-            "metrics": [metric for watch in watches for metric in _metrics(watch)],
-            "annotations": {"horizontal": [{"label": "alarm", "value": alarm.threshold}]},
-        },
+        "title": title[:1].upper() + title[1:],
+        "region": region,
+        "period": alarm.period_seconds or period_seconds,
+        "metrics": [metric for watch in watches for metric in _metrics(watch)],
+        "annotations": {"horizontal": [{"label": "alarm", "value": alarm.threshold}]},
+    }
+
+
+def _by_shard(metric: str, shards: Sequence[Mapping[str, str]], region: str, period_seconds: int) -> dict[str, object]:
+    lines = [[NAMESPACE, metric, *(word for pair in one.items() for word in pair)] for one in shards]
+    return {
+        "title": BY_SHARD[metric],
+        "region": region,
+        "period": period_seconds,
+        "metrics": [[*line, {"stat": "Maximum", "region": region}] for line in lines],
     }
 
 
@@ -67,9 +81,10 @@ def _metric(watched: Watched, watch: Watch, options: dict[str, object]) -> list[
 
 
 def dashboard(
-    settings: Settings, watches: Sequence[Watch], region: str, opts: pulumi.ResourceOptions
+    settings: Settings, watches: Sequence[Watch], shards: int, region: str, opts: pulumi.ResourceOptions
 ) -> aws.cloudwatch.Dashboard:
     """The slot's dashboard."""
+    each = [{"Fleet": settings.fleet, "Slot": settings.slot, "Shard": str(shard)} for shard in range(shards)]
     name = naming.fit(f"{settings.fleet}-{settings.slot}", naming.LIMITS["dashboard"])
     values: pulumi.Output[Sequence[Mapping[str, str]]] = pulumi.Output.all(*(dict(watch.values) for watch in watches))
     return aws.cloudwatch.Dashboard(
@@ -78,6 +93,7 @@ def dashboard(
         dashboard_body=values.apply(
             lambda known: body(
                 [Watch(watch.alarm, found, watch.region) for watch, found in zip(watches, known, strict=True)],
+                each,
                 region,
                 settings.alarm_period_seconds,
             )

@@ -24,6 +24,7 @@ def values(settings: Settings, plan: Plan) -> dict[str, Mapping[str, object]]:
             "shards": plan.shards,
             "replicas": plan.replicas,
             "metrics_period_seconds": settings.alarm_period_seconds,
+            "lag_seconds": settings.indexing.lag_seconds,
             "access_keys": naming.access_keys_prefix(settings.fleet) if settings.authentication == "keys" else "",
         },
     }

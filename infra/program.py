@@ -274,7 +274,8 @@ def _watch(base: Foundation, slot: Slot) -> Alarms:
     rules = base.vault.rules if base.vault else ()
     alarms = Alarms(settings, base.keys, base.region, balancer=suffix, groups=groups, rules=rules)
     child = pulumi.ResourceOptions(parent=alarms)
-    dashboard(settings, [*alarms.watches, *(base.vault.alarms.watches if base.vault else ())], base.region, child)
+    watches = [*alarms.watches, *(base.vault.alarms.watches if base.vault else ())]
+    dashboard(settings, watches, len(slot.shards), base.region, child)
     if settings.monthly_budget_usd is not None:
         budget(settings, settings.monthly_budget_usd, alarms.topic.arn, child)
     return alarms

@@ -148,6 +148,17 @@ class Indexing(Section):
         minute, rest = self.schedule.split(" ", 1)
         return f"{int(minute) + self.batch_minutes} {rest}"
 
+    @property
+    def lag_seconds(self) -> float:
+        """How old a write may be that is not found yet; in batches from the begin of one to the end of the next."""
+        if self.mode == "realtime":
+            return slo.LAG_SECONDS
+        _, hour, day, month, weekday = self.schedule.split(" ")
+        # The longest that a schedule with something in this field may wait; the coarsest field decides.
+        longest_hours = ((month, 366 * 24), (day, 31 * 24), (weekday, 7 * 24), (hour, 24))
+        hours = next((hours for field, hours in longest_hours if field != "*"), 1)
+        return 3600.0 * hours + 60 * self.batch_minutes
+
 
 class HealthCheck(Section):
     """How the front load balancer probes routers."""

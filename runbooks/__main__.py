@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runbooks.cli.drills import drill, observe
-from runbooks.cli.fleet import fleet, groups, launch_verb, probe, wait
+from runbooks.cli.fleet import fleet, groups, launch_verb, probe, replace, wait
 from runbooks.cli.moments import position
 from runbooks.cli.pages import check_verb, show, walk
 from runbooks.cli.refusal import VerdictGroup
@@ -19,7 +19,7 @@ def main() -> None:
     """
 
 
-for verb in (check_verb, show, walk, drill, observe, fleet, groups, launch_verb, wait, probe, position):
+for verb in (check_verb, show, walk, drill, observe, fleet, groups, launch_verb, replace, wait, probe, position):
     main.add_command(verb)
 
 if __name__ == "__main__":

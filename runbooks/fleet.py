@@ -12,7 +12,7 @@ from service.client import Client, ServiceError, Unanswered
 STATUS_TIMEOUT_SECONDS = 5.0
 POLL_SECONDS = 0.5
 
-State = Literal["complete", "shard-missing"]
+State = Literal["complete", "shard-missing", "behind", "indexing"]
 
 
 class FleetError(Exception):
@@ -38,12 +38,31 @@ class ReplicaView:
 
 
 @dataclass(frozen=True)
+class LagView:
+    """
+    How far a shard is behind the documents log, as /v1/status says it: by so many `positions`, the oldest of which was
+    written `seconds` ago; None where no replica says where it stands.
+    """
+
+    shard: int
+    state: str
+    reason: str
+    position: int | None
+    positions: int | None
+    seconds: float | None
+    positions_per_second: float
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True)
 class FleetView:
-    """All replicas that the routers know, of `shards` shards."""
+    """All replicas that the routers know, of `shards` shards; `head_fault` says why `head` may be an old one."""
 
     head: int
     shards: int
     replicas: tuple[ReplicaView, ...]
+    lags: tuple[LagView, ...] = ()
+    head_fault: str = ""
 
     @property
     def missing(self) -> list[int]:
@@ -66,14 +85,30 @@ class FleetView:
         return sorted({shard for (shard, _, _), found in digests.items() if len(found) > 1})
 
     @property
+    def behind(self) -> list[LagView]:
+        """Shards that are further behind the documents log than they may be, or of which nobody knows."""
+        return [lag for lag in self.lags if lag.state != "current"]
+
+    @property
+    def standing(self) -> list[LagView]:
+        """Those of them that come no nearer to its head as far as is known."""
+        return [lag for lag in self.behind if lag.state in ("standing", "unknown")]
+
+    @property
     def state(self) -> State:
-        return "shard-missing" if self.missing else "complete"
+        """A fleet that is indexed anew has no ready replica before it has come to the head, and misses none."""
+        indexed_anew = {lag.shard for lag in self.behind if lag.state == "indexing"}
+        if indexed_anew and indexed_anew >= {*(lag.shard for lag in self.behind), *self.missing}:
+            return "indexing"
+        if self.missing:
+            return "shard-missing"
+        return "behind" if self.behind else "complete"
 
     def ready_of(self, shard: int) -> list[ReplicaView]:
         return [replica for replica in self.replicas if replica.shard == shard and replica.ready]
 
     def field(self, name: str) -> str:
-        """One value as a page compares it: `state`, `ready`, `head`, and what is ill or `none`."""
+        """One value as a page compares it; `none` where nothing is ill."""
         values: dict[str, object] = {
             "state": self.state,
             "shards_missing": " ".join(map(str, self.missing)) or "none",
@@ -81,6 +116,10 @@ class FleetView:
             "head": self.head,
             "stale": " ".join(replica.instance for replica in self.stale) or "none",
             "diverged": " ".join(map(str, self.diverged)) or "none",
+            "behind": " ".join(str(lag.shard) for lag in self.behind) or "none",
+            "standing": " ".join(str(lag.shard) for lag in self.standing) or "none",
+            "lag_positions": max((lag.positions for lag in self.lags if lag.positions is not None), default="unknown"),
+            "lag_seconds": max((lag.seconds for lag in self.lags if lag.seconds is not None), default="unknown"),
         }
         return str(values[name])
 
@@ -88,7 +127,18 @@ class FleetView:
         return asdict(self) | {"missing": self.missing, "state": self.state}
 
 
-FIELDS = ("state", "shards_missing", "ready", "head", "stale", "diverged")
+FIELDS = (
+    "state",
+    "shards_missing",
+    "ready",
+    "head",
+    "stale",
+    "diverged",
+    "behind",
+    "standing",
+    "lag_positions",
+    "lag_seconds",
+)
 
 
 class HasStatus(Protocol):
@@ -100,7 +150,22 @@ class HasStatus(Protocol):
 def view(status: Mapping[str, Any], shards: int) -> FleetView:
     """The view of a /v1/status answer. `shards` is how many there should be, by the stack's outputs."""
     replicas = tuple(_replica(entry["shard"], found) for entry in status["shards"] for found in entry["replicas"])
-    return FleetView(int(status.get("head") or 0), shards, replicas)
+    # A router of the version before says nothing of lag.
+    lags = tuple(_lag(entry["shard"], entry["lag"]) for entry in status["shards"] if "lag" in entry)
+    return FleetView(int(status.get("head") or 0), shards, replicas, lags, str(status.get("head_fault") or ""))
+
+
+def _lag(shard: int, found: Mapping[str, Any]) -> LagView:
+    return LagView(
+        shard=shard,
+        state=str(found["state"]),
+        reason=str(found["reason"]),
+        position=found["position"],
+        positions=found["positions"],
+        seconds=found["seconds"],
+        positions_per_second=found["positions_per_second"],
+        eta_seconds=found["eta_seconds"],
+    )
 
 
 def _replica(shard: int, found: Mapping[str, Any]) -> ReplicaView:

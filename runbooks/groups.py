@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from runbooks.stack import Cell, Stack
+from runbooks.stack import Cell, Stack, StackError
 
 ALIVE = ("pending", "running")
+REPLACEABLE = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,15 @@ def launch(stack: Stack, cells: list[CellView]) -> list[str]:
         )
         asked.append(view.cell.group)
     return asked
+
+
+def replace_instances(stack: Stack, name: str) -> list[str]:
+    """End every instance of a group, which keeps its size and so launches others; returns which they were."""
+    scaling = stack.aws("autoscaling")
+    group = _groups(scaling, [name]).get(name)
+    if group is None:
+        raise StackError(f"there is no Auto Scaling group {name}; are the outputs from an older deployment?")
+    ended = [member["InstanceId"] for member in group["Instances"] if member["LifecycleState"] in REPLACEABLE]
+    for instance in ended:
+        scaling.terminate_instance_in_auto_scaling_group(InstanceId=instance, ShouldDecrementDesiredCapacity=False)
+    return ended

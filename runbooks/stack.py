@@ -53,6 +53,7 @@ class Stack:
     aws_endpoint: str | None
     documents_bucket: str = ""
     index_bucket: str = ""
+    indexer_group: str = ""
 
     def cells_of(self, shards: list[int] | None) -> list[Cell]:
         """Cells of the given shards, of all when None."""
@@ -109,6 +110,7 @@ def read_stack(path: Path, aws_endpoint: str | None = None) -> Stack:
         aws_endpoint=aws_endpoint or os.environ.get("AWS_ENDPOINT_URL") or _emulator_endpoint(path),
         documents_bucket=str(outputs.get("documents_bucket", "")),
         index_bucket=str(outputs.get("index_bucket", "")),
+        indexer_group=str(outputs.get("indexer_group", "")),
     )
 
 

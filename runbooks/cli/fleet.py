@@ -15,12 +15,12 @@ from rich.table import Table
 from runbooks.cli.refusal import json_option, outputs_option, says_errors
 from runbooks.drills.measure import Window, Yardstick
 from runbooks.durations import DURATION, spoken
-from runbooks.fleet import FIELDS, FleetView, connect, see, wait_ready
-from runbooks.groups import CellView, launch, see_cells, unreplaced
+from runbooks.fleet import FIELDS, FleetView, LagView, connect, see, wait_ready
+from runbooks.groups import CellView, launch, replace_instances, see_cells, unreplaced
 from runbooks.observer import ObserverError
 from runbooks.probe import Patience
 from runbooks.probe import probe as probe_service
-from runbooks.stack import read_stack
+from runbooks.stack import StackError, read_stack
 from runbooks.verdict import Verdict
 
 GROUP_FIELDS = ("unreplaced",)
@@ -48,6 +48,27 @@ def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
         click.echo(f"Shards whose replicas differ: {found.field('diverged')}")
         for replica in found.stale:
             click.echo(f"{replica.instance} stands still: {replica.stale}")
+        click.echo(_lag_line(found))
+        for lag in found.behind:
+            click.echo(_behind_line(lag, found.head))
+
+
+def _lag_line(found: FleetView) -> str:
+    positions, seconds = found.field("lag_positions"), found.field("lag_seconds")
+    until = f", which may have grown: {found.head_fault}" if found.head_fault else ""
+    return f"Lag behind the documents log's head, position {found.head}{until}: {positions} positions, {seconds} s"
+
+
+def _behind_line(lag: LagView, head: int) -> str:
+    line = f"Shard {lag.shard} is {lag.state}: {lag.reason}"
+    if lag.positions is None:
+        return line
+    line += f"; it lags by {lag.positions} positions, {lag.seconds:.0f} s"
+    if lag.state != "indexing" or lag.position is None:
+        return line
+    eta = lag.eta_seconds
+    left = "it comes no nearer to the head" if eta is None else f"about {spoken(round(eta))} left"
+    return f"{line} ({lag.position / head:.0%}), {lag.positions_per_second:g} positions a second, {left}"
 
 
 def _table(*columns: str) -> Table:
@@ -107,6 +128,20 @@ def launch_verb(outputs: Path, shard: tuple[int, ...]) -> None:
     stack = read_stack(outputs)
     asked = launch(stack, see_cells(stack, list(shard) or None))
     click.echo(f"Asked to launch: {' '.join(asked)}" if asked else "Every group has an instance; nothing was asked.")
+
+
+@click.command()
+@outputs_option
+@click.option("--role", type=click.Choice(["indexer"]), required=True, help="Whose instances.")
+@says_errors
+def replace(outputs: Path, role: str) -> None:
+    """End the instances of a role that keeps nothing; its group launches others in their place."""
+    stack = read_stack(outputs)
+    if not stack.indexer_group:
+        raise StackError(f"{outputs} lacks the stack output indexer_group; is it from an older deployment?")
+    ended = replace_instances(stack, stack.indexer_group)
+    said = f"Asked to end: {' '.join(ended)}" if ended else f"No instance of the {role} runs, so there is none to end."
+    click.echo(f"{said} The group {stack.indexer_group} launches as many as it is set to.")
 
 
 @click.command()

@@ -25,6 +25,7 @@ from service.storage.shards import Record, from_entry, shard_log
 from service.storage.snapshot import Manifest
 
 BUILDING = "building"
+LOG_ALONE = "the log alone"
 
 
 class ShardStore(NamedTuple):
@@ -69,7 +70,7 @@ class Restored:
     def source(self) -> str:
         """What the restore started from, in words."""
         if self.opened is None:
-            return "the log alone"
+            return LOG_ALONE
         return f"snapshot {snapshot.name_of(self.opened.manifest)}"
 
 

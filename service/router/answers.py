@@ -154,8 +154,8 @@ class SnapshotsAnswer(msgspec.Struct, frozen=True):
     shards: list[ShardSnapshots]
 
 
-# Within the limit; beyond it and moving; beyond it and not moving; and nobody knows.
-LagState = Literal["current", "indexing", "standing", "unknown"]
+# Within the limit; beyond it and gaining; beyond it and not; no replica is ready, but one restores; nobody knows.
+LagState = Literal["current", "indexing", "standing", "restoring", "unknown"]
 
 
 class ShardLag(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from prometheus_client import Gauge
 
 from service.cloudwatch import CloudWatch, Datum
+from service.node.restore import LOG_ALONE
 from service.router.answers import LagState, ShardLag
 from service.router.replicas import Replica, Replicas
 from service.storage.documents import documents_log
@@ -223,6 +224,9 @@ class Lag:
             return "unknown", self.fault
         if seconds <= self.limit_seconds:
             return "current", ""
+        # From a snapshot the indexer had been further once: such a replica replays what is indexed already.
+        if not ready and furthest.report.restored_from != LOG_ALONE:
+            return "restoring", f"a replica has come to position {position} of {head}"
         if pace.own:
             return "indexing", f"position {position} of {head} is indexed"
         return "standing", f"nothing is indexed beyond position {position} of {head}"

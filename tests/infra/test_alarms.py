@@ -41,13 +41,15 @@ GOLDEN: dict[str, tuple[str, str, int | None, tuple[int, int], str, str]] = {
     "diverged-shards": ("Minimum DivergedShards", "> 0", 300, (2, 3), "notBreaching", "RB-04"),
     "partial-answers": ("Sum PartialAnswers, Sum Requests", "> 1", None, (2, 3), "notBreaching", "RB-02"),
     "server-errors": (
-        "Sum HTTPCode_Target_5XX_Count, Sum HTTPCode_ELB_5XX_Count, Sum RequestCount",
+        "Sum HTTPCode_Target_5XX_Count, Sum HTTPCode_ELB_5XX_Count, Sum RequestCount, Sum BehindAnswers",
         "> 5",
         None,
         (2, 3),
         "notBreaching",
         "RB-02",
     ),
+    "index-lag": ("Maximum LagSeconds", "> 30", None, (2, 3), "breaching", "RB-15"),
+    "behind-answers": ("Sum BehindAnswers, Sum RequestCount", "> 1", None, (2, 3), "notBreaching", "RB-15"),
     "recall": ("Average Recall", "< 0.9", 300, (2, 3), "notBreaching", "RB-05"),
     "memory-used": ("Maximum MemoryUsed", "> 90", None, (2, 3), "breaching", "RB-06"),
     "formula-drift": ("Maximum FormulaDrift", "> 1", 3600, (2, 3), "missing", "RB-06"),
@@ -149,10 +151,16 @@ def test_server_errors_are_routers_and_the_load_balancers_own() -> None:
         "HTTPCode_Target_5XX_Count",
         "HTTPCode_ELB_5XX_Count",
         "RequestCount",
+        "BehindAnswers",
     ]
     # Without a router to choose there are no counted requests: 12 errors of the balancer's are 100 %, not nothing.
-    assert rate["expression"] == "100 * (FILL(m1, 0) + FILL(m2, 0)) / (FILL(m3, 0) + FILL(m2, 0))"
-    for row in counts:
+    # Answers for which a shard lags are routers' 503s, and no errors.
+    assert rate["expression"] == "100 * (FILL(m1, 0) + FILL(m2, 0) - FILL(m4, 0)) / (FILL(m3, 0) + FILL(m2, 0))"
+    assert (counts[-1]["metric"]["namespace"], counts[-1]["metric"]["dimensions"]) == (
+        "vectorfleet",
+        {"Fleet": "rehearsal", "Slot": "blue"},
+    )
+    for row in counts[:-1]:
         assert row["metric"]["namespace"] == "AWS/ApplicationELB"
         assert row["metric"]["dimensions"]["LoadBalancer"].startswith("app/rehearsal-")
 
@@ -205,6 +213,28 @@ def test_the_recall_that_alarms_is_the_index_types_own() -> None:
         assert widget["properties"]["annotations"]["horizontal"][0]["value"] == slo.RECALL[kind]
 
 
+@pytest.mark.parametrize(
+    ("indexing", "seconds"),
+    [
+        ({}, 30),
+        ({"mode": "batch"}, 3600 + 45 * 60),
+        ({"mode": "batch", "schedule": "0 */6 * * *", "batchMinutes": 30}, 24 * 3600 + 1800),
+        ({"mode": "batch", "schedule": "0 3 * * 1"}, 7 * 86_400 + 2700),
+        ({"mode": "batch", "schedule": "0 3 1 * 1"}, 31 * 86_400 + 2700),
+        ({"mode": "batch", "schedule": "0 3 1 6 *"}, 366 * 86_400 + 2700),
+    ],
+)
+def test_writes_may_wait_until_the_next_batch_has_ended(indexing: dict[str, object], seconds: int) -> None:
+    recording = changed(indexing=json.dumps(indexing))
+    alarm = one(recording, METRIC_ALARM, "index-lag").inputs
+    assert alarm["threshold"] == seconds
+    assert f"older than {seconds} s" in alarm["alarmDescription"]
+    (fleet,) = (
+        row for row in recording.of_type("aws:ssm/parameter:Parameter") if row.inputs["name"].endswith("/fleet")
+    )
+    assert json.loads(fleet.inputs["value"])["lag_seconds"] == seconds
+
+
 def test_those_who_want_mail_get_it() -> None:
     found = changed(alerts='{"emails": ["a@example.com", "b@example.com"]}')
     rows = found.of_type("aws:sns/topicSubscription:TopicSubscription")
@@ -227,10 +257,17 @@ def test_a_budget_warns_before_and_after() -> None:
 def test_the_dashboard_shows_every_alarm_with_its_line() -> None:
     vaulted = changed(vault='{"region": "us-west-2"}')
     board = json.loads(one(vaulted, "aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
-    lines = [row["properties"]["annotations"]["horizontal"][0]["value"] for row in board["widgets"]]
+    *alarming, seconds, positions = board["widgets"]
+    lines = [row["properties"]["annotations"]["horizontal"][0]["value"] for row in alarming]
     # Launches of all groups share a graph, and so do copies that fail and those that are late.
     assert lines == [*(alarm.threshold for alarm in TABLE), 1, 0, 900]
-    assert len({(row["x"], row["y"]) for row in board["widgets"]}) == len(TABLE) + 3
+    assert len({(row["x"], row["y"]) for row in board["widgets"]}) == len(TABLE) + 5
+    # Below the alarms how far each shard lags.
+    by_shard = [[metric[:-1] for metric in row["properties"]["metrics"]] for row in (seconds, positions)]
+    ours = ["Fleet", "rehearsal", "Slot", "blue", "Shard"]
+    assert by_shard == [
+        [["vectorfleet", metric, *ours, str(shard)] for shard in range(2)] for metric in ("LagSeconds", "LagPositions")
+    ]
     shown = {
         (metric[1], *metric[2:-1], metric[-1].get("region", "us-east-1"))
         for widget in board["widgets"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -76,9 +77,9 @@ def test_prices_of_a_plain_fleet() -> None:
         "interface endpoints": round(5 * 3 * 0.01 * 730, 2),
         "S3, logs": 0.15,
         "S3, snapshots": 0.83,
-        "alarms": 2.50,
+        "alarms": 2.90,
         "detailed monitoring": 10.50,
-        "custom metrics": 4.80,
+        "custom metrics": 6.00,
         "keys": 2.00,
     }
 
@@ -89,7 +90,7 @@ def test_prices_of_a_fleet_with_everything() -> None:
     assert found["public addresses"].usd_per_month == pytest.approx(3 * 0.005 * 730)
     assert found["interface endpoints"].usd_per_month == pytest.approx(4 * 3 * 0.01 * 730)
     assert found["keys"].usd_per_month == 4
-    assert found["custom metrics"].usd_per_month == pytest.approx((13 + 3 + 3 * 4) * 0.30)
+    assert found["custom metrics"].usd_per_month == pytest.approx((15 + 2 + 3 + 3 * 4) * 0.30)
     assert "a batch takes fewer" in found["indexer"].quantity
 
 
@@ -134,9 +135,9 @@ def test_a_tighter_recovery_time_pays_for_disk_throughput() -> None:
 
 def test_alarms_below_a_minute_cost_three_times_as_much() -> None:
     slow, fast = of(Services()), of(Services(alarm_period_seconds=30))
-    assert slow["alarms"].quantity == fast["alarms"].quantity == "25 metrics"
-    # Of the table's 21 metrics 15 are watched in the stack's own period; groups have a period of theirs.
-    assert fast["alarms"].usd_per_month - slow["alarms"].usd_per_month == pytest.approx(15 * 0.20)
+    assert slow["alarms"].quantity == fast["alarms"].quantity == "29 metrics"
+    # Of the table's 25 metrics 19 are watched in the stack's own period; groups have a period of theirs.
+    assert fast["alarms"].usd_per_month - slow["alarms"].usd_per_month == pytest.approx(19 * 0.20)
 
 
 def test_a_larger_router_type_is_paid_as_what_it_is() -> None:
@@ -176,7 +177,9 @@ def test_what_is_paid_for_is_what_the_program_creates(stack: str) -> None:
 
 
 def test_the_metrics_that_are_paid_for_are_those_that_the_service_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len({datum["MetricName"] for datum in emitted(monkeypatch)}) == cost.SERVICE_METRICS
+    sent = {(datum["MetricName"], len(datum["Dimensions"])) for datum in emitted(monkeypatch)}
+    counts = Counter(dimensions for _, dimensions in sent)
+    assert counts == {2: cost.SERVICE_METRICS, 3: cost.SHARD_METRICS}
 
 
 def test_json_has_the_bill_by_line_with_what_it_rests_on() -> None:

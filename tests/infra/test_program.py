@@ -567,6 +567,7 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
             "shards": 2,
             "replicas": 2,
             "metrics_period_seconds": 10,
+            "lag_seconds": 30.0,
             "access_keys": "/vectorfleet-keys/rehearsal",
         },
     }

@@ -53,6 +53,51 @@ def test_replicas_that_stand_still_are_named() -> None:
     assert (found.field("stale"), found.stale[0].stale) == ("i-1", "entry 8 is damaged")
 
 
+def lagging(state: str, positions: int | None = 4, seconds: float | None = 61.0, **more: Any) -> dict[str, Any]:
+    rest = {"reason": "a reason", "position": 10, "positions_per_second": 0.0, "eta_seconds": None}
+    return rest | {"state": state, "positions": positions, "seconds": seconds} | more
+
+
+def with_lag(answer: dict[str, Any], *lags: dict[str, Any]) -> FleetView:
+    for shard, lag in zip(answer["shards"], lags, strict=True):
+        shard["lag"] = lag
+    return view(answer, 2)
+
+
+def test_a_fleet_whose_shards_lag_is_not_complete() -> None:
+    both = status((0, True), (1, True))
+    current = with_lag(both, lagging("current", 1, 0.5), lagging("current", 2, 0.1))
+    assert [current.field(name) for name in ("state", "behind", "lag_positions", "lag_seconds")] == [
+        "complete",
+        "none",
+        "2",
+        "0.5",
+    ]
+    standing = with_lag(both, lagging("current", 0, 0.0), lagging("standing"))
+    assert [standing.field(name) for name in ("state", "behind", "standing", "lag_positions", "lag_seconds")] == [
+        "behind",
+        "1",
+        "1",
+        "4",
+        "61.0",
+    ]
+    unknown = with_lag(both, lagging("current", 0, 0.0), lagging("unknown", None, None))
+    assert (unknown.state, unknown.field("standing")) == ("behind", "1")
+    assert view(both | {"shards": [{"shard": 0, "replicas": []}]}, 1).field("lag_seconds") == "unknown"
+
+
+def test_a_fleet_that_is_indexed_anew_says_so_and_misses_nothing() -> None:
+    one, none = status((0, True), (1, True)), status((0, False), (1, False))
+    assert with_lag(one, lagging("current", 0, 0.0), lagging("indexing")).state == "indexing"
+    anew = with_lag(none, lagging("indexing"), lagging("indexing"))
+    assert (anew.state, anew.field("shards_missing"), anew.field("standing")) == ("indexing", "0 1", "none")
+    # Other shards that restore, stand, or of which nobody knows are no matter of time.
+    assert with_lag(none, lagging("indexing"), lagging("restoring")).state == "shard-missing"
+    assert with_lag(one, lagging("indexing"), lagging("standing")).state == "behind"
+    gone = status((0, True), (1, False))
+    assert with_lag(gone, lagging("indexing"), lagging("current", 0, 0.0)).state == "shard-missing"
+
+
 class Client:
     """Answers from a list, an error where one stands."""
 

@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from runbooks.faults.fault import FaultError, Injection
 from runbooks.faults.shard_lost import ShardLost
-from runbooks.groups import launch, nodes, see_cells, unreplaced
-from runbooks.stack import Cell, Stack
+from runbooks.groups import launch, nodes, replace_instances, see_cells, unreplaced
+from runbooks.stack import Cell, Stack, StackError
 
 CELLS = (Cell(0, "a", "us-east-1a", "group-0a"), Cell(1, "a", "us-east-1a", "group-1a"))
 
@@ -72,6 +72,18 @@ def test_a_cell_without_an_instance_is_named_and_can_be_made_to_launch(stack: St
     assert unreplaced(see_cells(stack)) == []
     assert see_cells(stack, [1])[0].suspended == ()
     assert launch(stack, see_cells(stack)) == []
+
+
+def test_a_groups_instance_is_replaced(stack: Stack) -> None:
+    before = see_cells(stack, [0])[0].instances
+    assert replace_instances(stack, "group-0a") == [one.identity for one in before]
+    after = see_cells(stack, [0])[0]
+    assert after.replaced
+    assert after.instances != before
+    stack.aws("autoscaling").set_desired_capacity(AutoScalingGroupName="group-1a", DesiredCapacity=0)
+    assert replace_instances(stack, "group-1a") == []
+    with pytest.raises(StackError, match="no Auto Scaling group nothing"):
+        replace_instances(stack, "nothing")
 
 
 def test_a_cell_without_a_group_is_told(stack: Stack) -> None:

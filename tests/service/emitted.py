@@ -11,9 +11,11 @@ from service import cloudwatch
 from service.cloudwatch import CloudWatch, Datum
 from service.node.figures import NodeMetrics
 from service.node.replica import Replica
+from service.router.discovery import NodeAddress
 from service.router.drills import DrillAge, Passed
 from service.router.figures import FleetMetrics
-from service.router.replicas import Replicas
+from service.router.lag import Lag
+from service.router.replicas import Replicas, Report
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import shard_store
 from tests.service.small_space import build
@@ -31,9 +33,13 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[Datum]:
     known = Replicas(fleet="f", slot="blue", port=8080, shards=2)
     router = FleetMetrics(sender(monkeypatch), lambda: known.missing(2))
     router.observe(1.0, complete=True, partial=False)
+    lag = Lag(sender(monkeypatch), MemoryStore(), known, build=lambda: "b", acknowledged=lambda: 0, limit_seconds=30)
+    known._take([NodeAddress("i-0", "127.0.0.1", "us-east-1a", 0, "a")])
+    known.all()[0].report = Report(True, build="b")
     drills = DrillAge(sender(monkeypatch), MemoryStore())
     drills._passed = Passed("RB-02", 0)
     with TemporaryDirectory() as folder:
         replica = Replica(shard_store(MemoryStore(), build(shards=1), 0, Path(folder)))
         replica.recall.add(1.0)
-        return [*router._drain(), *drills._collect(), *NodeMetrics(sender(monkeypatch), replica).collect()]
+        node = NodeMetrics(sender(monkeypatch), replica)
+        return [*router._drain(), *lag.collect(), *drills._collect(), *node.collect()]

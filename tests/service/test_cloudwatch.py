@@ -41,6 +41,19 @@ def test_counts_and_latencies_are_drained_once(metrics: FleetMetrics) -> None:
     assert _named(again, "Requests")[0]["Value"] == 0
 
 
+def test_answers_for_which_shards_lag_are_counted_apart(metrics: FleetMetrics) -> None:
+    metrics.observe(5000.0, complete=True, partial=False)
+    metrics.observe_behind()
+    counts = {one["MetricName"]: one["Value"] for one in metrics._drain() if "Value" in one}
+    assert (counts["BehindAnswers"], counts["Errors"], counts["Requests"]) == (1, 0, 1)
+    assert _named(metrics._drain(), "BehindAnswers")[0]["Value"] == 0
+
+
+def test_a_figure_of_a_shard_has_it_as_its_third_dimension(metrics: FleetMetrics) -> None:
+    whole, one = (metrics._cloudwatch.value("LagSeconds", "Seconds", 3, shard) for shard in (None, 1))
+    assert one["Dimensions"] == [*whole["Dimensions"], {"Name": "Shard", "Value": "1"}]
+
+
 def test_every_datum_has_exactly_the_alarms_dimensions(metrics: FleetMetrics) -> None:
     metrics.observe(5, complete=True, partial=False)
     for datum in metrics._drain():

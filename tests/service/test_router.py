@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -15,9 +15,11 @@ from starlette.requests import Request
 from service import cloudwatch
 from service.embedding import model, providers
 from service.embedding.splitter import SPLITTER
+from service.node.messages import ShardAnswer
 from service.problems import Problem
 from service.router import process, replicas
 from service.router.api import RouterApi
+from service.router.scatter import Gathered
 from service.settings import FleetShape, Parameters, Process, Storage
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe
 from tests.service.memory_store import MemoryStore
@@ -136,6 +138,53 @@ def test_before_there_is_a_build_the_status_answers_and_writes_are_taken(monkeyp
         assert json.loads(bytes(written.body))["position"] == 1
 
     _connected(monkeypatch, None, test)
+
+
+class _Answering:
+    """Nodes of three shards: of each the answer, or what keeps it from answering."""
+
+    def __init__(self, answered: int, behind: int) -> None:
+        self.gathered: Gathered[Any] = Gathered(dict.fromkeys(range(answered), ShardAnswer(5, [])), behind)
+
+    async def search(self, _: object) -> Gathered[Any]:
+        return self.gathered
+
+    async def lookup(self, _: object) -> Gathered[Any]:
+        return self.gathered
+
+
+@pytest.mark.parametrize(
+    ("answered", "behind", "errors", "behind_answers"), [(0, 3, 0, 2), (2, 1, 0, 2), (1, 1, 1, 0), (0, 0, 1, 0)]
+)
+def test_shards_that_lag_are_no_error_of_the_fleet(
+    monkeypatch: pytest.MonkeyPatch, answered: int, behind: int, errors: int, behind_answers: int
+) -> None:
+    async def test(api: RouterApi) -> None:
+        api.scatter = cast(Any, _Answering(answered, behind))
+        ids = [f"s{number}" for number in range(50)]  # of every shard
+        search, lookup = {"text": "keys", "min_position": 9}, {"source_ids": ids, "min_position": 9}
+        for ask, body in ((api.search, search), (api.lookup, lookup)):
+            with pytest.raises(Problem, match=f"{answered} of 3 shards answered") as refused:
+                await ask(_request(body))
+            assert (refused.value.status, refused.value.extra["shards_behind"]) == (503, behind)
+        counts = {one["MetricName"]: one["Value"] for one in api._metrics._drain() if "Value" in one}
+        assert (counts["Requests"], counts["Errors"], counts["BehindAnswers"]) == (1, errors, behind_answers)
+        # An answer to a batch is a 200, whatever became of its searches.
+        await api.search_batch(_request({"searches": [search]}))
+        counts = {one["MetricName"]: one["Value"] for one in api._metrics._drain() if "Value" in one}
+        assert (counts["Requests"], counts["Errors"], counts["BehindAnswers"]) == (1, errors, 0)
+
+    _connected(monkeypatch, _recipe(THEN, "then-1"), test)
+
+
+def test_the_status_says_how_far_shards_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(api: RouterApi) -> None:
+        await api.write(_request({"documents": [{"source_id": "s", "text": "t"}]}))
+        said = json.loads(bytes((await api.status(_request({}))).body))
+        assert (said["head"], said["head_fault"], said["lag_limit_seconds"]) == (1, "", 30.0)
+        assert [shard["lag"]["state"] for shard in said["shards"]] == ["unknown"] * 3
+
+    _connected(monkeypatch, _recipe(THEN, "then-1"), test)
 
 
 def test_a_change_that_is_none_waits_for_no_commit_and_keeps_none_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,6 +179,7 @@ class ServiceFleet:
     documents: str = ""
     index: str = ""
     access_keys: str = ""
+    lag_seconds: float = 30.0
     embedding: Mapping[str, Any] = field(default_factory=lambda: EMBEDDING)
     parameters: Mapping[str, Any] = field(default_factory=lambda: INDEX)
     routers: list[Member] = field(default_factory=list)
@@ -212,6 +213,7 @@ class ServiceFleet:
                 "replicas": replicas,
                 "metrics_period_seconds": 10,
                 "access_keys": self.access_keys,
+                "lag_seconds": self.lag_seconds,
             },
         }
         for key, value in values.items():
