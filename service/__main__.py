@@ -59,12 +59,13 @@ def node() -> None:
 @click.option("--channel", type=int, required=True, help="File descriptor of the channel to the node's own process.")
 @click.option("--snapshot", help="Take over from a process that serves, with this snapshot, or the `newest`.")
 @click.option("--position", type=click.IntRange(min=0), default=0, help="Of the process that serves.")
-def serve(listener: int, channel: int, snapshot: str | None, position: int) -> None:
+@click.option("--covers", type=click.IntRange(min=0), help="The position from which on that process is ready.")
+def serve(listener: int, channel: int, snapshot: str | None, position: int, covers: int | None) -> None:
     """Take a node's requests; `node` starts this by itself."""
     die_with_parent()
     from service.node.process import Handed, Node
 
-    _run(lambda process: Node(process, Handed(listener, channel), snapshot, position).run(), traced=True)
+    _run(lambda process: Node(process, Handed(listener, channel), snapshot, position, covers).run(), traced=True)
 
 
 @main.command()
@@ -118,11 +119,12 @@ def _shard_of(process: Process) -> ShardStore:
     from service.storage.builds import Slots
     from service.storage.objects import ObjectStore
 
-    store = ObjectStore(load_parameters(process.parameters).storage.index)
+    buckets = load_parameters(process.parameters).storage
+    store = ObjectStore(buckets.index)
     slot_build = Slots(store).find(process.slot)
     if slot_build is None:
         raise BadSettings(f"slot {process.slot} has no build yet; the indexer makes it")
-    return open_shard(process, slot_build, store)
+    return open_shard(process, slot_build, store, ObjectStore(buckets.documents))
 
 
 main.add_command(bench_index)

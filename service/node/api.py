@@ -44,7 +44,7 @@ ROWS = Gauge("vectorfleet_node_rows", "Live chunks")
 DELTA_ROWS = Gauge("vectorfleet_node_delta_rows", "Chunks written since the base")
 SEGMENTS = Gauge("vectorfleet_node_segments", "Deltas that were frozen since the base, sealed or not yet")
 GENERATION = Gauge("vectorfleet_node_generation", "Generation of the base; 0 without one")
-READY = Gauge("vectorfleet_node_ready", "1 when restored, replayed and answering as exact search does")
+READY = Gauge("vectorfleet_node_ready", "1 when restored, covering the documents head seen at start, and not stale")
 ADJUSTED = Gauge(
     "vectorfleet_node_adjusted", "Collections whose base is searched otherwise than configured, to find enough"
 )
@@ -86,11 +86,11 @@ class NodeApi:
         ]
 
     def readiness(self) -> tuple[bool, object]:
-        """Ready means right: restored, canaries answered, replayed to the head seen at start."""
+        """Ready means right: restored, canaries answered, and replayed to the documents head seen at start."""
         if self._served is None:
             return False, {"ready": False, "reason": self.reason}
         described = self._served.describe()
-        return self._served.ready, described if self._served.ready else described | {"reason": self.reason}
+        return self._served.ready, described if self._served.restored else described | {"reason": self.reason}
 
     @property
     def _replica(self) -> Replica:
@@ -125,7 +125,7 @@ class NodeApi:
         if recall.due and not query.exact and configured.type == self._replica.shard.build.recipe.index.type:
             exactly = index.exact_later(vector, query.k, query.filter)
             self._sampling = asyncio.create_task(recall.sample(hits, exactly, index.metric))
-        return _encoded(ShardAnswer(self._replica.position, hits))
+        return _encoded(ShardAnswer(self._replica.position, hits, self._replica.ready))
 
     async def lookup(self, request: Request) -> Response:
         """What the shard holds of the given documents."""
@@ -138,7 +138,7 @@ class NodeApi:
             for source_id, document in held.items()
             if document is not None
         }
-        return _encoded(LookupAnswer(self._replica.position, found))
+        return _encoded(LookupAnswer(self._replica.position, found, self._replica.ready))
 
     async def verify(self, _: Request) -> Response:
         """Have the live set compared with a fold from S3; the answer does not wait for it."""
@@ -174,7 +174,7 @@ class NodeApi:
 
     async def _ready_for(self, build: str, min_position: int, wait_seconds: float) -> None:
         replica = self._replica
-        if not replica.ready:
+        if not replica.restored:
             raise Problem(503, "this replica is still restoring; ask another")
         if build != replica.shard.build.id:
             raise Problem(409, f"this replica serves build {replica.shard.build.id}, the request names {build}")

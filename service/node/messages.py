@@ -35,10 +35,11 @@ class ShardQuery(msgspec.Struct, frozen=True):
 
 
 class ShardAnswer(msgspec.Struct, frozen=True):
-    """One shard's nearest documents, as of `position`."""
+    """One shard's nearest documents, as of `position`; not `complete` where the replica is not ready."""
 
     position: int
     hits: list[Hit]
+    complete: bool = True
 
 
 class SnapshotAsk(msgspec.Struct, frozen=True):
@@ -74,7 +75,8 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):
-    """The documents held, by source_id; what isn't there isn't held."""
+    """The documents held, by source_id; what isn't there isn't held, if the answer is `complete`."""
 
     position: int
     documents: dict[str, Found]
+    complete: bool = True

@@ -39,13 +39,13 @@ class NoSuchShard(Exception):
 FAULTS = (StoreError, Damaged, NoSuchShard, BotoCoreError, ClientError, OSError)
 
 
-def open_shard(process: Process, build: Build, store: ObjectStore) -> ShardStore:
+def open_shard(process: Process, build: Build, store: ObjectStore, documents: ObjectStore) -> ShardStore:
     """The process's shard of a build, cached on its own disk; raises NoSuchShard where the build doesn't have it."""
     if process.shard >= build.recipe.shards:
         raise NoSuchShard(f"build {build.id} has {build.recipe.shards} shards from 0, none of number {process.shard}")
     folder = process.data_folder / build.id / f"shard-{process.shard:02d}"
     folder.mkdir(parents=True, exist_ok=True)
-    return ShardStore(store, build, process.shard, folder)
+    return ShardStore(store, build, process.shard, folder, documents)
 
 
 class Handed(NamedTuple):
@@ -61,14 +61,22 @@ class Node:
 
     One that is to take over from another process names the `snapshot` that it serves from, or NEWEST for whichever can
     be trusted, and takes requests once it has loaded that and replayed, to `position` at least, where that one stands.
+    `covers` is the documents position from which on that one is ready, where it knows it.
     """
 
-    def __init__(self, process: Process, handed: Handed, snapshot: str | None = None, position: int = 0) -> None:
+    def __init__(
+        self,
+        process: Process,
+        handed: Handed,
+        snapshot: str | None = None,
+        position: int = 0,
+        covers: int | None = None,
+    ) -> None:
         self._process = process
         self._handed = handed
-        self._snapshot, self._least_position = snapshot, position
+        self._snapshot, self._least_position, self._covers = snapshot, position, covers
         self._replica: Replica | None = None
-        self._store: ObjectStore | None = None
+        self._stores: tuple[ObjectStore, ObjectStore] | None = None
         self._metrics_period_seconds = 60
         self._api = NodeApi()
         self._restoring = self._failed = False
@@ -92,7 +100,7 @@ class Node:
             raise StoreError(str(damage)) from damage  # the slot's pointer, and no snapshot
         if replica is None:
             raise NoSuchShard("the slot has no build")
-        replica.succeed(None if self._snapshot == NEWEST else self._snapshot)
+        replica.succeed(None if self._snapshot == NEWEST else self._snapshot, self._covers)
         if replica.position < self._least_position:
             raise StoreError(f"only position {replica.position} is reached of {self._least_position}: {replica.stale}")
         self._api.serve(replica)
@@ -119,8 +127,9 @@ class Node:
 
         async def succeed(snapshot: str) -> bool:
             async with turn:
-                position = replica.position if (replica := self._replica) is not None else 0
-                await channel.say(SUCCEED, snapshot, str(position))
+                replica = self._replica
+                position, covers = (replica.position, replica.covers) if replica is not None else (0, None)
+                await channel.say(SUCCEED, snapshot, str(position), *([] if covers is None else [str(covers)]))
                 return (await channel.hear())[:1] == [REFUSED]
 
         await self._follow(succeed)
@@ -132,6 +141,7 @@ class Node:
         generations = self._api.generations = Generations(replica, self._process.instance, succeed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.follow())
+            tasks.create_task(replica.learn_head())
             tasks.create_task(verification.run())
             tasks.create_task(generations.run())
             tasks.create_task(Sealing(replica).run())
@@ -163,13 +173,14 @@ class Node:
 
     def _find(self) -> Replica | None:
         """A replica that is yet to boot, never one whose boot broke off half-way; None while there is no build."""
-        if self._store is None:
+        if self._stores is None:
             parameters = load_parameters(self._process.parameters)
             self._metrics_period_seconds = parameters.fleet.metrics_period_seconds
-            self._store = ObjectStore(parameters.storage.index)
-        build = Slots(self._store).find(self._process.slot)
+            self._stores = ObjectStore(parameters.storage.index), ObjectStore(parameters.storage.documents)
+        index, documents = self._stores
+        build = Slots(index).find(self._process.slot)
         if build is None:
             return None
         if self._api.reason == NO_BUILD:
             self._api.reason = "restoring"
-        return Replica(open_shard(self._process, build, self._store))
+        return Replica(open_shard(self._process, build, index, documents))

@@ -21,6 +21,7 @@ from service.node.restore import (
     tail_at,
 )
 from service.node.room import room
+from service.storage.documents import documents_log
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
 from service.storage.objects import StoreError
@@ -55,7 +56,9 @@ class Replica:
         self.refused: list[str] = []
         self.held_back = ""
         self.stale = ""
-        self.ready = False
+        self.restored = False
+        self.covers: int | None = None
+        self.head_unknown = ""
         self.restore_seconds = 0.0
         self.applied_at = time.monotonic()
         self.recall = LiveRecall()
@@ -66,6 +69,22 @@ class Replica:
     def position(self) -> int:
         """The documents position that every answer reflects at least."""
         return self.tail.end - 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether answers may be called complete: they cover the documents head seen at start, and nothing is stale."""
+        return not self.reason
+
+    @property
+    def reason(self) -> str:
+        """Why the replica is not ready; empty where it is."""
+        if not self.restored:
+            return "restoring"
+        if self.stale or self.covers is None:
+            return self.stale or self.head_unknown
+        if self.position < self.covers:
+            return f"applied up to documents position {self.position}; ready from {self.covers}, the head seen at start"
+        return ""
 
     @property
     def backup_age_seconds(self) -> float:
@@ -81,12 +100,14 @@ class Replica:
         with traces.span("restore") as span:
             self._begin(restore(self.shard), started)
             span.set(generation=self.generation, rows=self.index.rows, position=self.position)
+        self._learn_head()
 
-    def succeed(self, snapshot: str | None) -> None:
+    def succeed(self, snapshot: str | None, covers: int | None = None) -> None:
         """
         As boot does, while another process serves: from this snapshot and none other, or from any. Blocks.
 
-        Raises Damaged where the snapshot can't be trusted.
+        `covers` is what that process has to cover to be ready, and so this one. Raises Damaged where the snapshot
+        can't be trusted.
         """
         started = time.monotonic()
         self._crashes.learn()
@@ -100,6 +121,23 @@ class Replica:
                 self._begin(Restored(opened, opened.index, []), started)
             span.set(generation=self.generation, rows=self.index.rows, position=self.position)
         self._crashes.noting = True
+        self.covers = covers
+        if covers is None:
+            self._learn_head()
+
+    def _learn_head(self) -> None:
+        """Note the documents head, where it can be told. Blocks."""
+        try:
+            self.covers = documents_log(self.shard.documents).head(self.position)
+        except (StoreError, Damaged) as error:
+            self.head_unknown = f"the documents head is not known: {error}"
+            log.warning("not ready", extra={"reason": self.head_unknown})
+
+    async def learn_head(self) -> None:
+        """Try again until the documents head is known."""
+        while self.covers is None:
+            await asyncio.sleep(DAMAGE_PAUSE_SECONDS)
+            await asyncio.to_thread(self._learn_head)
 
     def _begin(self, restored: Restored, started: float) -> None:
         self.index, self.refused, self.restored_from = restored.index, restored.refused, restored.source
@@ -112,7 +150,7 @@ class Replica:
         self._crashes.forget(self._crashes.counted(self.tail.number))
         remove_unserved(self.shard, self.served_snapshot)
         self.restore_seconds = time.monotonic() - started
-        self.ready = True
+        self.restored = True
         log.info("restored", extra=self.describe() | {"seconds": self.restore_seconds})
 
     def _rest_on(self, opened: Opened) -> None:
@@ -133,7 +171,7 @@ class Replica:
             self._stop_at(reason)
 
     def _stop_at(self, reason: Damaged | Poisonous) -> None:
-        """Serve what stands before such an entry, and say so: skipping it would lose an acknowledged write."""
+        """Keep what stands before such an entry, and say so: skipping it would lose an acknowledged write."""
         if self.stale != str(reason):
             log.error("the replay stops; serving up to the entry before", extra={"reason": str(reason)})
         self.stale = str(reason)
@@ -150,10 +188,10 @@ class Replica:
 
     async def follow(self) -> None:
         """Apply the log's entries as they appear, for ever."""
-        pause = FIRST_IDLE_SECONDS
+        pause, shard_log = FIRST_IDLE_SECONDS, self.shard.log
         while True:
             try:
-                applied = await asyncio.to_thread(read_next, self.shard.log, self.tail)
+                applied = await asyncio.to_thread(read_next, shard_log, self.tail)
                 if applied is not None:
                     self.apply(applied)
             except (Damaged, Poisonous) as reason:
@@ -199,6 +237,9 @@ class Replica:
         """The replica in figures, for /readyz and the logs."""
         return {
             "ready": self.ready,
+            "restored": self.restored,
+            "covers": self.covers,
+            "reason": self.reason,
             "build": self.shard.build.id,
             "shard": self.shard.shard,
             "position": self.position,

@@ -29,12 +29,13 @@ LOG_ALONE = "the log alone"
 
 
 class ShardStore(NamedTuple):
-    """Where one shard of one build lies, and the folder that caches it on this disk."""
+    """Where one shard of one build lies, the folder that caches it on this disk, and the bucket of its documents."""
 
     store: ObjectStore
     build: Build
     shard: int
     folder: Path
+    documents: ObjectStore
 
     def emptied(self) -> ShardIndex:
         """The shard's index before anything is in it."""

@@ -138,17 +138,23 @@ class Succession:
 
     @staticmethod
     async def _wish(serving: Server) -> list[str]:
-        """From which snapshot a successor should serve, and its least position; none when the process has ended."""
+        """
+        From which snapshot a successor should serve, its least position, and from which on it is ready, where that is
+        known; none when the process has ended.
+        """
         while words := await serving.channel.hear():
             if words[0] == SUCCEED:
                 return words[1:]
         return []
 
-    async def _succeed(self, listener: socket.socket, serving: Server, snapshot: str, position: str) -> Server:
+    async def _succeed(
+        self, listener: socket.socket, serving: Server, snapshot: str, position: str, *covers: str
+    ) -> Server:
         """Who serves after a successor was tried."""
         started = time.monotonic()
         try:
-            successor = await self._start(listener, "--snapshot", snapshot, "--position", position)
+            known = ("--covers", *covers) if covers else ()
+            successor = await self._start(listener, "--snapshot", snapshot, "--position", position, *known)
         except OSError as error:
             log.error("a successor can't be started", extra={"snapshot": snapshot, "reason": str(error)})
             await serving.channel.say(FAILED, snapshot)

@@ -81,7 +81,9 @@ class DroppedAnswer(msgspec.Struct, frozen=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
-    """The nearest documents, best first; `partial` where a shard gave no answer."""
+    """
+    The nearest documents, best first; `partial` where a shard gave no answer, or only a replica that is not ready did.
+    """
 
     hits: list[Hit]
     shards_total: int

@@ -235,8 +235,9 @@ class RouterApi:
         wait = wait_seconds_for(least)
         asked = {s: ShardLookup(build.id, ids, least, wait, collection.id) for s, ids in by_shard.items()}
         gathered = await scatter.lookup(asked)
-        if len(gathered.answers) < len(by_shard):
-            raise self._incomplete(len(gathered.answers), len(by_shard), gathered.behind, least)
+        complete = sum(answer.complete for answer in gathered.answers.values())
+        if complete < len(by_shard):
+            raise self._incomplete(complete, len(by_shard), gathered.behind, least)
         documents = dict.fromkeys(body.source_ids, None) | {
             source_id: found for answer in gathered.answers.values() for source_id, found in answer.documents.items()
         }
@@ -309,7 +310,7 @@ class RouterApi:
             hits=hits,
             shards_total=total,
             shards_answered=answered,
-            partial=answered < total,
+            partial=sum(answer.complete for answer in gathered.answers.values()) < total,
             position=min(answer.position for answer in gathered.answers.values()),
         )
 

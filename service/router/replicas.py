@@ -31,10 +31,13 @@ log = logging.getLogger(__name__)
 class Report(msgspec.Struct, frozen=True):
     """
     What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection,
-    `adjusted` has the parameters of bases that are searched otherwise than configured.
+    `adjusted` has the parameters of bases that are searched otherwise than configured. A node that is `restored`
+    answers by what it has; `reason` says why it is not ready.
     """
 
     ready: bool
+    restored: bool = False
+    reason: str = ""
     build: str = ""
     position: int = 0
     generation: int = 0
@@ -118,15 +121,11 @@ class Replicas:
         """
         The replicas of a shard to ask for `build`, the least busy first, ties in random order.
 
-        Where none is ready these are the unreachable ones that last said they were: a missed probe or a broken
-        connection never evicts the last replica of a shard.
+        Where none is ready these are the unreachable ones that last said they were, and those that are restored but not
+        ready, whose answers are not complete: neither a missed probe nor damage evicts the last replica of a shard.
         """
-        willing = [
-            replica
-            for replica in self._by_instance.values()
-            if replica.node.shard == shard and replica.report.ready and replica.report.build == build
-        ]
-        asked = [replica for replica in willing if replica.reachable] or willing
+        able = [one for one in self._by_instance.values() if one.node.shard == shard and one.report.build == build]
+        asked = [one for one in able if one.ready] or [one for one in able if one.report.ready or one.report.restored]
         return sorted(asked, key=lambda replica: (replica.in_flight, random.random()))
 
     def ready(self, shard: int, build: str) -> list[Replica]:

@@ -7,9 +7,11 @@ whose reply never came is looked up under its append_id before anything else is 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -22,8 +24,19 @@ APPEND_DEADLINE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.5
 PREFETCH_ENTRIES = 8
-# Looking behind the missing entry at every poll of an idle reader would double its requests.
-MISSES_PER_SECOND_LOOK = 10
+LISTED_KEYS = 1000  # a page of S3, which one request costs
+# A listing costs twelve times as much as the read that missed, so an idle reader lists ever more rarely.
+FIRST_LOOK_MISSES, LOOK_MISSES = 8, 128
+_NAME = re.compile(r"(\d{20})\.arrow")
+
+
+class Hole(Damaged):
+    """Entries `first` to `behind` - 1 of a log are missing, but entry `behind` is there."""
+
+    def __init__(self, log: str, first: int, behind: int) -> None:
+        which = f"entry {first} is" if behind == first + 1 else f"entries {first} to {behind - 1} are"
+        super().__init__(f"{log} {which} missing, but entry {behind} is there")
+        self.first, self.behind = first, behind
 
 
 class AppendFailed(StoreError):
@@ -90,29 +103,11 @@ class Log:
 
     def _prefetched(self, pool: ThreadPoolExecutor, numbers: range) -> Iterator[Entry | None]:
         """These entries in order, but none behind the first that was missing: that one is None at the log's end."""
-        read = pool.map(self._read_or_none, numbers)
-        for number, entry in zip(numbers, read, strict=False):
+        for number, entry in zip(numbers, pool.map(self._read_or_none, numbers), strict=False):
             if entry is None:
-                later = next((other.header.number for other in read if other is not None), 0)
-                yield self._second_look(number, later)
+                yield self._listed_after(number - 1)
                 return
             yield entry
-
-    def _second_look(self, number: int, later: int = 0) -> Entry | None:
-        """
-        Entry `number`, which was missing a moment ago; None where the log ends before it.
-
-        Entries are written in order: `later`, an entry known to exist (0: none known), proves that `number` was
-        written, perhaps only just. Raises Damaged where it is missing all the same.
-        """
-        if not later:
-            later = number + 1
-            if not self.store.exists(self.key(later)):
-                return None
-        try:
-            return self.read(number)
-        except Missing:
-            raise Damaged(f"{self.name} entry {number} is missing, but entry {later} is there") from None
 
     def next_after(self, tail: Tail) -> Entry | None:
         """
@@ -123,11 +118,11 @@ class Log:
         entry = self._read_or_none(tail.number + 1)
         if entry is None:
             self._misses += 1
-            if self._misses < MISSES_PER_SECOND_LOOK:
+            if not _is_time_to_look(self._misses):
                 return None
-            entry = self._second_look(tail.number + 1)
-        self._misses = 0
+            entry = self._listed_after(tail.number)
         if entry is not None:
+            self._misses = 0
             check_link(entry, tail)
         return entry
 
@@ -137,32 +132,85 @@ class Log:
         except Missing:
             return None
 
+    def _listed_after(self, number: int) -> Entry | None:
+        """
+        The entry after `number`, which was missing a moment ago; None where the store lists nothing behind `number`.
+
+        Raises Damaged where later entries are listed, or entry `number` itself is gone.
+        """
+        if self._run_from(number) == Run(number, more=False):
+            return None
+        try:
+            return self.read(number + 1)
+        except Missing:
+            raise Damaged(f"{self.name} entry {number + 1} was deleted while it was read") from None
+
     def head(self, hint: int = 0) -> int:
         """
-        The largest number of the log, found from `hint`, a number known to exist (0: none known).
+        The number of the newest entry, sought from `hint`, a number known to exist (0: none known).
 
-        Raises Damaged where the number after the one found is missing, but not the next: an append would fill it.
+        Raises Damaged where a listing shows that numbers are missing; numbers that the search skips are not seen.
         """
-        low = self._gallop(hint)
-        while self._second_look(low + 1) is not None:
-            low = self._gallop(low + 1)
-        return low
-
-    def _gallop(self, low: int) -> int:
-        """A number before a missing one: the largest of a log without gaps."""
-        step = 1
-        while self.store.exists(self.key(low + step)):
-            low, step = low + step, step * 2
-        high = low + step
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.store.exists(self.key(middle)) else (low, middle)
+        run = self._run_from(hint)
+        low, beyond, step = run.last, 0, LISTED_KEYS
+        while run.more and (not beyond or low < beyond):
+            at = (low + beyond) // 2 if beyond else low + step
+            run = self.run_behind(at)
+            if at > low and run == Run(at, more=False):
+                beyond, run = at, Run(low, more=True)
+            else:
+                low = run.last
+            step *= 2
         return low
 
     def tail(self, hint: int = 0) -> Tail:
         """The log's newest entry as a tail."""
         number = self.head(hint)
         return tail_of(self.read(number)) if number else Tail()
+
+    def run_behind(self, number: int) -> Run:
+        """
+        The unbroken run of entries behind `number` that one listing shows. S3 lists whatever was written before.
+
+        Raises Hole where a number is missing before a later one.
+        """
+        listed, last = self._numbers_behind(number), number
+        for one in listed:
+            if one != last + 1:
+                # Both may have been written while the store listed: only a further listing proves which is there.
+                behind = next(iter(self._numbers_behind(last)), one)
+                if behind != last + 1:
+                    raise Hole(self.name, last + 1, behind)
+                return Run(last, more=True)
+            last = one
+        return Run(last, more=len(listed) == LISTED_KEYS)
+
+    def _run_from(self, number: int) -> Run:
+        """As `run_behind`; raises Damaged where entry `number`, once known to exist, is gone as well."""
+        run = self.run_behind(max(0, number - 1))
+        if run.last < number:
+            raise Damaged(f"{self.name} entry {number} was there and is missing now")
+        return run
+
+    def _numbers_behind(self, number: int) -> list[int]:
+        """Entries behind `number`, in order, as many as one page holds; other keys below the prefix don't count."""
+        keys = self.store.keys(self._prefix, after=self.key(number))
+        matches = (_NAME.fullmatch(key, len(self._prefix)) for key in keys)
+        return list(islice((int(match[1]) for match in matches if match is not None), LISTED_KEYS))
+
+
+class Run(NamedTuple):
+    """Entries without a gap up to `last`; whether there may be `more` than were listed."""
+
+    last: int
+    more: bool
+
+
+def _is_time_to_look(misses: int) -> bool:
+    """At misses 8, 16, 32, 64, 128, 256, 384 and so on: a reader that polls twice a second lists once a minute."""
+    if misses < LOOK_MISSES:
+        return misses >= FIRST_LOOK_MISSES and misses & (misses - 1) == 0
+    return misses % LOOK_MISSES == 0
 
 
 def check_link(entry: Entry, tail: Tail) -> None:
@@ -304,6 +352,8 @@ class Append:
             return self._log.tail(entry.header.number)
         except (Missing, Unanswered):
             return tail_of(entry)
+        except Damaged as damage:
+            raise AppendFailed("not_written", str(damage)) from damage
 
 
 class Overtaken(Exception):

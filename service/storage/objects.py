@@ -118,21 +118,11 @@ class ObjectStore:
             raise _failure(error, f"get s3://{self.bucket}/{key}") from error
         return Stored(body, self._etag(answer))
 
-    def exists(self, key: str) -> bool:
-        """Whether there is an object of that key."""
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Every key below a prefix, in order, from the first behind `after` on; one request for each thousand."""
+        listing = {"Bucket": self.bucket, "Prefix": prefix} | ({"StartAfter": after} if after else {})
         try:
-            self._etag(self._reads.head_object(Bucket=self.bucket, Key=key))
-        except (ClientError, BotoCoreError) as error:
-            failure = _failure(error, f"head s3://{self.bucket}/{key}")
-            if isinstance(failure, Missing):
-                return False
-            raise failure from error
-        return True
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Every key below a prefix, in order."""
-        try:
-            for page in self._reads.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in self._reads.get_paginator("list_objects_v2").paginate(**listing):
                 yield from (item["Key"] for item in page.get("Contents", ()))
         except (ClientError, BotoCoreError) as error:
             raise _failure(error, f"list s3://{self.bucket}/{prefix}") from error

@@ -61,11 +61,8 @@ class MemoryStore(ObjectStore):
             raise Missing(f"get {key}") from None
         return Stored(body, _etag(body))
 
-    def exists(self, key: str) -> bool:
-        return key in self.objects
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        return iter(sorted(key for key in self.objects if key.startswith(prefix) and key > after))
 
     def upload(self, path: Path, key: str) -> None:
         self.objects[key] = path.read_bytes()

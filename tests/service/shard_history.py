@@ -124,7 +124,7 @@ def index_all(store: ObjectStore, build: Build) -> None:
 def shard_store(store: ObjectStore, build: Build, shard: int, folder: Path) -> ShardStore:
     """The shard with a fresh disk."""
     folder.mkdir(parents=True, exist_ok=True)
-    return ShardStore(store, build, shard, folder)
+    return ShardStore(store, build, shard, folder, store)
 
 
 def snapshot_at(shard: ShardStore, entry: int, generation: int) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -429,9 +429,9 @@ def test_who_asks_while_the_log_can_not_be_read_waits_for_one_look_or_two() -> N
     looks: list[str] = []
 
     class Unwell(MemoryStore):
-        def exists(self, key: str) -> bool:
-            looks.append(key)
-            raise Unanswered(f"head {key}")
+        def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+            looks.append(after)
+            raise Unanswered(f"list {prefix}")
 
     async def run() -> None:
         collections = Collections(documents_log(Unwell()))

@@ -61,7 +61,7 @@ def test_after_three_crashes_the_entry_before_is_served_and_the_replica_says_so(
 ) -> None:
     _crash(store, tmp_path, CRASH_LIMIT)
     replica = _boot(store, tmp_path, POISON)
-    assert replica.ready
+    assert (replica.restored, replica.ready) == (True, False)
     assert replica.position == POISON - 1
     assert f"entry {POISON}: {CRASH_LIMIT} processes ended" in replica.stale
 
@@ -91,7 +91,7 @@ def test_the_count_outlives_the_disk_and_is_shared_by_replicas(store: MemoryStor
     for folder in ("a", "b"):
         Crashes(shard_store(store, BUILD, 0, tmp_path / folder)).collect()
     replica = _boot(store, tmp_path / "replaced", POISON)
-    assert (replica.position, replica.ready) == (POISON - 1, True)
+    assert (replica.position, replica.restored) == (POISON - 1, True)
 
 
 def test_two_crashes_are_forgotten_once_the_entry_was_applied(store: MemoryStore, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from service.indexer import indexer as indexer_module
 from service.storage import log as log_module
 from service.storage.documents import documents_log
 from service.storage.entry import Damaged
-from service.storage.log import MISSES_PER_SECOND_LOOK
 from service.storage.objects import StoreError
 from service.storage.shards import shard_log
 from tests.service.memory_store import Crashed, Fault, MemoryStore, at_write
@@ -158,7 +157,7 @@ def test_an_indexer_refuses_a_documents_log_with_a_hole_instead_of_idling_before
     store.delete(log.key(3))
     assert one.step().entries == 2
     # The first miss ended the step that read two entries.
-    assert [one.step().entries for _ in range(MISSES_PER_SECOND_LOOK - 2)] == [0] * 8
+    assert [one.step().entries for _ in range(log_module.FIRST_LOOK_MISSES - 2)] == [0] * 6
     with pytest.raises(Damaged, match="documents entry 3 is missing, but entry 4 is there"):
         one.step()
     assert one.position == 2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.storage import log as log_module
 from service.storage.documents import Document, documents_log, from_entry, to_rows
 from service.storage.entry import Damaged, Entry
-from service.storage.log import MISSES_PER_SECOND_LOOK, Append, AppendFailed, Log, Overtaken, Tail, tail_of
+from service.storage.log import Append, AppendFailed, Hole, Log, Overtaken, Tail, tail_of
 from service.storage.objects import Missing, Stored
 from service.storage.shards import shard_log
 from service.storage.shards import to_rows as shard_rows
@@ -193,12 +193,13 @@ def test_an_entry_that_names_another_predecessor_stops_the_reader() -> None:
 
 
 class _Gaps(MemoryStore):
-    """Loses the first `times` reads of each key in `hidden`, and counts the looks at keys."""
+    """Loses the first reads of each key in `hidden`, leaves those in `unlisted` out of listings, and counts these."""
 
     def __init__(self) -> None:
         super().__init__()
         self.hidden: dict[str, int] = {}
-        self.looks = 0
+        self.unlisted: dict[str, int] = {}
+        self.listings = 0
 
     def get(self, key: str) -> Stored:
         if self.hidden.get(key, 0):
@@ -206,56 +207,102 @@ class _Gaps(MemoryStore):
             raise Missing(f"get {key}")
         return super().get(key)
 
-    def exists(self, key: str) -> bool:
-        self.looks += 1
-        return super().exists(key)
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        self.listings += 1
+        found = list(super().keys(prefix, after))
+        hidden = {key for key in found if self.unlisted.get(key, 0)}
+        for key in hidden:
+            self.unlisted[key] -= 1
+        return iter([key for key in found if key not in hidden])
 
 
-@pytest.mark.parametrize(
-    ("lost", "named"),
-    [((3,), "entry 3 is missing, but entry 4"), ((8,), "entry 8 is missing, but entry 9"), ((3, 4, 5), "3 .* entry 6")],
-)
-def test_a_missing_entry_is_refused_by_name_and_not_taken_for_the_end(lost: tuple[int, ...], named: str) -> None:
-    store = MemoryStore()
-    log = _filled(12, store)
+LOST = [range(3, 4), range(8, 9), range(3, 6), range(1, 9), range(2, 11), range(9, 20), range(1, 39)]
+
+
+def _without(count: int, lost: range, store: MemoryStore | None = None) -> Log:
+    log = _filled(count, store)
     for number in lost:
-        store.delete(log.key(number))
+        log.store.delete(log.key(number))
+    return log
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_hole_of_any_size_is_no_end(lost: range) -> None:
+    log = _without(40, lost)
     read = log.follow(Tail())
-    assert [next(read).header.number for _ in range(1, lost[0])] == list(range(1, lost[0]))
-    with pytest.raises(Damaged, match=f"{named} is there"):
+    assert [next(read).header.number for _ in range(1, lost.start)] == list(range(1, lost.start))
+    with pytest.raises(Hole, match=rf"documents entr.* {lost.start} .*missing, but entry {lost.stop} is there") as hole:
         next(read)
+    assert (hole.value.first, hole.value.behind) == (lost.start, lost.stop)
 
 
-def test_a_reader_that_polls_refuses_a_missing_entry_after_some_misses_and_from_then_on() -> None:
-    store = MemoryStore()
-    log = _filled(4, store)
-    before = tail_of(log.read(2))
-    store.delete(log.key(3))
-    assert [log.next_after(before) for _ in range(MISSES_PER_SECOND_LOOK - 1)] == [None] * 9
-    for _ in range(2):
-        with pytest.raises(Damaged, match="documents entry 3 is missing, but entry 4 is there"):
-            log.next_after(before)
+@pytest.mark.parametrize("lost", LOST)
+def test_a_waiting_reader_names_a_hole_of_any_size(lost: range) -> None:
+    log = _without(40, lost)
+    before = tail_of(log.read(lost.start - 1)) if lost.start > 1 else Tail()
+    assert [log.next_after(before) for _ in range(log_module.FIRST_LOOK_MISSES - 1)] == [None] * 7
+    with pytest.raises(Hole, match=f"entry {lost.stop} is there"):
+        log.next_after(before)
 
 
-def test_an_idle_reader_looks_behind_the_end_once_in_ten_polls() -> None:
+def test_a_waiting_reader_lists_ever_more_rarely() -> None:
     store = _Gaps()
     log = _filled(2, store)
-    tail, store.looks = log.tail(), 0
-    assert [log.next_after(tail) for _ in range(30)] == [None] * 30
-    assert store.looks == 3
+    tail, store.listings = log.tail(), 0
+    looks = []
+    for miss in range(1, 600):
+        before = store.listings
+        assert log.next_after(tail) is None
+        looks += [miss] * (store.listings - before)
+    assert looks == [8, 16, 32, 64, 128, 256, 384, 512]
 
 
-def test_an_entry_that_was_written_while_the_reader_looked_is_read() -> None:
-    """The reads ahead may see number 4 and not 3, where both were written between them."""
+def test_an_entry_that_is_written_meanwhile_is_read() -> None:
+    """Reads ahead may see number 4 and not 3, where both were written between them; so may a listing."""
     store = _Gaps()
     log = _filled(12, store)
     store.hidden = {log.key(number): 1 for number in (3, 4, 12)}
-    assert _ids(log) == [f"r{number}" for number in range(1, 12)], "nothing proves that there is a 12 yet"
-    before = tail_of(log.read(2))
-    store.hidden = {log.key(3): MISSES_PER_SECOND_LOOK}
-    found = [log.next_after(before) for _ in range(MISSES_PER_SECOND_LOOK)][-1]
+    store.unlisted = {log.key(number): 1 for number in (3, 4)}
+    assert _ids(log) == [f"r{number}" for number in range(1, 13)]
+    store.hidden = {log.key(3): log_module.FIRST_LOOK_MISSES}
+    found = [log.next_after(tail_of(log.read(2))) for _ in range(log_module.FIRST_LOOK_MISSES)][-1]
     assert found is not None
     assert found.header.number == 3
+
+
+def test_an_entry_that_goes_while_it_is_read_is_named() -> None:
+    store = _Gaps()
+    log = _filled(3, store)
+    store.hidden = {log.key(3): 2}
+    with pytest.raises(Damaged, match="documents entry 3 was deleted while it was read"):
+        _ids(log)
+
+
+@pytest.mark.parametrize("left", [[], [9, 10]])
+def test_a_log_that_lost_the_reader_s_own_entry_is_damaged(left: list[int]) -> None:
+    store = MemoryStore()
+    log = _filled(10, store)
+    tail = tail_of(log.read(5))
+    store.objects = {key: body for key, body in store.objects.items() if key in map(log.key, left)}
+    with pytest.raises(Damaged, match=r"documents entr.* 5 .*missing"):
+        list(log.follow(tail))
+    with pytest.raises(Damaged, match=r"documents entr.* 5 .*missing"):
+        log.head(5)
+
+
+FOREIGN = ["", "00000000000000000000.arrow", "00000000000000000005.arrow.part", "7.arrow", "README", "zebra/1.arrow"]
+
+
+def test_keys_that_are_no_entries_are_neither_entries_nor_an_end() -> None:
+    store = MemoryStore()
+    log = _filled(5, store)
+    for name in FOREIGN:
+        store.objects[f"log/{name}"] = b""
+    assert log.head() == log.head(5) == 5
+    assert _ids(log) == [f"r{number}" for number in range(1, 6)]
+    store.delete(log.key(3))
+    with pytest.raises(Hole, match="entry 3 is missing, but entry 4"):
+        _ids(log)
 
 
 def _head_or_refusal(log: Log, hint: int) -> int | str:
@@ -267,32 +314,45 @@ def _head_or_refusal(log: Log, hint: int) -> int | str:
 
 @pytest.mark.parametrize("hint", [0, 1, 2])
 @pytest.mark.parametrize("count", [8, 9, 33])
-def test_the_head_is_never_put_before_a_missing_entry(count: int, hint: int) -> None:
-    """Where the search passes over the hole the head is right; where it stops there, it is refused."""
-    found = set()
+def test_the_head_is_never_put_before_a_missing_entry(count: int, hint: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the search passes over the hole the head is right; where it meets it, it is refused."""
+    monkeypatch.setattr(log_module, "LISTED_KEYS", 3)
     for lost in range(3, count):
-        store = MemoryStore()
-        log = _filled(count, store)
-        store.delete(log.key(lost))
-        head = _head_or_refusal(log, hint)
-        assert head in (count, f"documents entry {lost} is missing, but entry {lost + 1} is there")
-        found.add(type(head))
-    assert found == {int, str}
+        log = _without(count, range(lost, lost + 1))
+        assert _head_or_refusal(log, hint) in (
+            count,
+            f"documents entry {lost} is missing, but entry {lost + 1} is there",
+        )
 
 
-def test_the_head_moves_on_with_entries_that_were_written_while_it_was_sought(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = MemoryStore()
-    log = _filled(4, store)
-    tail, gallop = log.tail(), log._gallop
+@pytest.mark.parametrize("page", [1, 2, 3, 7])
+def test_the_head_is_found_over_many_pages(page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "LISTED_KEYS", page)
+    for count in range(40):
+        log = _filled(count)
+        assert [log.head(hint) for hint in range(0, count + 1, 3)] == [count] * (count // 3 + 1)
 
-    def overtaken(low: int) -> int:
-        found = gallop(low)
-        if found == 4:
-            _append(log, "r6", tail_of(_append(log, "r5", tail)))
-        return found
 
-    monkeypatch.setattr(log, "_gallop", overtaken)
-    assert log.head() == 6
+def test_the_head_of_a_long_log_takes_few_listings() -> None:
+    store = _Gaps()
+    log = documents_log(store)
+    store.objects = {log.key(number): b"" for number in range(1, 60_001)}
+    assert log.head() == 60_000
+    assert store.listings <= 16
+    store.listings = 0
+    assert log.head(59_500) == 60_000
+    assert store.listings == 1
+
+
+def test_an_append_never_fills_a_hole_that_it_can_see() -> None:
+    log = _without(40, range(20, 31))
+    stored = dict(log.store.objects)  # type: ignore[attr-defined]
+    with pytest.raises(AppendFailed, match="entries 20 to 30 are missing, but entry 31 is there") as failed:
+        _append(log, "late", tail_of(log.read(18)))
+    assert failed.value.outcome == "not_written"
+    with pytest.raises(AppendFailed, match="entries 20 to 30 are missing"):
+        Append(log, tail_of(log.read(19)), to_rows([]), "late").run_at_head()
+    assert log.store.objects == stored  # type: ignore[attr-defined]
 
 
 def _shard_entry(log: Log, tail: Tail, start: int, end: int) -> Entry:

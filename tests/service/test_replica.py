@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from service.indexer import indexer as indexer_module
 from service.node import replica as replica_module
 from service.node.replica import Replica
+from service.storage.documents import documents_log
 from service.storage.objects import Stored, Unanswered
 from service.storage.shards import shard_log
 from tests.service.memory_store import MemoryStore
-from tests.service.shard_history import Batch, fold, histories, index_all, shard_store, snapshot_at, write
+from tests.service.shard_history import Batch, fold, histories, index_all, indexer, shard_store, snapshot_at, write
 from tests.service.small_space import DIMS, build
 
 BUILD = build(shards=1)
@@ -96,16 +98,107 @@ def test_a_damaged_entry_makes_a_serving_replica_stale_until_it_is_repaired(tmp_
     body, store.objects[key] = store.objects[key], b"damaged"
 
     async def test(replica: Replica) -> None:
-        assert replica.ready
         assert not await replica.reaches(3, 0.05)
         assert (replica.position, "entry 3" in replica.stale) == (2, True)
         described = replica.describe()
-        assert described["stale"] == replica.stale
+        assert described["stale"] == described["reason"] == replica.stale
+        assert (described["restored"], described["ready"]) == (True, False)
         store.objects[key] = body
         assert await replica.reaches(4, 10)
-        assert replica.stale == ""
+        assert (replica.stale, replica.ready) == ("", True)
 
     _following(store, tmp_path, test)
+
+
+def test_a_hole_that_appears_before_a_serving_replica_makes_it_stale(tmp_path: Path) -> None:
+    """However many entries are lost: the nine that are read ahead are none."""
+    store, batches = MemoryStore(), histories(6, batches=15)
+    _grow(store, batches[:2])
+
+    async def test(replica: Replica) -> None:
+        assert (await replica.reaches(2, 10), replica.ready) == (True, True)
+        grown = MemoryStore()
+        grown.objects = dict(store.objects)
+        await asyncio.to_thread(_grow, grown, batches[2:])
+        key = shard_log(store, BUILD.id, 0, DIMS).key
+        lost = {key(number): grown.objects.pop(key(number)) for number in range(3, 13)}
+        store.objects = grown.objects
+        while not replica.stale:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert replica.reason == "b-test/shard-00 entries 3 to 12 are missing, but entry 13 is there"
+        store.objects |= lost
+        assert await replica.reaches(15, 10)
+        assert replica.ready
+
+    _following(store, tmp_path, test)
+
+
+def test_a_replica_is_ready_once_it_covers_the_documents_head_of_its_start(tmp_path: Path) -> None:
+    store, batches = MemoryStore(), histories(1, batches=6)
+    write(store, batches[:2])
+    index_all(store, BUILD)
+    write(store, batches[2:4])
+
+    async def test(replica: Replica) -> None:
+        assert replica.restored
+        assert replica.reason == "applied up to documents position 2; ready from 4, the head seen at start"
+        # What is written later is no matter of its start.
+        write(store, batches[4:])
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(indexer_module, "STEP_ENTRIES", 2)
+            indexer(store, BUILD).step()
+        assert await replica.reaches(4, 10)
+        assert (replica.ready, replica.position) == (True, 4)
+
+    _following(store, tmp_path, test)
+
+
+def test_before_the_first_document_a_replica_is_ready_at_once(tmp_path: Path) -> None:
+    replica = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path))
+    replica.boot()
+    assert (replica.ready, replica.covers) == (True, 0)
+
+
+@pytest.mark.parametrize("lost", [range(4, 5), range(6, 7), range(1, 7), range(7, 8)])
+def test_a_replica_is_not_ready_by_a_documents_log_that_lacks_entries(tmp_path: Path, lost: range) -> None:
+    store, documents = MemoryStore(), MemoryStore()
+    write(store, histories(1, batches=6))
+    index_all(store, BUILD)
+    write(store, histories(2, batches=2))
+    key = documents_log(store).key
+    documents.objects = dict(store.objects)
+    kept = {key(number): documents.objects.pop(key(number)) for number in lost}
+    replica = Replica(shard_store(store, BUILD, 0, tmp_path)._replace(documents=documents))
+    replica.boot()
+    if lost == range(4, 5):
+        assert replica.reason == "applied up to documents position 6; ready from 8, the head seen at start"
+        return
+    assert "the documents head is not known: documents entr" in replica.reason
+
+    async def learn() -> None:
+        learning = asyncio.create_task(replica.learn_head())
+        await asyncio.sleep(0.01)
+        documents.objects |= kept
+        await asyncio.wait_for(learning, 10)
+
+    asyncio.run(learn())
+    assert replica.covers == 8
+
+
+def test_a_successor_is_ready_where_the_process_before_it_was(tmp_path: Path) -> None:
+    """Behind the newest document for a moment, as every shard is while somebody writes, it goes on being complete."""
+    store, batches = MemoryStore(), histories(5, batches=6)
+    _grow(store, batches[:4])
+    shard = shard_store(store, BUILD, 0, tmp_path)
+    before = Replica(shard)
+    before.boot()
+    name = snapshot_at(shard, 3, 1)
+    write(store, batches[4:])
+    successor, stranger = Replica(shard), Replica(shard)
+    successor.succeed(name, before.covers)
+    stranger.succeed(name)
+    assert (before.ready, successor.ready, stranger.ready) == (True, True, False)
+    assert stranger.covers == 6
 
 
 def test_successors_among_arriving_records_hold_what_the_log_says(tmp_path: Path) -> None:

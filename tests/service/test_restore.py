@@ -195,9 +195,47 @@ def test_a_damaged_log_entry_stops_the_replica_before_it_and_is_never_skipped(
     replica = _booted(store, tmp_path / "disk")
     assert _state(replica) == before
     assert "b-test/shard-00 entry 9" in replica.stale
-    assert replica.ready
+    assert (replica.restored, replica.ready) == (True, False)
     store.objects[key] = body
     assert _state(_booted(store, tmp_path / "disk")) == right
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_a_hole_of_nine_entries_behind_the_newest_snapshot_is_not_ready(tmp_path: Path, snapshots: bool) -> None:
+    """Eight are read ahead: nothing of what stands behind them was ever seen."""
+    store, batches = MemoryStore(), histories(9, batches=20)
+    for batch in batches:
+        write(store, [batch])
+        index_all(store, BUILD)
+    if snapshots:
+        snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 5, 1)
+    for number in range(6, 15):
+        store.delete(shard_log(store, BUILD.id, 0, DIMS).key(number))
+    replica = _booted(store, tmp_path / "disk")
+    assert (replica.position, replica.restored, replica.ready) == (5, True, False)
+    assert replica.stale == "b-test/shard-00 entries 6 to 14 are missing, but entry 15 is there"
+    assert replica.describe()["reason"] == replica.stale
+
+
+@pytest.mark.parametrize("kept", [[], ["/snapshots/"], ["/log/"]])
+def test_a_shard_that_was_wiped_is_not_ready_before_it_is_indexed_again(
+    store: MemoryStore, tmp_path: Path, kept: list[str]
+) -> None:
+    right = _state(_booted(store, tmp_path / "right"))
+    store.objects = {
+        key: body
+        for key, body in store.objects.items()
+        if not key.startswith("builds/") or any(part in key for part in kept)
+    }
+    replica = _booted(store, tmp_path / "disk")
+    if kept == ["/log/"]:
+        assert (_state(replica), replica.ready) == (right, True)
+        return
+    assert (replica.position, replica.ready) == (0, False)
+    assert replica.reason == "applied up to documents position 0; ready from 10, the head seen at start"
+    index_all(store, BUILD)
+    again = _booted(store, tmp_path / "again")
+    assert (_state(again), again.ready) == (right, True)
 
 
 def test_a_snapshot_beyond_a_damaged_entry_serves_on(store: MemoryStore, tmp_path: Path) -> None:
