@@ -7,23 +7,27 @@ works out anew what is missing, so any number of indexers, killed at any instant
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
-from uuid import uuid4
 
 from service import traces
 from service.embedding.model import Embedder
 from service.indexer.backlog import Backlog
 from service.indexer.fold import Seen
+from service.indexer.growing_end import GrowingEnd
 from service.indexer.records import records_of
 from service.storage.builds import Build
 from service.storage.collections import Registry, registry_of
 from service.storage.documents import Written, documents_log, from_entry
+from service.storage.entry import Damaged
 from service.storage.log import Append, Overtaken, Tail, tail_of
 from service.storage.objects import ObjectStore
 from service.storage.shards import Record, chunk_count, shard_log, shard_of, to_rows
 
+# A listing of a thousand keys for each shard: a log of that many thousand entries is seen through in as many minutes.
+LOOK_SECONDS = 60.0
 STEP_ENTRIES = 16
 STEP_DOCUMENTS = 2_000
 # Bounds a step's memory: chunks of 300 characters take 1 kB of vector each, so this much text some 30 MB.
@@ -41,6 +45,10 @@ class Step(NamedTuple):
     rejected: int
 
 
+class NotWhole(Exception):
+    """Shard logs have lost entries since the indexer found their ends."""
+
+
 class Indexer:
     """Brings the shards of one build up to the documents log, step by step. Not for use by several threads."""
 
@@ -48,27 +56,41 @@ class Indexer:
         self._build = build
         self._embedder = embedder
         self._documents = documents_log(documents)
-        shards = range(build.recipe.shards)
-        self._logs = [shard_log(index, build.id, shard, build.recipe.embedding.dims) for shard in shards]
-        self._tails = [Tail() for _ in shards]
+        dims = build.recipe.embedding.dims
+        self._ends = [GrowingEnd(shard_log(index, build.id, shard, dims)) for shard in range(build.recipe.shards)]
         self._read = Tail()
         self._registry = Registry()
         self._seen = Seen()
+        self._looked_at = time.monotonic()
         self.backlog = Backlog(index, build)
 
     @property
     def position(self) -> int:
         """The documents position that every shard has reached."""
-        return min(tail.end for tail in self._tails) - 1
+        return min(end.tail.end for end in self._ends) - 1
 
     def catch_up(self) -> None:
         """Find where each shard log ends, and take in request ids and collections of all documents indexed so far."""
-        self._tails = [one.tail(tail.number) for one, tail in zip(self._logs, self._tails, strict=True)]
+        for end in self._ends:
+            end.find()
         behind = self.position - self._read.number
         for entry in islice(self._documents.follow(self._read), max(0, behind)):
             self._seen.remember(self._seen.first_writes(from_entry(entry)))
             self._registry = registry_of(entry) or self._registry
             self._read = tail_of(entry)
+        if self._read.number < self.position:
+            raise Damaged(
+                f"the documents log ends at entry {self._read.number}, but the shard logs cover documents up to "
+                f"{self.position}: restore its entries"
+            )
+
+    def look(self) -> None:
+        """See now and then whether shard logs have all their entries. Raises NotWhole: another indexer has to begin."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        if lost := [end.log.name for end in self._ends if not end.is_whole()]:
+            raise NotWhole(f"entries are lost of {', '.join(lost)}")
 
     def step(self) -> Step:
         """
@@ -83,14 +105,20 @@ class Indexer:
         with traces.span("index", position=tail.number, entries=entries, documents=len(written)) as indexed:
             fresh = self._seen.first_writes(written)
             with traces.span("embed"):
-                folded = records_of(fresh.documents, self._registry, self._build.recipe, self._embedder)
-            for shard in range(len(self._logs)):
+                wanted = [one for one in fresh.documents if self._is_wanted(one)]
+                folded = records_of(wanted, self._registry, self._build.recipe, self._embedder)
+            for shard in range(len(self._ends)):
                 self._extend(shard, folded.records, tail.number + 1)
             self._seen.remember(fresh)
             self._read, self._registry = tail, folded.registry
             step = _summary(entries, folded.records)
             indexed.set(chunks=step.chunks, rejected=step.rejected)
             return step
+
+    def _is_wanted(self, written: Written) -> bool:
+        """Whether a shard lacks the document: one that is indexed again after a loss embeds nothing for the others."""
+        shard = shard_of(written.document.source_id, len(self._ends))
+        return bool(written.document.registry) or written.position >= self._ends[shard].tail.end
 
     def _next_documents(self) -> tuple[list[Written], Tail]:
         written: list[Written] = []
@@ -110,22 +138,22 @@ class Indexer:
 
     def _extend(self, shard: int, records: Sequence[Record], end: int) -> None:
         """Append to a shard log what it lacks of these records, up to documents position `end` (exclusive)."""
-        shards = len(self._logs)
-        while (tail := self._tails[shard]).end < end:
-            missing = [
-                record
-                for record in records
-                if record.position >= tail.end and (record.registry or shard_of(record.source_id, shards) == shard)
-            ]
+        growing, shards = self._ends[shard], len(self._ends)
+        own = [one for one in records if one.registry or shard_of(one.source_id, shards) == shard]
+        while growing.wants(end):
+            placed = growing.place(own, end)
+            if placed is None:
+                return
+            place, missing = placed
             rows = to_rows(missing, self._build.recipe.embedding.dims)
-            append = Append(self._logs[shard], tail, rows, uuid4().hex, (tail.end, end))
+            append = Append(growing.log, growing.tail, rows, place.append_id, (place.start, place.end))
             with traces.span("append", shard=shard, records=len(missing)):
                 try:
                     entry = append.run()
                 except Overtaken as overtaken:
                     log.info("another indexer was first", extra={"reason": str(overtaken)})
                     entry = overtaken.entry
-            self._tails[shard] = tail_of(entry)
+            growing.grown(entry)
             self.backlog.appended(shard, entry.header.end, chunk_count(entry.rows))
 
 

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge
 from service.embedding import model, providers
 from service.embedding.splitter import SPLITTER
 from service.indexer.backlog import Backlog
-from service.indexer.indexer import Indexer
+from service.indexer.indexer import Indexer, NotWhole
 from service.serving import Service
 from service.settings import Parameters, Process, load_parameters
 from service.storage import conformance
@@ -99,6 +99,10 @@ class IndexerProcess:
             try:
                 worked = await asyncio.to_thread(self._step, self._indexer)
                 self._error = ""
+            except NotWhole as loss:
+                log.error("the indexer begins anew", extra={"reason": str(loss)})
+                self._indexer = await self._started()
+                continue
             except (StoreError, Damaged, model.Unavailable) as error:
                 self._error = str(error)
                 log.warning("step failed; trying again", extra={"reason": self._error})
@@ -123,6 +127,7 @@ class IndexerProcess:
 
     @staticmethod
     def _step(indexer: Indexer) -> bool:
+        indexer.look()
         started = time.monotonic()
         step = indexer.step()
         if step.entries:

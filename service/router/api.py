@@ -135,7 +135,7 @@ class RouterApi:
         """Ready: the documents log is open, the model loaded, and every shard has a replica that answers."""
         missing = self._missing_shards()
         ready = self._commits.ready and self.scatter is not None and self.questions is not None and not missing
-        reason = {"reason": self.fault} if self.fault else {}
+        reason = {"reason": fault} if (fault := self.fault or self._commits.damage) else {}
         return ready, {"ready": ready, "build": self.build_id, "shards_missing": missing} | reason
 
     @property

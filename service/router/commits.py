@@ -28,6 +28,8 @@ COMMIT_BYTES = 8 << 20
 QUEUE_BYTES = 32 << 20
 CHANGE_BYTES = 128 << 10  # about what a hundred collections and as many dropped ones take at most
 START_PAUSE_SECONDS = 1.0
+# A tail as old as this may have been followed by entries that are lost by now: the next append looks first.
+FRESH_TAIL_SECONDS = 1.0
 
 COMMITS = Counter("vectorfleet_router_commits_total", "Objects appended to the documents log")
 COMMIT_SECONDS = Histogram("vectorfleet_router_commit_seconds", "Time an append took")
@@ -79,6 +81,8 @@ class GroupCommits:
         self._log = documents_log(store)
         self.collections = Collections(self._log)
         self._tail = Tail()
+        self._tail_at = time.monotonic()
+        self.damage = ""
         self._queue: asyncio.Queue[_Request] = asyncio.Queue()
         self._queued_bytes = 0
         self._held: _Request | None = None
@@ -150,10 +154,11 @@ class GroupCommits:
             try:
                 await asyncio.to_thread(conformance.check, self._store)
                 self._tail = await asyncio.to_thread(self._log.tail)
-                self.ready = True
+                self.ready, self.damage = True, ""
             except conformance.NotConforming:
                 raise
             except (StoreError, Damaged) as error:
+                self.damage = str(error) if isinstance(error, Damaged) else ""
                 log.warning("the documents log can't be opened; trying again", extra={"reason": str(error)})
                 await asyncio.sleep(START_PAUSE_SECONDS)
         log.info("the documents log is open", extra={"head": self.head})
@@ -206,8 +211,9 @@ class GroupCommits:
         try:
             with COMMIT_SECONDS.time(), traces.span("append"):
                 # Of a collection made behind the tail that is known nothing can be said there.
-                at_head = change is not None or any(one.collection > self._tail.number for one in documents)
-                entry = await asyncio.to_thread(append.run_at_head if at_head else append.run)
+                unknown = change is not None or any(one.collection > self._tail.number for one in documents)
+                is_old = time.monotonic() - self._tail_at >= FRESH_TAIL_SECONDS
+                entry = await asyncio.to_thread(append.run_at_head if unknown or is_old else append.run)
         except (AppendFailed, StoreError, Damaged) as error:
             outcome = error.outcome if isinstance(error, AppendFailed) else "unknown"
             commit.set(outcome=outcome)
@@ -223,7 +229,7 @@ class GroupCommits:
             COMMITS.inc()
             commit.set(position=entry.header.number)
             _acknowledge(requests, entry)
-            append.tail = tail_of(entry)
+            append.tail, self._tail_at = tail_of(entry), time.monotonic()
         finally:
             self._tail = append.tail
 

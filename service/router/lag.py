@@ -86,7 +86,7 @@ class Lag:
         self._acknowledged = acknowledged
         self._found = 0
         self._found_at = monotonic()
-        self._fault = ""
+        self._fault, self._is_damaged = "", False
         self._oldest: dict[int, Stamp] = {}
         self._samples: defaultdict[int, deque[Sample]] = defaultdict(deque)
         self._looking: asyncio.Task[None] | None = None
@@ -121,8 +121,9 @@ class Lag:
         except (StoreError, Damaged) as error:
             self._fault = str(error)
             log.warning("the head of the documents log is not found", extra={"reason": self._fault})
+            self._is_damaged = isinstance(error, Damaged)
         else:
-            self._found, self._found_at, self._fault = found, monotonic(), ""
+            self._found, self._found_at, self._fault, self._is_damaged = found, monotonic(), "", False
         for shard in range(self._replicas.shards):
             POSITIONS.labels(shard).set_function(partial(self._figure, shard, "positions"))
             SECONDS.labels(shard).set_function(partial(self._figure, shard, "seconds"))
@@ -163,7 +164,9 @@ class Lag:
 
     @property
     def fault(self) -> str:
-        """Why nobody knows how far the log goes; empty while the head is found."""
+        """Why nobody knows how far the log goes: damage at once, silence of S3 after a while; empty otherwise."""
+        if self._is_damaged:
+            return self._fault
         if self.unread_seconds <= UNREAD_SECONDS:
             return ""
         why = self._fault or "S3 has not answered yet"
@@ -218,7 +221,7 @@ class Lag:
     def _judged(self, shard: int, furthest: Replica, seconds: float, pace: Pace) -> tuple[LagState, str]:
         position, head = furthest.report.position, self.head
         ready = self._replicas.ready(shard, self._build())
-        if ready and all(one.report.stale for one in ready):
+        if not ready and furthest.report.stale:
             return "standing", f"every replica has stopped: {furthest.report.stale}"
         if self.fault:
             return "unknown", self.fault

@@ -15,7 +15,7 @@ from service.router import commits as commits_module
 from service.router.commits import GroupCommits, Place
 from service.storage import log as log_module
 from service.storage.conformance import NotConforming
-from service.storage.documents import Document, documents_log, from_entry
+from service.storage.documents import Document, documents_log, from_entry, to_rows
 from service.storage.log import AppendFailed, Tail
 from tests.service.memory_store import Fault, MemoryStore
 from tests.service.recorded import Spans, ids, ours, parent, recorded
@@ -271,6 +271,67 @@ def test_a_damaged_newest_entry_keeps_the_log_closed_but_the_router_alive() -> N
         store.objects[key] = body
         await asyncio.wait_for(_open(commits), 10)
         assert (await commits.write(_documents("next"))).position == 2
+        running.cancel()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("lost", [range(2, 3), range(2, 11), range(1, 12)])
+def test_a_router_never_fills_a_hole_and_names_it(monkeypatch: pytest.MonkeyPatch, lost: range) -> None:
+    """Entries that another router wrote behind this one's tail, and somebody deleted."""
+    monkeypatch.setattr(commits_module, "FRESH_TAIL_SECONDS", 0.0)
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        await commits.write(_documents("first"))
+        log = documents_log(store)
+        for number in range(2, 15):
+            log_module.Append(log, log.tail(), to_rows(_documents(f"other{number}")), f"other{number}").run()
+        kept = {log.key(number): store.objects.pop(log.key(number)) for number in lost}
+        before = dict(store.objects)
+        problem = await _problem(commits.write(_documents("next")))
+        assert (problem.status, problem.extra["outcome"]) == (503, "not_written")
+        assert "missing" in problem.detail
+        assert store.objects == before
+        assert await commits.find_head() == 1
+        assert commits.damage.startswith("documents entr")
+        store.objects |= kept
+        assert (await commits.write(_documents("next"))).position == 15
+        assert (await commits.find_head(), commits.damage) == (15, "")
+
+    _committing(store, test)
+
+
+def test_a_router_in_the_midst_of_writing_looks_at_nothing_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits_module, "FRESH_TAIL_SECONDS", 60.0)
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        monkeypatch.setattr(store, "keys", None)
+        monkeypatch.setattr(store, "get", None)
+        for number in range(1, 4):
+            assert (await commits.write(_documents(f"r{number}"))).position == number
+
+    _committing(store, test)
+
+
+def test_a_router_does_not_open_a_log_with_a_hole_before_its_end() -> None:
+    store = MemoryStore()
+    log = documents_log(store)
+    for number in range(1, 13):
+        log_module.Append(log, log.tail(), to_rows(_documents(f"r{number}")), f"r{number}").run()
+    kept = {log.key(number): store.objects.pop(log.key(number)) for number in range(1, 11)}
+
+    async def run() -> None:
+        commits = GroupCommits(store)
+        running = asyncio.create_task(commits.run())
+        while not commits.damage:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert commits.damage == "documents entries 1 to 10 are missing, but entry 11 is there"
+        assert (await _problem(commits.write(_documents("next")))).extra["outcome"] == "not_written"
+        store.objects |= kept
+        await asyncio.wait_for(_open(commits), 10)
+        assert (commits.damage, (await commits.write(_documents("next"))).position) == ("", 13)
         running.cancel()
 
     asyncio.run(run())

@@ -110,6 +110,22 @@ def test_every_shard_answers_and_one_replica_each_is_asked() -> None:
     assert [replica.in_flight for replica in slot.all()] == [0] * 3
 
 
+def test_where_no_replica_is_ready_those_that_are_restored_answer() -> None:
+    known = Slot(1)
+    for port in (1, 2, 3):
+        known.add(0, port)
+    first, second, third = known.all()
+    first.report = Report(False, restored=True, build="b", reason="entry 9 is missing")
+    third.report = Report(False, build="b")
+    assert known.of(0, "b") == [second]
+    second.eject()
+    assert known.of(0, "b") == [first, second]
+    second.report = Report(False, restored=True, build="another")
+    assert known.of(0, "b") == [first]
+    assert known.ready(0, "b") == []
+    assert known.status()[0]["replicas"][0]["reason"] == "entry 9 is missing"
+
+
 def test_a_silent_replica_is_hedged() -> None:
     gathered, slot, seconds = _gather([(0, _silent), (0, _answer(4))])
     assert gathered.answers[0].position == 4
