@@ -13,6 +13,7 @@ Statement: TypeAlias = dict[str, object]
 Policy: TypeAlias = dict[str, object]
 ROLES = ("node", "router", "indexer", "generator")
 DOCUMENTS_LOG = "log/*"
+REQUEST_IDS = "requests/*"
 # How Amazon ends the names of the buckets that hold Amazon Linux 2023's packages, one in each region.
 AL2023_REPOSITORIES = "de612dc2"
 SHARD_LOGS = "builds/*/shard-*/log/*"
@@ -174,7 +175,12 @@ def router(grounds: Grounds) -> Policy:
         *_boot(grounds),
         _list("ListDocuments", grounds.documents_arn),
         _allow("ReadDocuments", ["s3:GetObject"], f"{grounds.documents_arn}/*"),
-        _allow("AppendDocuments", ["s3:PutObject"], f"{grounds.documents_arn}/{DOCUMENTS_LOG}"),
+        _allow(
+            "AppendDocuments",
+            ["s3:PutObject"],
+            f"{grounds.documents_arn}/{DOCUMENTS_LOG}",
+            f"{grounds.documents_arn}/{REQUEST_IDS}",
+        ),
         *_prove_conformance(grounds.documents_arn),
         _list("ListIndex", grounds.index_arn),
         _allow("ReadSlotsAndDrills", ["s3:GetObject"], f"{grounds.index_arn}/slots/*", f"{grounds.index_arn}/drills/*"),

@@ -78,16 +78,19 @@ class Exchange:
         return self.write_all([document])[0]
 
     def write_all(self, documents: list[Mapping[str, Any]]) -> list[Written]:
-        """Send a batch; each item shares the request's outcome and position."""
+        """Send a batch; each document shares the request's outcome, and has a place of its own."""
         answer = self._post("/v1/documents", {"documents": documents})
         outcome = _write_outcome(answer)
         position = answer.body.get("position") if outcome == "acknowledged" else None
         results = answer.body.get("results") if outcome == "acknowledged" else None
-        items = [result.get("item") for result in results] if results else [None] * len(documents)
         if outcome == "acknowledged" and not _complete(documents, position, results):
             # Stored perhaps, but nothing in this reply says where.
             return [Written("unknown", 200, None, None, "a 200 without position and items")] * len(documents)
-        return [Written(outcome, answer.status, position, item, answer.detail) for item in items]
+        if not results:
+            return [Written(outcome, answer.status, None, None, answer.detail)] * len(documents)
+        # A router of an earlier version gives one position for all.
+        places = [(result.get("position", position), result.get("item")) for result in results]
+        return [Written(outcome, answer.status, *place, answer.detail) for place in places]
 
     def _post(self, path: str, body: Mapping[str, Any]) -> Answer:
         content = json.dumps(body).encode()

@@ -9,21 +9,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from service import traces
 from service.embedding.model import Embedder
 from service.indexer.backlog import Backlog
-from service.indexer.fold import Seen
 from service.indexer.growing_end import GrowingEnd
 from service.indexer.records import records_of
 from service.storage.builds import Build
-from service.storage.collections import Registry, registry_of
+from service.storage.collections import Registry, registry_at
 from service.storage.documents import Written, documents_log, from_entry
-from service.storage.entry import Damaged
+from service.storage.entry import Damaged, Entry
+from service.storage.first_places import FirstPlaces, ids_of
 from service.storage.log import Append, Overtaken, Tail, tail_of
-from service.storage.objects import ObjectStore
+from service.storage.objects import Missing, ObjectStore
 from service.storage.shards import Record, chunk_count, shard_log, shard_of, to_rows
 
 # A listing of a thousand keys for each shard: a log of that many thousand entries is seen through in as many minutes.
@@ -60,7 +59,7 @@ class Indexer:
         self._ends = [GrowingEnd(shard_log(index, build.id, shard, dims)) for shard in range(build.recipe.shards)]
         self._read = Tail()
         self._registry = Registry()
-        self._seen = Seen()
+        self._first = FirstPlaces(documents)
         self._looked_at = time.monotonic()
         self.backlog = Backlog(index, build)
 
@@ -73,16 +72,19 @@ class Indexer:
         """Find where each shard log ends, and take in request ids and collections of all documents indexed so far."""
         for end in self._ends:
             end.find()
-        behind = self.position - self._read.number
-        for entry in islice(self._documents.follow(self._read), max(0, behind)):
-            self._seen.remember(self._seen.first_writes(from_entry(entry)))
-            self._registry = registry_of(entry) or self._registry
-            self._read = tail_of(entry)
-        if self._read.number < self.position:
+        self._first.load()
+        self._first.advance(self.position)
+        if self.position > self._read.number:
+            self._read = tail_of(self._newest_indexed())
+            self._registry = registry_at(self._documents, self._read.collections)
+
+    def _newest_indexed(self) -> Entry:
+        try:
+            return self._documents.read(self.position)
+        except Missing:
             raise Damaged(
-                f"the documents log ends at entry {self._read.number}, but the shard logs cover documents up to "
-                f"{self.position}: restore its entries"
-            )
+                f"documents entry {self.position} is missing, but the shard logs cover it: restore it"
+            ) from None
 
     def look(self) -> None:
         """See now and then whether shard logs have all their entries. Raises NotWhole: another indexer has to begin."""
@@ -103,13 +105,12 @@ class Indexer:
             return Step(0, 0, 0, 0)
         entries = tail.number - self._read.number
         with traces.span("index", position=tail.number, entries=entries, documents=len(written)) as indexed:
-            fresh = self._seen.first_writes(written)
+            fresh = self._first.first_writes(written)
             with traces.span("embed"):
-                wanted = [one for one in fresh.documents if self._is_wanted(one)]
+                wanted = [one for one in fresh if self._is_wanted(one)]
                 folded = records_of(wanted, self._registry, self._build.recipe, self._embedder)
             for shard in range(len(self._ends)):
                 self._extend(shard, folded.records, tail.number + 1)
-            self._seen.remember(fresh)
             self._read, self._registry = tail, folded.registry
             step = _summary(entries, folded.records)
             indexed.set(chunks=step.chunks, rejected=step.rejected)
@@ -132,6 +133,7 @@ class Indexer:
             if entry is None:
                 break
             written.extend(from_entry(entry))
+            self._first.learn(entry.header.number, ids_of(entry))
             characters = sum(len(one.document.text) + len(one.document.vector) // 4 for one in written)
             tail = tail_of(entry)
         return written, tail

@@ -15,15 +15,16 @@ from service.storage.metadata import Value
 
 
 class WriteResult(msgspec.Struct, frozen=True):
-    """Where one document of a write stands: item `item` of entry `position`."""
+    """Where one document of a write stands: item `item` of entry `position`. A repetition has the first's place."""
 
     source_id: str
     request_id: str
     item: int
+    position: int
 
 
 class WriteAnswer(msgspec.Struct, frozen=True):
-    """The write is stored, at this position of the documents log."""
+    """The write is stored: searches as of `position`, the newest of its documents' own, reflect it."""
 
     position: int
     results: list[WriteResult]

@@ -173,7 +173,7 @@ class RouterApi:
             space.check(body.model)
             documents = [write.document(space) for write in body.documents]
             with suppress(Outdated):
-                place = await self._commits.write(documents)
+                places = await self._commits.write(documents)
                 break
         else:
             raise Problem(
@@ -183,8 +183,11 @@ class RouterApi:
                 retry_after_seconds=1,
             )
         WRITTEN.inc(len(documents))
-        results = [WriteResult(d.source_id, d.request_id, place.first_item + i) for i, d in enumerate(documents)]
-        return json_response(WriteAnswer(place.position, results))
+        results = [
+            WriteResult(document.source_id, document.request_id, place.item, place.position)
+            for document, place in zip(documents, places, strict=True)
+        ]
+        return json_response(WriteAnswer(max(place.position for place in places), results))
 
     async def _within(self, reference: str, ask: Callable[[Collection], Awaitable[T]]) -> T:
         """What is answered of the collection of a name: of a namesake where nodes say that the one known is gone."""

@@ -19,7 +19,8 @@ from service.router.collections import Changing, Collections, Unchanged
 from service.storage import conformance
 from service.storage.collections import BadChange, NoCollection
 from service.storage.documents import Document, documents_log, to_rows
-from service.storage.entry import Damaged, Entry
+from service.storage.entry import Damaged
+from service.storage.first_places import FirstPlaces, Place, ids_of
 from service.storage.log import Append, AppendFailed, Tail, tail_of
 from service.storage.objects import ObjectStore, StoreError
 
@@ -30,18 +31,12 @@ CHANGE_BYTES = 128 << 10  # about what a hundred collections and as many dropped
 START_PAUSE_SECONDS = 1.0
 # A tail as old as this may have been followed by entries that are lost by now: the next append looks first.
 FRESH_TAIL_SECONDS = 1.0
+IDLE_SECONDS = 1.0
 
 COMMITS = Counter("vectorfleet_router_commits_total", "Objects appended to the documents log")
 COMMIT_SECONDS = Histogram("vectorfleet_router_commit_seconds", "Time an append took")
 
 log = logging.getLogger(__name__)
-
-
-class Place(NamedTuple):
-    """Where a request's documents were stored: `position`, from item `first_item` on."""
-
-    position: int
-    first_item: int
 
 
 class Outdated(Exception):
@@ -56,13 +51,17 @@ class Outdated(Exception):
         return any(document.collection in self._collections for document in documents)
 
 
+class Repeated(Exception):
+    """Every document of a commit was stored before; nothing has to be."""
+
+
 class _Request(NamedTuple):
     """Documents to store; or none, and a change of the collections, which gets an entry of its own."""
 
     documents: Sequence[Document]
     change: Changing | None
     size_bytes: int
-    place: asyncio.Future[Place]
+    places: asyncio.Future[list[Place]]
     span: traces.Span
     arrived: float
 
@@ -83,6 +82,7 @@ class GroupCommits:
         self._tail = Tail()
         self._tail_at = time.monotonic()
         self.damage = ""
+        self._first = FirstPlaces(store)
         self._queue: asyncio.Queue[_Request] = asyncio.Queue()
         self._queued_bytes = 0
         self._held: _Request | None = None
@@ -93,9 +93,11 @@ class GroupCommits:
         """The newest position that this router knows."""
         return self._tail.number
 
-    async def write(self, documents: Sequence[Document]) -> Place:
+    async def write(self, documents: Sequence[Document]) -> list[Place]:
         """
-        Store documents in one commit; returns when they are in S3.
+        Store documents in one commit; returns the place of each when they are in S3.
+
+        A document whose request_id was stored before, by whatever router, is not stored again: its place is the first.
 
         Raises Problem: 413 for more than a commit holds, 429 while too much waits, 503 with the write's outcome; and
         Outdated where a document's collection has been dropped.
@@ -105,9 +107,9 @@ class GroupCommits:
             raise Problem(413, f"the documents take {size} bytes, one request may take {COMMIT_BYTES}; send fewer")
         self._check_open(size)
         with traces.span("write", documents=len(documents), bytes=size) as span:
-            place = await self._queued(documents, None, size, span)
-            span.set(position=place.position)
-            return place
+            places = await self._queued(documents, None, size, span)
+            span.set(position=max(place.position for place in places))
+            return places
 
     async def change(self, change: Changing) -> None:
         """
@@ -117,7 +119,8 @@ class GroupCommits:
         """
         self._check_open(CHANGE_BYTES)
         with traces.span("change collections") as span, suppress(Unchanged):
-            span.set(position=(await self._queued([], change, CHANGE_BYTES, span)).position)
+            (place,) = await self._queued([], change, CHANGE_BYTES, span)
+            span.set(position=place.position)
 
     def _check_open(self, size: int) -> None:
         if not self.ready:
@@ -132,17 +135,20 @@ class GroupCommits:
 
     async def _queued(
         self, documents: Sequence[Document], change: Changing | None, size: int, span: traces.Span
-    ) -> Place:
-        place: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+    ) -> list[Place]:
+        places: asyncio.Future[list[Place]] = asyncio.get_running_loop().create_future()
         self._queued_bytes += size
-        self._queue.put_nowait(_Request(documents, change, size, place, span, time.monotonic()))
-        return await place
+        self._queue.put_nowait(_Request(documents, change, size, places, span, time.monotonic()))
+        return await places
 
     async def run(self) -> None:
         """Open the log, then commit what arrives, for ever."""
         await self._open()
         while True:
             requests = await self._gather()
+            if not requests:
+                await self._follow()
+                continue
             try:
                 with traces.shared("commit", [one.span for one in requests], requests=len(requests)) as commit:
                     await self._commit(requests, commit)
@@ -154,6 +160,8 @@ class GroupCommits:
             try:
                 await asyncio.to_thread(conformance.check, self._store)
                 self._tail = await asyncio.to_thread(self._log.tail)
+                await asyncio.to_thread(self._first.load)
+                await asyncio.to_thread(self._first.advance, self.head, skip_damaged=True)
                 self.ready, self.damage = True, ""
             except conformance.NotConforming:
                 raise
@@ -163,10 +171,26 @@ class GroupCommits:
                 await asyncio.sleep(START_PAUSE_SECONDS)
         log.info("the documents log is open", extra={"head": self.head})
 
+    async def _follow(self) -> None:
+        """Take in what other routers wrote, so that the next write has little to read first."""
+        try:
+            head = await asyncio.to_thread(self._log.head, self._first.number)
+            await asyncio.to_thread(self._first.advance, head, skip_damaged=True)
+        except (StoreError, Damaged) as error:
+            log.warning("the documents log can't be followed; trying again", extra={"reason": str(error)})
+
     async def _gather(self) -> list[_Request]:
-        """The first request, and what joins it within GATHER_SECONDS and COMMIT_BYTES; a change stays alone."""
-        first = self._held or await self._queue.get()
-        self._held = None
+        """
+        The first request, and what joins it within GATHER_SECONDS and COMMIT_BYTES; a change stays alone.
+
+        Nothing where none comes within IDLE_SECONDS.
+        """
+        first, self._held = self._held, None
+        if first is None:
+            try:
+                first = await asyncio.wait_for(self._queue.get(), IDLE_SECONDS)
+            except TimeoutError:
+                return []
         requests, total = [first], first.size_bytes
         if first.change is not None:
             return requests
@@ -220,6 +244,8 @@ class GroupCommits:
             self._fail(requests, error, outcome)
         except Outdated:
             raise
+        except Repeated:
+            self._acknowledge(requests)
         except (Unchanged, BadChange, NoCollection) as refusal:
             _refuse(requests[0], refusal)
         except Exception as error:
@@ -228,40 +254,60 @@ class GroupCommits:
         else:
             COMMITS.inc()
             commit.set(position=entry.header.number)
-            _acknowledge(requests, entry)
             append.tail, self._tail_at = tail_of(entry), time.monotonic()
+            if change is None:
+                self._first.learn(entry.header.number, ids_of(entry))
+                self._acknowledge(requests)
+            elif not requests[0].places.cancelled():
+                requests[0].places.set_result([Place(entry.header.number, 0)])
         finally:
             self._tail = append.tail
 
     def _checked(self, documents: Sequence[Document], rows: pa.RecordBatch) -> Callable[[Tail], pa.RecordBatch]:
-        """The rows for any tail of the log at which the documents' collections are there; else it raises Outdated."""
+        """
+        The rows for any tail of the log: those of documents whose request_id was not stored up to there.
+
+        Raises Outdated where a document's collection is not there, and Repeated where no row is left.
+        """
         wanted = {document.collection for document in documents}
 
         def after(tail: Tail) -> pa.RecordBatch:
             registry = self.collections.learn(tail)
             if gone := {collection for collection in wanted if registry.get(collection) is None}:
                 raise Outdated(gone)
-            return rows
+            self._first.advance(tail.number, skip_damaged=True)
+            new = self._new(documents)
+            if not any(new):
+                raise Repeated
+            return rows if all(new) else rows.filter(pa.array(new))
 
         return after
+
+    def _new(self, documents: Sequence[Document]) -> list[bool]:
+        """Whether each is the first of its request_id, in the log and among these."""
+        met: set[tuple[int, str]] = set()
+        new = []
+        for document, first in zip(documents, self._first.places(documents), strict=True):
+            name = (document.collection, document.request_id)
+            new.append(first is None and name not in met)
+            met.add(name)
+        return new
+
+    def _acknowledge(self, requests: Sequence[_Request]) -> None:
+        for request in requests:
+            if not request.places.cancelled():
+                places = self._first.places(request.documents)
+                request.places.set_result([place for place in places if place is not None])
 
     @staticmethod
     def _fail(requests: Sequence[_Request], error: Exception, outcome: str) -> None:
         log.error("commit failed", extra={"reason": str(error), "outcome": outcome})
         for request in requests:
-            if not request.place.done():
+            if not request.places.done():
                 problem = Problem(503, str(error), outcome=outcome, retry_after_seconds=1)
-                request.place.set_exception(problem)
+                request.places.set_exception(problem)
 
 
 def _refuse(request: _Request, reason: Exception) -> None:
-    if not request.place.done():
-        request.place.set_exception(reason)
-
-
-def _acknowledge(requests: Sequence[_Request], entry: Entry) -> None:
-    first = 0
-    for request in requests:
-        if not request.place.cancelled():
-            request.place.set_result(Place(entry.header.number, first))
-        first += len(request.documents)
+    if not request.places.done():
+        request.places.set_exception(reason)

@@ -50,7 +50,7 @@ GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
         *BOOT,
         ("ListDocuments", ["s3:ListBucket"], ["arn:aws:s3:::docs"]),
         ("ReadDocuments", ["s3:GetObject"], ["arn:aws:s3:::docs/*"]),
-        ("AppendDocuments", ["s3:PutObject"], ["arn:aws:s3:::docs/log/*"]),
+        ("AppendDocuments", ["s3:PutObject"], ["arn:aws:s3:::docs/log/*", "arn:aws:s3:::docs/requests/*"]),
         ("ProveConformance", ["s3:GetObject", "s3:PutObject"], ["arn:aws:s3:::docs/conformance/*"]),
         ("CleanUpConformance", ["s3:DeleteObject"], ["arn:aws:s3:::docs/conformance/*"]),
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),

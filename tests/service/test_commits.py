@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 from opentelemetry.trace import StatusCode
 
 from service import traces
 from service.problems import Problem
 from service.router import commits as commits_module
-from service.router.commits import GroupCommits, Place
+from service.router.collections import Changing
+from service.router.commits import GroupCommits
 from service.storage import log as log_module
+from service.storage.collections import Kind
 from service.storage.conformance import NotConforming
 from service.storage.documents import Document, documents_log, from_entry, to_rows
+from service.storage.first_places import Place
 from service.storage.log import AppendFailed, Tail
 from tests.service.memory_store import Fault, MemoryStore
 from tests.service.recorded import Spans, ids, ours, parent, recorded
@@ -60,7 +64,7 @@ async def _open(commits: GroupCommits) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _problem(write: Awaitable[Place]) -> Problem:
+async def _problem(write: Awaitable[list[Place]]) -> Problem:
     with pytest.raises(Problem) as caught:
         await write
     return caught.value
@@ -76,11 +80,10 @@ def test_requests_of_one_moment_share_a_commit_and_each_gets_its_place() -> None
     async def test(commits: GroupCommits) -> None:
         sent = {f"r{n}": _documents(f"r{n}", n) for n in range(1, 6)}
         places = await asyncio.gather(*(commits.write(documents) for documents in sent.values()))
-        assert {place.position for place in places} == {1}
+        assert {place.position for one in places for place in one} == {1}
         stored = _stored(store)
-        for documents, place in zip(sent.values(), places, strict=True):
-            found = [stored[place.position, place.first_item + item] for item in range(len(documents))]
-            assert found == [document.request_id for document in documents]
+        for documents, found in zip(sent.values(), places, strict=True):
+            assert [stored[place] for place in found] == [document.request_id for document in documents]
 
     _committing(store, test)
 
@@ -92,7 +95,7 @@ def test_a_request_is_never_spread_over_two_commits(monkeypatch: pytest.MonkeyPa
     async def test(commits: GroupCommits) -> None:
         sent = [_documents(f"r{n}", 5, characters=100) for n in range(7)]
         places = await asyncio.gather(*(commits.write(documents) for documents in sent))
-        assert sorted(place.position for place in places) == [1, 1, 2, 2, 3, 3, 4]
+        assert sorted(place[0].position for place in places) == [1, 1, 2, 2, 3, 3, 4]
         assert len(_stored(store)) == 35
 
     _committing(store, test)
@@ -125,7 +128,7 @@ def test_while_too_much_waits_writers_are_told_to_come_back(monkeypatch: pytest.
         )
         assert "the limit is 1000; send again later" in problem.detail
         await first
-        assert (await commits.write(_documents("third", characters=800))).position == 2
+        assert (await commits.write(_documents("third", characters=800)))[0].position == 2
 
     _committing(store, test)
 
@@ -155,7 +158,7 @@ def test_a_write_that_may_have_landed_is_503_unknown_and_the_next_one_goes_on(
         problem = await _problem(commits.write(_documents("lost")))
         assert (problem.status, problem.extra["outcome"]) == (503, "unknown")
         store.fault_of = lambda number, key: ""
-        assert (await commits.write(_documents("next"))).position == 1
+        assert (await commits.write(_documents("next")))[0].position == 1
 
     _committing(store, test)
 
@@ -171,7 +174,7 @@ def test_documents_that_make_no_entry_fail_as_not_written_and_the_next_ones_are_
             patched.setattr(commits_module, "to_rows", broken)
             problem = await asyncio.wait_for(_problem(commits.write(_documents("bad"))), 2)
         assert (problem.status, problem.extra["outcome"]) == (503, "not_written")
-        assert (await commits.write(_documents("next"))).position == 1
+        assert (await commits.write(_documents("next")))[0].position == 1
 
     _committing(MemoryStore(), test)
 
@@ -193,7 +196,7 @@ def test_a_lost_reply_is_acknowledged_once() -> None:
 
     async def test(commits: GroupCommits) -> None:
         _only_log_writes(store, "lost_reply")
-        assert await commits.write(_documents("r")) == (1, 0)
+        assert await commits.write(_documents("r")) == [(1, 0)]
         assert _stored(store) == {(1, 0): "r.0"}
 
     _committing(store, test)
@@ -213,7 +216,7 @@ def test_two_routers_never_share_a_position(monkeypatch: pytest.MonkeyPatch) -> 
         writes = [writer.write(_documents(f"{n}")) for n, writer in enumerate([commits, other] * 10)]
         places = await asyncio.gather(*writes)
         stored = _stored(store)
-        assert [stored[place] for place in places] == [f"{n}.0" for n in range(20)]
+        assert [stored[place] for (place,) in places] == [f"{n}.0" for n in range(20)]
         running.cancel()
 
     _committing(store, test)
@@ -222,12 +225,85 @@ def test_two_routers_never_share_a_position(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_new_router_continues_after_the_last_entry() -> None:
     store = MemoryStore()
 
-    async def write(commits: GroupCommits) -> None:
-        await commits.write(_documents("r"))
+    for number in range(3):
 
-    for _ in range(3):
+        async def write(commits: GroupCommits, name: str = f"r{number}") -> None:
+            await commits.write(_documents(name))
+
         _committing(store, write)
-    assert _stored(store) == {(1, 0): "r.0", (2, 0): "r.0", (3, 0): "r.0"}
+    assert _stored(store) == {(1, 0): "r0.0", (2, 0): "r1.0", (3, 0): "r2.0"}
+
+
+def test_a_repetition_is_told_the_first_place_after_a_restart() -> None:
+    store = MemoryStore()
+
+    async def first(commits: GroupCommits) -> None:
+        assert await commits.write(_documents("r", 2)) == [(1, 0), (1, 1)]
+
+    async def again(commits: GroupCommits) -> None:
+        assert await commits.write(_documents("r", 3)[::-1]) == [(2, 0), (1, 1), (1, 0)]
+        assert await commits.write(_documents("r", 3)) == [(1, 0), (1, 1), (2, 0)]
+
+    _committing(store, first)
+    _committing(store, again)
+    assert _stored(store) == {(1, 0): "r.0", (1, 1): "r.1", (2, 0): "r.2"}
+
+
+def test_repetitions_in_one_commit_share_the_first_place() -> None:
+    async def test(commits: GroupCommits) -> None:
+        sent = [_documents("other"), _documents("r", 2), _documents("r", 3)]
+        places = await asyncio.gather(*map(commits.write, sent))
+        assert places == [[(1, 0)], [(1, 1), (1, 2)], [(1, 1), (1, 2), (1, 3)]]
+
+    _committing(MemoryStore(), test)
+
+
+def test_a_repetition_at_another_router_is_told_the_first_place() -> None:
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        other = GroupCommits(store)
+        running = asyncio.create_task(other.run())
+        await _open(other)
+        for number in range(20):
+            writers = [commits, other] if number % 2 else [other, commits]
+            at_once = await asyncio.gather(*(one.write(_documents(f"r{number}", 2)) for one in writers))
+            assert at_once[0] == at_once[1]
+            assert await other.write(_documents(f"r{number}", 2)) == at_once[0]
+        assert len(_stored(store)) == 40
+        running.cancel()
+
+    _committing(store, test)
+
+
+def test_the_same_id_for_another_collection_is_no_repetition() -> None:
+    store = MemoryStore()
+
+    async def test(commits: GroupCommits) -> None:
+        kind = Kind(source="text")
+        await commits.change(Changing(commits.collections, lambda known, at: known.with_one("notes", kind, at)))
+        one = _documents("r")[0]
+        other = msgspec.structs.replace(one, collection=1)
+        assert await commits.write([one, other, one]) == [(2, 0), (2, 1), (2, 0)]
+        assert await commits.write([other]) == [(2, 1)]
+
+    _committing(store, test)
+
+
+def test_a_damaged_entry_hides_its_ids_and_stops_no_write() -> None:
+    store = MemoryStore()
+
+    async def write(commits: GroupCommits) -> None:
+        for name in ("lost", "kept"):
+            await commits.write(_documents(name))
+
+    async def again(commits: GroupCommits) -> None:
+        assert await commits.write(_documents("kept")) == [(2, 0)]
+        assert await commits.write(_documents("lost")) == [(3, 0)]
+
+    _committing(store, write)
+    store.objects[documents_log(store).key(1)] = b"damaged"
+    _committing(store, again)
 
 
 def test_a_store_that_is_unwell_at_the_start_is_asked_again() -> None:
@@ -235,7 +311,7 @@ def test_a_store_that_is_unwell_at_the_start_is_asked_again() -> None:
     store.fault_of = lambda number, key: "unavailable" if number < 6 else ""
 
     async def test(commits: GroupCommits) -> None:
-        assert (await commits.write(_documents("r"))).position == 1
+        assert (await commits.write(_documents("r")))[0].position == 1
 
     _committing(store, test)
 
@@ -270,7 +346,7 @@ def test_a_damaged_newest_entry_keeps_the_log_closed_but_the_router_alive() -> N
             await asyncio.sleep(0.005)
         store.objects[key] = body
         await asyncio.wait_for(_open(commits), 10)
-        assert (await commits.write(_documents("next"))).position == 2
+        assert (await commits.write(_documents("next")))[0].position == 2
         running.cancel()
 
     asyncio.run(run())
@@ -293,11 +369,8 @@ def test_a_router_never_fills_a_hole_and_names_it(monkeypatch: pytest.MonkeyPatc
         assert (problem.status, problem.extra["outcome"]) == (503, "not_written")
         assert "missing" in problem.detail
         assert store.objects == before
-        assert await commits.find_head() == 1
-        assert commits.damage.startswith("documents entr")
         store.objects |= kept
-        assert (await commits.write(_documents("next"))).position == 15
-        assert (await commits.find_head(), commits.damage) == (15, "")
+        assert await commits.write(_documents("next")) == [(15, 0)]
 
     _committing(store, test)
 
@@ -310,7 +383,7 @@ def test_a_router_in_the_midst_of_writing_looks_at_nothing_before_it_writes(monk
         monkeypatch.setattr(store, "keys", None)
         monkeypatch.setattr(store, "get", None)
         for number in range(1, 4):
-            assert (await commits.write(_documents(f"r{number}"))).position == number
+            assert await commits.write(_documents(f"r{number}")) == [(number, 0)]
 
     _committing(store, test)
 
@@ -331,7 +404,7 @@ def test_a_router_does_not_open_a_log_with_a_hole_before_its_end() -> None:
         assert (await _problem(commits.write(_documents("next")))).extra["outcome"] == "not_written"
         store.objects |= kept
         await asyncio.wait_for(_open(commits), 10)
-        assert (commits.damage, (await commits.write(_documents("next"))).position) == ("", 13)
+        assert (commits.damage, await commits.write(_documents("next"))) == ("", [(13, 0)])
         running.cancel()
 
     asyncio.run(run())

@@ -172,7 +172,7 @@ def test_an_indexer_that_starts_refuses_a_documents_log_that_lost_entries(lost: 
     index_all(store, BUILD)
     for number in lost:
         store.delete(documents_log(store).key(number))
-    with pytest.raises(Damaged, match="documents entr.* missing|the documents log ends at entry .* up to 12"):
+    with pytest.raises(Damaged, match=r"documents entry \d+ is missing"):
         indexer(store, BUILD)
 
 
@@ -282,9 +282,13 @@ def test_an_indexer_sees_that_the_end_of_a_log_is_lost(lost: range, monkeypatch:
     for _ in range(20):
         one.look()
     _lose(store, 0, lost)
-    with pytest.raises(NotWhole, match="shard-00"):
+
+    def look_often() -> None:
         for _ in range(6):
             one.look()
+
+    with pytest.raises(NotWhole, match="shard-00"):
+        look_often()
 
 
 def test_a_step_is_a_span_with_its_pieces_and_an_idle_one_is_none() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
 
 def test_a_replica_that_another_passed_long_ago_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(replicas_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     known = Known()
     known._take([_node("i-a"), _node("i-b"), _node("i-c", 1)])
     first, second, alone = known.all()

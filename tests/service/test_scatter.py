@@ -123,7 +123,7 @@ def test_where_no_replica_is_ready_those_that_are_restored_answer() -> None:
     second.report = Report(False, restored=True, build="another")
     assert known.of(0, "b") == [first]
     assert known.ready(0, "b") == []
-    assert known.status()[0]["replicas"][0]["reason"] == "entry 9 is missing"
+    assert known.status()[0][0].reason == "entry 9 is missing"
 
 
 def test_a_silent_replica_is_hedged() -> None:

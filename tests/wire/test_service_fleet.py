@@ -202,12 +202,30 @@ def test_a_write_whose_reply_the_store_lost_has_one_effect(fleet: ServiceFleet, 
     document = documents(["once"], "only once")[0] | {"request_id": request_id}
     with s3_faults(emulator, {"method": "PUT", "bucket": fleet.documents, "fault": "lost_reply", "count": 1}):
         place = client.write([document])
-    client.write([document])
+    assert client.write([document]) == place
     newer = client.write(documents(["once"], "something newer"))
-    last = client.write([document])
-    assert place["position"] < newer["position"] < last["position"]
-    held = client.lookup(["once"], min_position=last["position"])["documents"]["once"]
+    assert client.write([document]) == place
+    assert place["position"] < newer["position"]
+    held = client.lookup(["once"], min_position=newer["position"])["documents"]["once"]
     assert held["position"] == newer["position"]
+
+
+def test_a_repeated_condition_is_told_the_first_place_by_any_router(fleet: ServiceFleet) -> None:
+    conditional = {"source_id": "leader", "title": "taken", "if_position": 0, "request_id": uuid4().hex}
+    other = {"source_id": "other", "title": "beside it", "request_id": uuid4().hex}
+    first = fleet.client(0).write([conditional])
+    between = fleet.client(1).write(documents(["between"], "something else"))
+    fleet.routers[1].kill()
+    fleet.routers[1].start()
+    fleet.await_ready()
+    assert fleet.client(1).write([conditional]) == first
+    batch = fleet.client(1).write([other, conditional])
+    (new, repeated), place = batch["results"], first["results"][0]
+    assert repeated == place
+    assert batch["position"] == new["position"] > between["position"] > first["position"]
+    assert fleet.client(0).write([other, conditional]) == batch
+    held = fleet.client(0).lookup(["leader"], min_position=batch["position"])["documents"]["leader"]
+    assert (held["position"], held["item"]) == (place["position"], place["item"])
 
 
 def _refused(call: Callable[[], object]) -> ServiceError:

@@ -68,6 +68,7 @@ class History:
     live: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in COLLECTIONS})
     sent: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     counted: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in COLLECTIONS})
+    places: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     position: int = 0
     done: list[str] = field(default_factory=list)
 
@@ -86,8 +87,13 @@ class History:
     def _write(self, documents: list[dict[str, Any]], collection: str) -> None:
         # The same request again and again until it is acknowledged: whichever of them landed, it counts once.
         answer = _answered(partial(self._client.write, documents, collection=collection))
-        assert answer["position"] > self.position
-        self.position = answer["position"]
+        for document, result in zip(documents, answer["results"], strict=True):
+            name, place = (collection, document["request_id"]), (result["position"], result["item"])
+            first = name not in self.places
+            assert self.places.setdefault(name, place) == place
+            assert not first or result["position"] > self.position
+        assert answer["position"] == max(result["position"] for result in answer["results"])
+        self.position = max(self.position, answer["position"])
 
     def write(self) -> None:
         """New texts for some documents; some are long enough for several chunks."""
@@ -127,6 +133,7 @@ class History:
         made = _answered(partial(self._client.create_collection, collection))
         assert made["id"] > self.position
         self.position, self.live[collection], self.counted[collection] = made["id"], {}, set()
+        self.places = {name: place for name, place in self.places.items() if name[0] != collection}
 
     def search(self) -> None:
         """All documents of a collection, best first, as they are at the newest position."""
