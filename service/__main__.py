@@ -119,12 +119,12 @@ def _shard_of(process: Process) -> ShardStore:
     from service.storage.builds import Slots
     from service.storage.objects import ObjectStore
 
-    buckets = load_parameters(process.parameters).storage
-    store = ObjectStore(buckets.index)
+    parameters = load_parameters(process.parameters)
+    store, documents = ObjectStore(parameters.storage.index), ObjectStore(parameters.storage.documents)
     slot_build = Slots(store).find(process.slot)
     if slot_build is None:
         raise BadSettings(f"slot {process.slot} has no build yet; the indexer makes it")
-    return open_shard(process, slot_build, store, ObjectStore(buckets.documents))
+    return open_shard(process, slot_build, store, documents, parameters.index)
 
 
 main.add_command(bench_index)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from infra import slo
 from service.embedding.model import Access
-from service.storage.builds import Chunking, Embedding, IndexParameters
+from service.storage.builds import Chunking, Embedding, IndexParameters, Recipe
 from service.storage.objects import aws_client
 
 T = TypeVar("T")
@@ -31,7 +31,8 @@ class Storage(msgspec.Struct, frozen=True):
 class FleetShape(msgspec.Struct, frozen=True):
     """
     How many shards and replicas a slot has, how often metrics go to CloudWatch, below which prefix of parameters the
-    API's keys stand (without one, everybody is let in), and how old a write may be that a shard does not cover yet.
+    API's keys stand (without one, everybody is let in), how old a write may be that a shard does not cover yet, and
+    whether indexers run always or at set times.
     """
 
     shards: int
@@ -39,6 +40,7 @@ class FleetShape(msgspec.Struct, frozen=True):
     metrics_period_seconds: int = 60
     access_keys: str = ""
     lag_seconds: float = slo.LAG_SECONDS
+    indexing: Literal["realtime", "batch"] = "realtime"
 
 
 class Parameters(msgspec.Struct, frozen=True):
@@ -50,6 +52,10 @@ class Parameters(msgspec.Struct, frozen=True):
     index: IndexParameters
     fleet: FleetShape
     access: Access = Access()
+
+    def recipe(self, fingerprint: str = "") -> Recipe:
+        """The recipe that a build of this configuration has; without a fingerprint where no model is at hand."""
+        return Recipe(self.embedding, self.chunking, self.index, self.fleet.shards, fingerprint)
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,25 +18,34 @@ RECALL_FLOORS = {"flat": 0.9, "hnsw": 0.9, "ivf": 0.8, "pq": 0.7}
 MARGIN = 0.02
 
 
-def canary_recall(index: CollectionIndex) -> float:
+class Canaries:
     """
-    Recall of a new index's base against exact search, for queries near its own rows; 1.0 without a base.
+    Queries near an index's own rows, to be asked again and again; exact search answers them once.
 
     A hit is right when it is as near as the last of the exact ones: of documents with one text any may be found.
     The queries are the same for the same base: evenly chosen rows, each moved a little off its place.
     """
-    if index.base is None or not len(index.base):
-        return 1.0
-    base, metric = index.base, index.metric
-    canaries = _near(base.rows.vectors, CANARIES, metric)
-    found = wanted = 0
-    near = best_rows_each(base.rows.vectors, canaries, CANARY_K * LOOKED_AT, metric)
-    for canary, one in zip(canaries, near, strict=True):
-        exact = best_documents([(base, one)], CANARY_K)
-        wanted += len(exact)
-        floor = metric.as_near(exact[-1])
-        found += sum(index.similarity(hit.source_id, canary) >= floor for hit in index.search(canary, CANARY_K))
-    return found / wanted
+
+    def __init__(self, index: CollectionIndex) -> None:
+        self._index = index
+        self._asked: list[tuple[Vectors, list[float]]] = []
+        base, metric = index.base, index.metric
+        if base is None or not len(base):
+            return
+        canaries = _near(base.rows.vectors, CANARIES, metric)
+        near = best_rows_each(base.rows.vectors, canaries, CANARY_K * LOOKED_AT, metric)
+        exact = (best_documents([(base, one)], CANARY_K) for one in near)
+        self._asked = list(zip(canaries, exact, strict=True))
+
+    def recall(self) -> float:
+        """The share of what exact search finds that the base finds as it is searched now; 1.0 without a base."""
+        found = wanted = 0
+        for canary, exact in self._asked:
+            wanted += len(exact)
+            floor = self._index.metric.as_near(exact[-1])
+            hits = self._index.search(canary, CANARY_K)
+            found += sum(self._index.similarity(hit.source_id, canary) >= floor for hit in hits)
+        return found / wanted if wanted else 1.0
 
 
 def _near(vectors: Vectors, count: int, metric: Metric) -> Vectors:
@@ -46,15 +55,15 @@ def _near(vectors: Vectors, count: int, metric: Metric) -> Vectors:
     return np.stack([metric.prepared(one) for one in moved])
 
 
-def look_far_enough(base: Base, dims: int) -> bool:
+def look_far_enough(base: Base, dims: int) -> float:
     """
-    Have searches of a new base look further until its canaries find what the floor of its type asks.
+    Have searches of a base look further until its canaries find what the floor of its type asks; returns their recall.
 
-    Its parameters then say how far. False where no effort is enough, and what it has over its rows is of no use.
+    The base's parameters then say how far. A recall below the floor means that no effort is enough.
     """
     # Nobody asks this one for a digest, which would hash every document.
-    index = CollectionIndex(base, dims, base.metric, digest_term=0)
+    canaries = Canaries(CollectionIndex(base, dims, base.metric, digest_term=0))
     floor = RECALL_FLOORS[base.parameters.type]
-    while (recall := canary_recall(index)) < floor + MARGIN and base.look_further():
+    while (recall := canaries.recall()) < floor + MARGIN and base.look_further():
         pass
-    return recall >= floor
+    return recall

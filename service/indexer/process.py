@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from botocore.exceptions import BotoCoreError, ClientError
 from prometheus_client import Counter, Gauge
 
 from service.embedding import model, providers
@@ -13,15 +14,17 @@ from service.embedding.splitter import SPLITTER
 from service.indexer.backlog import Backlog
 from service.indexer.indexer import Indexer, NotWhole
 from service.serving import Service
-from service.settings import Parameters, Process, load_parameters
+from service.settings import BadSettings, Process, load_parameters
 from service.storage import conformance
-from service.storage.builds import Build, Recipe, Slots
+from service.storage.builds import Build, Slots, judge
 from service.storage.entry import Damaged
 from service.storage.objects import ObjectStore, StoreError
 
 FIRST_IDLE_SECONDS = 0.05
 LONGEST_IDLE_SECONDS = 0.5
 ERROR_PAUSE_SECONDS = 1.0
+# What a person has to mend: the process stays, so that it can say so, and goes on by itself afterwards.
+UNUSABLE_PAUSE_SECONDS = 5.0
 
 POSITION = Gauge("vectorfleet_indexer_position", "Documents position that every shard log has reached")
 DOCUMENTS = Counter("vectorfleet_indexer_documents_total", "Documents indexed, duplicates left out")
@@ -34,17 +37,6 @@ STEP_SECONDS = Gauge("vectorfleet_indexer_step_seconds", "Length of the last ste
 log = logging.getLogger(__name__)
 
 
-def recipe_of(parameters: Parameters, embedder: model.Embedder) -> Recipe:
-    """The recipe that a build of this configuration has."""
-    return Recipe(
-        embedding=parameters.embedding,
-        chunking=parameters.chunking,
-        index=parameters.index,
-        shards=parameters.fleet.shards,
-        fingerprint=f"{SPLITTER} {embedder.fingerprint}",
-    )
-
-
 class IndexerProcess:
     """An indexer with its loop and its readiness."""
 
@@ -52,44 +44,65 @@ class IndexerProcess:
         self._process = process
         self._build: Build | None = None
         self._indexer: Indexer | None = None
-        self._error = ""
+        self._error = self._misconfigured = ""
 
     def run(self) -> int:
         """Serve health and index until told to stop; returns the exit code."""
         return Service([], self._readiness, [self._work]).serve(self._process)
 
     def _readiness(self) -> tuple[bool, object]:
+        misconfigured = {"misconfigured": self._misconfigured}
         if self._indexer is None or self._build is None:
-            return False, {"ready": False, "reason": self._error or "catching up with the shard logs"}
+            return False, {"ready": False, "reason": self._error or "catching up with the shard logs"} | misconfigured
         return True, {
             "ready": True,
             "build": self._build.id,
             "position": self._indexer.position,
             "error": self._error,
-        }
+        } | misconfigured
 
     def _start(self) -> Indexer:
         parameters = load_parameters(self._process.parameters)
         documents, index = ObjectStore(parameters.storage.documents), ObjectStore(parameters.storage.index)
         conformance.check(index)
-        embedder = providers.load(parameters.embedding, self._process.access(parameters), model.PATIENT)
-        self._build = Slots(index).claim(self._process.slot, recipe_of(parameters, embedder))
-        indexer = Indexer(documents, index, self._build, embedder)
+        slots, slot = Slots(index), self._process.slot
+        found = slots.find(slot)
+        if found is not None:
+            self._misconfigured = judge(slot, found, parameters.recipe()).refused
+        # A build that stands is extended by its own recipe, whatever the parameters have become.
+        embedding = parameters.embedding if found is None else found.recipe.embedding
+        embedder = providers.load(embedding, self._process.access(parameters), model.PATIENT)
+        fingerprint = f"{SPLITTER} {embedder.fingerprint}"
+        build = found or slots.claim(slot, parameters.recipe(fingerprint))
+        if build.recipe.fingerprint != fingerprint:
+            raise model.UnknownModel(
+                f"build {build.id} was made with {build.recipe.fingerprint!r}, this indexer has {fingerprint!r}: "
+                "install what the build was made with, or index into the other slot and switch"
+            )
+        indexer = Indexer(documents, index, build, embedder)
         indexer.catch_up()
-        log.info("indexing", extra={"build": self._build.id, "position": indexer.position})
+        self._build = build
+        log.info("indexing", extra={"build": build.id, "position": indexer.position})
         return indexer
 
     async def _started(self) -> Indexer:
-        """The indexer, as soon as store and model answer; what no waiting mends ends the process."""
+        """The indexer, as soon as it can work; until then readiness says why not. Raises NotConforming."""
         while True:
             try:
-                return await asyncio.to_thread(self._start)
+                indexer = await asyncio.to_thread(self._start)
             except conformance.NotConforming:
                 raise
-            except (StoreError, Damaged, model.Unavailable) as error:
-                self._error = str(error)
-                log.warning("the indexer can't start; trying again", extra={"reason": self._error})
-                await asyncio.sleep(ERROR_PAUSE_SECONDS)
+            except (StoreError, Damaged, model.Unavailable, BotoCoreError, ClientError) as error:
+                pause, self._error = ERROR_PAUSE_SECONDS, str(error)
+            except (model.UnknownModel, BadSettings) as error:
+                pause, self._error = UNUSABLE_PAUSE_SECONDS, str(error)
+            else:
+                self._error = ""
+                if self._misconfigured:
+                    log.error("the build refuses the configuration", extra={"reason": self._misconfigured})
+                return indexer
+            log.warning("the indexer can't start; trying again", extra={"reason": self._error})
+            await asyncio.sleep(pause)
 
     async def _work(self) -> None:
         self._indexer = await self._started()

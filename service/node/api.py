@@ -58,6 +58,7 @@ class NodeApi:
     def __init__(self) -> None:
         self._served: Replica | None = None
         self.reason = NO_BUILD
+        self.misconfigured = ""
         self._lanes = Lanes()
         self.verification: Verification | None = None
         self.generations: Generations | None = None
@@ -87,9 +88,10 @@ class NodeApi:
 
     def readiness(self) -> tuple[bool, object]:
         """Ready means right: restored, canaries answered, and replayed to the documents head seen at start."""
+        misconfigured = {"misconfigured": self.misconfigured}
         if self._served is None:
-            return False, {"ready": False, "reason": self.reason}
-        described = self._served.describe()
+            return False, {"ready": False, "reason": self.reason} | misconfigured
+        described = self._served.describe() | misconfigured
         return self._served.ready, described if self._served.restored else described | {"reason": self.reason}
 
     @property

@@ -19,7 +19,7 @@ import numpy as np
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
-from service.index.canaries import look_far_enough
+from service.index.canaries import RECALL_FLOORS, look_far_enough
 from service.index.rows import digest_text
 from service.index.shard import recipes_of
 from service.node.background import give_way
@@ -60,7 +60,7 @@ def publish_generation(shard: ShardStore, *, entry: int, generation: int, thread
     folder.mkdir(parents=True)
     try:
         manifest = _write(shard, live, tail, generation, folder, threads)
-        _verify(manifest, folder)
+        _verify(manifest, shard.recipe, folder)
         name = snapshot.publish(shard.store, manifest, folder)
     except BaseException:
         # Left behind on a full disk it would have writes refused until the next build.
@@ -82,9 +82,13 @@ def digest(shard: ShardStore, entry: int) -> str:
 def _write(shard: ShardStore, live: LiveRecords, tail: Tail, generation: int, folder: Path, threads: int) -> Manifest:
     shares: dict[int, Share] = {}
     files: list[str] = []
-    for collection, recipe in recipes_of(live.registry, shard.build.recipe).items():
+    as_built = recipes_of(live.registry, shard.build.recipe)
+    for collection, recipe in recipes_of(live.registry, shard.recipe).items():
         written = _write_collection(collection, recipe, live.of(collection), folder, threads)
-        shares[collection], files = written.share, [*files, *written.files]
+        share, files = written.share, [*files, *written.files]
+        # A version before searches as the build was made unless it is told otherwise.
+        same = share.searched == as_built[collection].index
+        shares[collection] = msgspec.structs.replace(share, searched=None) if same else share
     return Manifest(
         format=format_of(live.registry, shares),
         build=shard.build,
@@ -122,22 +126,21 @@ def _write_collection(
         return Written(share, names)
     # Whatever a structure finds, the shard gets its base: without one it can't be restored but from its whole log.
     base = Base(rows, made, recipe.index)
-    if not look_far_enough(base, recipe.embedding.dims):
+    if look_far_enough(base, recipe.embedding.dims) < RECALL_FLOORS[recipe.index.type]:
         log.error("a collection is searched exactly: its index finds too little", extra={"collection": collection})
         exactly = msgspec.structs.replace(recipe.index, type="flat")
         return Written(msgspec.structs.replace(share, searched=exactly), names)
     if base.parameters != recipe.index:
         further = msgspec.structs.asdict(base.parameters)
         log.warning("a base finds too little as configured", extra={"collection": collection, "searched": further})
-        share = msgspec.structs.replace(share, searched=base.parameters)
     names.append(file_name(collection, index_file))
     made.save(folder / names[-1])
-    return Written(share, names)
+    return Written(msgspec.structs.replace(share, searched=base.parameters), names)
 
 
-def _verify(manifest: Manifest, folder: Path) -> None:
+def _verify(manifest: Manifest, recipe: Recipe, folder: Path) -> None:
     """Load what was saved, as a node will, prove the digest, on which nodes then rely, and ask it."""
     try:
-        load_snapshot(manifest, folder, prove=True)
+        load_snapshot(manifest, recipe, folder, prove=True)
     except Damaged as damage:
         raise NotVerified(f"the new generation is not published: {damage}") from damage

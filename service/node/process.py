@@ -21,8 +21,8 @@ from service.node.sealing import Sealing
 from service.node.succession import DAMAGED_EXIT, NEWEST, REFUSED, SERVING, SUCCEED, Channel
 from service.node.verification import Verification
 from service.serving import Service, Task
-from service.settings import Process, load_parameters
-from service.storage.builds import Build, Slots
+from service.settings import Parameters, Process, load_parameters
+from service.storage.builds import Build, IndexParameters, Slots, judge
 from service.storage.entry import Damaged
 from service.storage.objects import ObjectStore, StoreError
 
@@ -39,13 +39,19 @@ class NoSuchShard(Exception):
 FAULTS = (StoreError, Damaged, NoSuchShard, BotoCoreError, ClientError, OSError)
 
 
-def open_shard(process: Process, build: Build, store: ObjectStore, documents: ObjectStore) -> ShardStore:
-    """The process's shard of a build, cached on its own disk; raises NoSuchShard where the build doesn't have it."""
+def open_shard(
+    process: Process, build: Build, store: ObjectStore, documents: ObjectStore, configured: IndexParameters
+) -> ShardStore:
+    """
+    The process's shard of a build, cached on its own disk and searched as `configured`.
+
+    Raises NoSuchShard where the build doesn't have it.
+    """
     if process.shard >= build.recipe.shards:
         raise NoSuchShard(f"build {build.id} has {build.recipe.shards} shards from 0, none of number {process.shard}")
     folder = process.data_folder / build.id / f"shard-{process.shard:02d}"
     folder.mkdir(parents=True, exist_ok=True)
-    return ShardStore(store, build, process.shard, folder, documents)
+    return ShardStore(store, build, process.shard, folder, documents, configured)
 
 
 class Handed(NamedTuple):
@@ -77,7 +83,7 @@ class Node:
         self._snapshot, self._least_position, self._covers = snapshot, position, covers
         self._replica: Replica | None = None
         self._stores: tuple[ObjectStore, ObjectStore] | None = None
-        self._metrics_period_seconds = 60
+        self._parameters: Parameters | None = None
         self._api = NodeApi()
         self._restoring = self._failed = False
 
@@ -148,8 +154,10 @@ class Node:
             tasks.create_task(NodeMetrics(self._cloudwatch(), replica).run())
 
     def _cloudwatch(self) -> CloudWatch:
-        process = self._process
-        return CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=self._metrics_period_seconds)
+        process, parameters = self._process, self._parameters
+        assert parameters is not None
+        period_seconds = parameters.fleet.metrics_period_seconds
+        return CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=period_seconds)
 
     async def _booted(self) -> Replica:
         """The restored replica, as soon as there is a build and the stores answer; until then readiness says why."""
@@ -173,14 +181,18 @@ class Node:
 
     def _find(self) -> Replica | None:
         """A replica that is yet to boot, never one whose boot broke off half-way; None while there is no build."""
-        if self._stores is None:
-            parameters = load_parameters(self._process.parameters)
-            self._metrics_period_seconds = parameters.fleet.metrics_period_seconds
-            self._stores = ObjectStore(parameters.storage.index), ObjectStore(parameters.storage.documents)
+        if self._stores is None or self._parameters is None:
+            self._parameters = load_parameters(self._process.parameters)
+            buckets = self._parameters.storage
+            self._stores = ObjectStore(buckets.index), ObjectStore(buckets.documents)
         index, documents = self._stores
         build = Slots(index).find(self._process.slot)
         if build is None:
             return None
+        refused = judge(self._process.slot, build, self._parameters.recipe()).refused
+        if refused and refused != self._api.misconfigured:
+            log.error("the build refuses the configuration", extra={"reason": refused})
+        self._api.misconfigured = refused
         if self._api.reason == NO_BUILD:
             self._api.reason = "restoring"
-        return Replica(open_shard(self._process, build, index, documents))
+        return Replica(open_shard(self._process, build, index, documents, self._parameters.index))

@@ -253,6 +253,7 @@ class Replica:
             "restored_from": self.restored_from,
             "refused": self.refused,
             "held_back": self.held_back,
+            "index": self.shard.recipe.index,
             "adjusted": self.index.adjusted,
             "stale": self.stale,
             "recall": self.recall.mean,

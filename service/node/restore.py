@@ -13,10 +13,10 @@ import msgspec
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
-from service.index.canaries import RECALL_FLOORS, canary_recall
+from service.index.canaries import RECALL_FLOORS, look_far_enough
 from service.index.shard import ShardIndex, Sized, recipes_of
 from service.storage import snapshot
-from service.storage.builds import Build, Recipe
+from service.storage.builds import Build, IndexParameters, Recipe
 from service.storage.collections import DEFAULT_ID
 from service.storage.entry import Damaged
 from service.storage.log import Log, Tail
@@ -29,17 +29,28 @@ LOG_ALONE = "the log alone"
 
 
 class ShardStore(NamedTuple):
-    """Where one shard of one build lies, the folder that caches it on this disk, and the bucket of its documents."""
+    """
+    Where one shard of one build lies, the folder that caches it on this disk, and the bucket of its documents.
+
+    `configured` says how this process searches it; without that, searches go as the build was first configured.
+    """
 
     store: ObjectStore
     build: Build
     shard: int
     folder: Path
     documents: ObjectStore
+    configured: IndexParameters | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The build's recipe, searched as this process is configured."""
+        recipe = self.build.recipe
+        return recipe if self.configured is None else recipe.searched_as(self.configured)
 
     def emptied(self) -> ShardIndex:
         """The shard's index before anything is in it."""
-        return ShardIndex(self.build.recipe)
+        return ShardIndex(self.recipe)
 
     @property
     def log(self) -> Log:
@@ -86,47 +97,54 @@ def open_snapshot(shard: ShardStore, name: str) -> Opened:
     """Fetch a snapshot, check every claim of its manifest, and load it; raises Damaged for the first that fails."""
     manifest, folder = claimed(shard, name), shard.folder / name
     snapshot.download(shard.store, manifest, folder)
-    return load_snapshot(manifest, folder)
+    return load_snapshot(manifest, shard.recipe, folder)
 
 
-def load_snapshot(manifest: Manifest, folder: Path, *, prove: bool = False) -> Opened:
+def load_snapshot(manifest: Manifest, recipe: Recipe, folder: Path, *, prove: bool = False) -> Opened:
     """
     Load checked files, check what they hold by the manifest and that each graph finds what exact search does.
+
+    Each base is searched as `recipe` says, and further where its canaries find too little.
 
     That the rows have the manifest's digest is worked out where it is to be `prove`d, as builders do before they
     publish; after that the files' own hashes vouch for it.
     """
-    recipes = recipes_in(manifest)
+    recipes = recipes_in(manifest, recipe)
     _check_files(manifest, recipes)
     bases = {collection: _base(manifest, collection, recipe, folder) for collection, recipe in recipes.items()}
     terms = {} if prove else {collection: int(share.digest, 16) for collection, share in manifest.shares.items()}
-    index = ShardIndex(manifest.build.recipe, manifest.registry, bases, terms)
+    index = ShardIndex(recipe, manifest.registry, bases, terms)
     found = (index.rows, index.documents, index.digest)
     written = (manifest.rows, manifest.documents, manifest.digest)
     label = f"snapshot {snapshot.name_of(manifest)}"
     if found != written:
         raise Damaged(f"{label}: holds rows, documents, digest {found}, not {written}")
     for one in index.collections:
-        recall = canary_recall(one)
+        recall = look_far_enough(bases[one.collection], one.dims)
         if recall < RECALL_FLOORS[recipes[one.collection].index.type]:
             of = f" of collection {one.collection}" if one.collection else ""
             raise Damaged(f"{label}: its canaries{of} find {recall:.2f} of what exact search finds")
     return Opened(manifest, index)
 
 
-def recipes_in(manifest: Manifest) -> dict[int, Recipe]:
-    """How each collection's base is made and searched, by its id."""
-    recipes = recipes_of(manifest.registry, manifest.build.recipe)
+def recipes_in(manifest: Manifest, slot: Recipe) -> dict[int, Recipe]:
+    """
+    The recipe of each collection's base, by its id.
+
+    A manifest also says how far searches had to look with the builder's configuration. Only `flat` is taken from that:
+    a base that has no structure.
+    """
+    recipes = recipes_of(manifest.registry, slot)
     for collection, share in manifest.shares.items():
-        index = recipes[collection].index
-        searched = share.searched or (msgspec.structs.replace(index, type="flat") if share.exact else index)
-        recipes[collection] = msgspec.structs.replace(recipes[collection], index=searched)
+        if share.exact or (share.searched is not None and share.searched.type == "flat"):
+            flat = msgspec.structs.replace(recipes[collection].index, type="flat")
+            recipes[collection] = msgspec.structs.replace(recipes[collection], index=flat)
     return recipes
 
 
 def sized_in(manifest: Manifest) -> list[Sized]:
     """The rows of each collection, and what stands over them."""
-    recipes = recipes_in(manifest)
+    recipes = recipes_in(manifest, manifest.build.recipe)
     rows = {collection: share.rows for collection, share in manifest.shares.items()} or {DEFAULT_ID: manifest.rows}
     return [Sized(recipes[collection], count) for collection, count in rows.items()]
 

@@ -12,7 +12,7 @@ import numpy as np
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
-from service.index.canaries import look_far_enough
+from service.index.canaries import RECALL_FLOORS, look_far_enough
 from service.index.delta import Delta
 from service.node.background import background_thread
 from service.node.replica import Replica
@@ -30,7 +30,7 @@ def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: 
     rows = rows_file.from_records(records, dims)
     # hnswlib and FAISS let go of the GIL while they build: searches go on beside it.
     segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), parameters)
-    if not look_far_enough(segment, dims):
+    if look_far_enough(segment, dims) < RECALL_FLOORS[parameters.type]:
         log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors)})
         return None
     return segment

@@ -8,6 +8,7 @@ import msgspec
 
 from service.index.collection import Hit
 from service.node.messages import Found
+from service.router.indexers import IndexerStatus
 from service.router.replicas import ReplicaStatus
 from service.storage.builds import Build, IndexParameters, Recipe
 from service.storage.collections import Source
@@ -190,16 +191,20 @@ class StatusAnswer(msgspec.Struct, frozen=True):
     """
     A slot as this router sees it. `build` and `recipe` are null before there is a build. `head` is the newest position
     of the documents log that is known; `head_fault` says why it may have grown since, empty where it was just found.
-    A shard that lags more than `lag_limit_seconds` is not current.
+    A shard that lags more than `lag_limit_seconds` is not current. `misconfigured` says what of the configuration the
+    build refuses, `indexing` whether indexers run always or at set times.
     """
 
     fleet: str
     slot: str
     build: str | None
     recipe: Recipe | None
+    misconfigured: str
     head: int
     head_fault: str
     lag_limit_seconds: float
+    indexing: str
+    indexers: list[IndexerStatus]
     shards: list[ShardStatus]
 
 

@@ -35,6 +35,7 @@ from service.router.answers import (
 )
 from service.router.collections_api import CollectionsApi
 from service.router.commits import GroupCommits, Outdated
+from service.router.configuration import Configuration
 from service.router.figures import FleetMetrics
 from service.router.lag import Lag
 from service.router.openapi import JSON, encoded
@@ -97,6 +98,8 @@ class RouterApi:
         stored: Stored,
         metrics: FleetMetrics,
         lag: Lag,
+        configuration: Configuration,
+        indexing: str,
     ) -> None:
         self._fleet, self._slot = fleet, slot
         self._configured = space
@@ -105,6 +108,7 @@ class RouterApi:
         self._collections = commits.collections
         self._metrics = metrics
         self._lag = lag
+        self._configuration, self._indexing = configuration, indexing
         self._reads = Reads()
         self._fullness = Fullness(replicas)
         self._stored = stored
@@ -381,7 +385,7 @@ class RouterApi:
         return Response(encoded(), media_type=JSON)
 
     async def status(self, _: Request) -> Response:
-        """The slot's build, head, shards with their lag, and replicas."""
+        """The slot's build, head, indexers, shards with their lag, and replicas, and what the build refuses."""
         await self._lag.look()
         shards = zip(self._replicas.status(), self._lag.all(), strict=True)
         return json_response(
@@ -390,9 +394,12 @@ class RouterApi:
                 slot=self._slot,
                 build=self.build_id or None,
                 recipe=self.build.recipe if self.build else None,
+                misconfigured=self._configuration.refused,
                 head=self._lag.head,
                 head_fault=self._lag.fault,
                 lag_limit_seconds=self._lag.limit_seconds,
+                indexing=self._indexing,
+                indexers=self._replicas.indexers.status(),
                 shards=[ShardStatus(number, lag, replicas) for number, (replicas, lag) in enumerate(shards)],
             )
         )

@@ -7,12 +7,14 @@ import logging
 from functools import partial
 
 import aiohttp
+import msgspec
 
 from service.cloudwatch import CloudWatch
 from service.embedding import model, providers
 from service.router.access import Access, read_records
 from service.router.api import RouterApi
 from service.router.commits import GroupCommits
+from service.router.configuration import Configuration
 from service.router.divergence import Divergence
 from service.router.drills import DrillAge
 from service.router.figures import FleetMetrics
@@ -58,7 +60,6 @@ class RouterProcess:
         )
         self._commits = GroupCommits(documents)
         cloudwatch = CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=fleet.metrics_period_seconds)
-        self._metrics = FleetMetrics(cloudwatch, lambda: self._replicas.missing(fleet.replicas))
         self._lag = Lag(
             cloudwatch,
             documents,
@@ -66,6 +67,10 @@ class RouterProcess:
             build=lambda: self._api.build_id,
             acknowledged=lambda: self._commits.head,
             limit_seconds=fleet.lag_seconds,
+        )
+        self._configuration = Configuration(process.parameters, process.slot)
+        self._metrics = FleetMetrics(
+            cloudwatch, lambda: self._replicas.missing(fleet.replicas) | self._configuration.counts()
         )
         self._drills = DrillAge(cloudwatch, index)
         self._access = Access(partial(read_records, fleet.access_keys)) if fleet.access_keys else None
@@ -78,6 +83,8 @@ class RouterProcess:
             stored=Stored(documents, index),
             metrics=self._metrics,
             lag=self._lag,
+            configuration=self._configuration,
+            indexing=fleet.indexing,
         )
 
     def run(self) -> int:
@@ -85,6 +92,7 @@ class RouterProcess:
         tasks = [
             self._commits.run,
             self._replicas.discover,
+            self._replicas.probe,
             self._metrics.run,
             self._lag.run,
             self._drills.run,
@@ -103,23 +111,27 @@ class RouterProcess:
 
     async def _connect(self) -> None:
         """
-        Wait for the slot's build, then load its model and keep probing its nodes.
+        Wait for the slot's build, then load its model and keep comparing its nodes.
 
-        What the build was made with counts, not the parameters: they may have been changed since. Without the build's
-        model the router stays up for writes and look-ups.
+        What the build was made with counts, not the parameters: they may have been changed since, and only say how it
+        is searched. Without the build's model the router stays up for writes and look-ups.
         """
-        build = await self._find_build()
+        found = await self._find_build()
+        self._configuration.take(self._parameters, found)
+        build = msgspec.structs.replace(found, recipe=found.recipe.searched_as(self._parameters.index))
         self._replicas.shards = build.recipe.shards
         self._api.build = build
         loading = asyncio.create_task(self._load_model(build.recipe))
+        judging = asyncio.create_task(self._configuration.run(build))
         connector = self._replicas.connector(limit=NODE_CONNECTIONS, keepalive_timeout=60)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._api.scatter = Scatter(session, self._replicas, lambda: self._api.build_id)
             try:
-                await asyncio.gather(self._replicas.probe(), Divergence(self._replicas).run(session), loading)
+                await asyncio.gather(Divergence(self._replicas).run(session), loading, judging)
             finally:
                 loading.cancel()
+                judging.cancel()
 
     async def _load_model(self, recipe: Recipe) -> None:
         """The build's model, as soon as it answers where it runs elsewhere; without it `fault` says why."""

@@ -15,7 +15,8 @@ import aiohttp
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.router.discovery import NodeAddress, find_nodes
+from service.router.discovery import Found, NodeAddress, find
+from service.router.indexers import Indexers
 from service.storage.builds import IndexParameters
 from service.storage.objects import aws_client
 
@@ -30,9 +31,10 @@ log = logging.getLogger(__name__)
 
 class Report(msgspec.Struct, frozen=True):
     """
-    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection,
-    `adjusted` has the parameters of bases that are searched otherwise than configured. A node that is `restored`
-    answers by what it has; `reason` says why it is not ready.
+    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection.
+    Searches go as `index` says, except for the bases that `adjusted` names. `misconfigured` is what of the node's
+    configuration the build refuses. A node that is `restored` answers by what it has; `reason` says why it is not
+    ready.
     """
 
     ready: bool
@@ -46,7 +48,9 @@ class Report(msgspec.Struct, frozen=True):
     delta_rows: int = 0
     digest: str = ""
     collections: dict[int, int] = {}
+    index: IndexParameters | None = None
     adjusted: dict[int, IndexParameters] = {}
+    misconfigured: str = ""
     restored_from: str = ""
     stale: str = ""
     recall: float | None = None
@@ -111,6 +115,8 @@ class Replicas:
         self.tls = tls
         self._fleet, self._slot, self._port = fleet, slot, port
         self._by_instance: dict[str, Replica] = {}
+        self._scheme = "https" if tls else "http"
+        self.indexers = Indexers(port, self._scheme)
         self._ec2 = aws_client("ec2")
 
     def all(self) -> list[Replica]:
@@ -189,18 +195,18 @@ class Replicas:
         while True:
             started = time.monotonic()
             try:
-                nodes = await asyncio.to_thread(find_nodes, self._ec2, fleet=self._fleet, slot=self._slot)
-                self._take(nodes)
+                self._take(await asyncio.to_thread(find, self._ec2, fleet=self._fleet, slot=self._slot))
             except (ClientError, BotoCoreError) as error:
                 log.warning("discovery failed; the nodes known stay", extra={"reason": str(error)})
             await asyncio.sleep(max(0.0, DISCOVERY_SECONDS - (time.monotonic() - started)))
 
-    def _take(self, nodes: list[NodeAddress]) -> None:
+    def _take(self, found: Found) -> None:
         known = self._by_instance
-        scheme = "https" if self.tls else "http"
         self._by_instance = {
-            node.instance: known.get(node.instance, Replica(node, self._port, scheme=scheme)) for node in nodes
+            node.instance: known.get(node.instance, Replica(node, self._port, scheme=self._scheme))
+            for node in found.nodes
         }
+        self.indexers.take(found.indexers)
         for instance in self._by_instance.keys() - known.keys():
             log.info("node found", extra={"node": instance, "address": self._by_instance[instance].node.address})
         for instance in known.keys() - self._by_instance.keys():
@@ -211,11 +217,12 @@ class Replicas:
         return aiohttp.TCPConnector(ssl=self.tls or True, **options)
 
     async def probe(self) -> None:
-        """Ask every node whether it is ready, for ever, over connections that no search has to share."""
+        """Ask every node and indexer whether it is ready, for ever, over connections that no search has to share."""
         async with aiohttp.ClientSession(connector=self.connector(limit=0)) as session:
             while True:
                 started = time.monotonic()
-                await asyncio.gather(*(self._probe(session, replica) for replica in self.all()))
+                probes = [self._probe(session, replica) for replica in self.all()]
+                await asyncio.gather(*probes, *self.indexers.probes(session))
                 self.compare()
                 await asyncio.sleep(max(0.05, PROBE_SECONDS - (time.monotonic() - started)))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,9 @@ INDEX_RANGES = {
     "code_dims": (1, 64),
     "rescored": (0, 100),
 }
+# The parameters that decide what a structure contains. All others are another type's, or say how it is searched.
+BUILT_BY = {"flat": (), "hnsw": ("m", "ef_construction"), "ivf": ("lists",), "pq": ("lists", "code_dims")}
+SEARCHED_BY = ("ef_search", "probes", "rescored")
 
 
 class Embedding(msgspec.Struct, frozen=True):
@@ -74,15 +78,29 @@ class IndexParameters(msgspec.Struct, frozen=True):
                 return f"{name} is {getattr(self, name)}; allowed are {least} to {most}"
         return ""
 
+    def searched_as(self, configured: IndexParameters) -> IndexParameters:
+        """The same structure, searched as `configured` says; unchanged where that describes another type."""
+        if configured.type != self.type:
+            return self
+        return msgspec.structs.replace(self, **{name: getattr(configured, name) for name in SEARCHED_BY})
+
 
 class Recipe(msgspec.Struct, frozen=True):
-    """All that decides what an index build contains; `fingerprint` names splitter and embedder exactly."""
+    """
+    How a slot's documents become an index, and how that is searched.
+
+    `fingerprint` names splitter and embedder exactly. It is empty in the configuration of a process without a model.
+    """
 
     embedding: Embedding
     chunking: Chunking
     index: IndexParameters
     shards: int
     fingerprint: str
+
+    def searched_as(self, configured: IndexParameters) -> Recipe:
+        """The same build, searched as `configured` says."""
+        return msgspec.structs.replace(self, index=self.index.searched_as(configured))
 
 
 class Build(msgspec.Struct, frozen=True):
@@ -92,8 +110,50 @@ class Build(msgspec.Struct, frozen=True):
     recipe: Recipe
 
 
-class OtherRecipe(Exception):
-    """The slot's build was made by another recipe than this process was configured with."""
+class Judgement(NamedTuple):
+    """
+    A configuration beside the slot's build.
+
+    `recipe` is the build's own, searched as configured: the recipe that a process works by. `refused` names what the
+    configuration would have otherwise and the build can't become. It is empty where the two agree.
+    """
+
+    recipe: Recipe
+    refused: str
+
+
+def judge(slot: str, build: Build, configured: Recipe) -> Judgement:
+    """Compare a configuration with the slot's build. Every process decides by this function."""
+    recipe = build.recipe.searched_as(configured.index)
+    differing = ", ".join(_differences(build.recipe, configured))
+    if not differing:
+        return Judgement(recipe, "")
+    return Judgement(
+        recipe,
+        f"slot {slot} goes on with build {build.id}, but the configuration differs: {differing}. "
+        "A build never changes: index into the other slot and switch, or take the change back.",
+    )
+
+
+def _differences(build: Recipe, configured: Recipe) -> Iterator[str]:
+    was, now = _identity(build), _identity(configured)
+    for name, value in was.items():
+        unknown = name == "fingerprint" and not configured.fingerprint
+        # The parameters of two types have nothing in common.
+        if name in now and now[name] != value and not unknown:
+            yield f"{name} {value} → {now[name]}"
+
+
+def _identity(recipe: Recipe) -> dict[str, object]:
+    """What decides the contents of a build, by dotted names."""
+    index = recipe.index
+    parts = {
+        "embedding": msgspec.to_builtins(recipe.embedding),
+        "chunking": msgspec.to_builtins(recipe.chunking),
+        "index": {name: getattr(index, name) for name in ("type", "metric", *BUILT_BY[index.type])},
+    }
+    dotted = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    return {**dotted, "shards": recipe.shards, "fingerprint": recipe.fingerprint}
 
 
 class Slots:
@@ -117,14 +177,14 @@ class Slots:
         """
         The slot's build, made now from `recipe` when the slot is new.
 
-        Raises OtherRecipe where the slot has a build of another recipe.
+        An older build may have another recipe: `judge` says so.
         """
         body = msgspec.json.encode(Build(f"b-{uuid.uuid4().hex[:12]}", recipe))
         for _ in range(POINTER_ATTEMPTS):
             try:
                 found = self.find(slot)
                 if found is not None:
-                    return _same_recipe(slot, found, recipe)
+                    return found
                 self._store.create(_key(slot), body)
             except (Refused, Unanswered):
                 continue
@@ -133,14 +193,3 @@ class Slots:
 
 def _key(slot: str) -> str:
     return f"slots/{slot}.json"
-
-
-def _same_recipe(slot: str, build: Build, recipe: Recipe) -> Build:
-    if build.recipe == recipe:
-        return build
-    was, now = msgspec.to_builtins(build.recipe), msgspec.to_builtins(recipe)
-    differs = ", ".join(f"{name} {was[name]} → {now[name]}" for name in was if was[name] != now[name])
-    raise OtherRecipe(
-        f"slot {slot} serves build {build.id}, but the configuration differs: {differs}. "
-        "A build never changes: index into the other slot and switch, or take the change back."
-    )

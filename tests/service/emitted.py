@@ -11,7 +11,7 @@ from service import cloudwatch
 from service.cloudwatch import CloudWatch, Datum
 from service.node.figures import NodeMetrics
 from service.node.replica import Replica
-from service.router.discovery import NodeAddress
+from service.router.discovery import Found, NodeAddress
 from service.router.drills import DrillAge, Passed
 from service.router.figures import FleetMetrics
 from service.router.lag import Lag
@@ -34,7 +34,7 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[Datum]:
     router = FleetMetrics(sender(monkeypatch), lambda: known.missing(2))
     router.observe(1.0, complete=True, partial=False)
     lag = Lag(sender(monkeypatch), MemoryStore(), known, build=lambda: "b", acknowledged=lambda: 0, limit_seconds=30)
-    known._take([NodeAddress("i-0", "127.0.0.1", "us-east-1a", 0, "a")])
+    known._take(Found([NodeAddress("i-0", "127.0.0.1", "us-east-1a", 0, "a")], []))
     known.all()[0].report = Report(True, build="b")
     drills = DrillAge(sender(monkeypatch), MemoryStore())
     drills._passed = Passed("RB-02", 0)

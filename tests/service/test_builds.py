@@ -1,4 +1,4 @@
-"""A slot points at one build, made once, and says what differs when the configuration does."""
+"""A slot points at one build, made once; a configuration that it can't become is refused with what differs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from service.storage.builds import OtherRecipe, Recipe, Slots
+from service.storage.builds import SEARCHED_BY, Build, IndexParameters, Recipe, Slots, judge
 from service.storage.entry import Damaged
 from service.storage.objects import Stored, Unanswered
 from tests.service.memory_store import MemoryStore
@@ -43,16 +43,67 @@ def test_a_store_that_never_answers_is_given_up_with_a_sentence() -> None:
         Slots(store).claim("blue", recipe())
 
 
+def test_an_older_build_stays_whatever_is_claimed_with() -> None:
+    build = Slots(store := MemoryStore()).claim("blue", recipe(shards=2))
+    assert Slots(store).claim("blue", recipe(shards=3)) == build
+
+
 def test_another_recipe_is_refused_with_what_differs_and_what_to_do() -> None:
-    store = MemoryStore()
-    build = Slots(store).claim("blue", recipe(shards=2, size=20))
-    with pytest.raises(OtherRecipe) as refused:
-        Slots(store).claim("blue", recipe(shards=3, size=40))
-    assert str(refused.value) == (
-        f"slot blue serves build {build.id}, but the configuration differs: "
-        "chunking {'size': 20, 'overlap': 0} → {'size': 40, 'overlap': 0}, shards 2 → 3. "
+    build = Build("b-1", recipe(shards=2, size=20))
+    judged = judge("blue", build, recipe(shards=3, size=40))
+    assert judged.recipe == build.recipe
+    assert judged.refused == (
+        "slot blue goes on with build b-1, but the configuration differs: chunking.size 20 → 40, shards 2 → 3. "
         "A build never changes: index into the other slot and switch, or take the change back."
     )
+
+
+def _index(**changes: object) -> IndexParameters:
+    return msgspec.structs.replace(recipe().index, **changes)
+
+
+def _judged(was: IndexParameters, now: IndexParameters) -> tuple[IndexParameters, str]:
+    """How a build of one index is searched with another one configured, and what differs."""
+    build = Build("b-1", msgspec.structs.replace(recipe(), index=was))
+    judged = judge("blue", build, msgspec.structs.replace(recipe(), index=now))
+    assert judged.recipe == msgspec.structs.replace(build.recipe, index=judged.recipe.index)
+    return judged.recipe.index, judged.refused.partition("differs: ")[2].partition(". ")[0]
+
+
+@pytest.mark.parametrize("type_", ["flat", "hnsw", "ivf", "pq"])
+@pytest.mark.parametrize("name", SEARCHED_BY)
+def test_what_only_searches_read_changes_without_a_build(type_: str, name: str) -> None:
+    was, now = _index(type=type_), _index(type=type_, **{name: 77})
+    assert _judged(was, now) == (now, "")
+
+
+@pytest.mark.parametrize(
+    ("type_", "change", "differs"),
+    [
+        ("hnsw", {"m": 9}, "index.m 8 → 9"),
+        ("hnsw", {"ef_construction": 200}, "index.ef_construction 50 → 200"),
+        ("hnsw", {"lists": 9, "code_dims": 8}, ""),
+        ("ivf", {"lists": 9}, "index.lists 0 → 9"),
+        ("ivf", {"m": 9, "code_dims": 8}, ""),
+        ("pq", {"lists": 9, "code_dims": 8}, "index.lists 0 → 9, index.code_dims 4 → 8"),
+        ("flat", {"m": 9, "lists": 9}, ""),
+        ("hnsw", {"metric": "l2"}, "index.metric cosine → l2"),
+        ("hnsw", {"type": "ivf", "lists": 9}, "index.type hnsw → ivf"),
+    ],
+)
+def test_what_a_type_is_built_by_makes_another_recipe(type_: str, change: dict[str, object], differs: str) -> None:
+    was = _index(type=type_)
+    assert _judged(was, msgspec.structs.replace(was, **change)) == (was, differs)
+
+
+def test_efforts_are_taken_also_beside_a_change_that_is_refused() -> None:
+    assert _judged(_index(), _index(m=9, ef_search=99)) == (_index(ef_search=99), "index.m 8 → 9")
+    assert _judged(_index(), _index(type="ivf", ef_search=99)) == (_index(), "index.type hnsw → ivf")
+
+
+def test_a_process_without_a_model_judges_by_the_rest() -> None:
+    build = Build("b-1", recipe())
+    assert judge("blue", build, msgspec.structs.replace(recipe(), fingerprint="")).refused == ""
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"id": 5}', b"\xff\xfe"])
@@ -64,21 +115,18 @@ def test_a_damaged_pointer_is_refused_by_name(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "value"),
+    ("part", "value", "differs"),
     [
-        ("embedding", {"model": "words", "version": "2", "dims": 8}),
-        ("chunking", {"size": 20, "overlap": 1}),
-        ("index", {"type": "hnsw", "metric": "cosine", "m": 9, "ef_construction": 50, "ef_search": 50}),
-        ("shards", 3),
-        ("fingerprint", "sentences-2 words-1"),
+        ("embedding", {"model": "words", "version": "2", "dims": 8}, "embedding.version 1 → 2"),
+        ("embedding", {"model": "words", "version": "1", "dims": 8, "provider": "given"}, "embedding.provider"),
+        ("chunking", {"size": 20, "overlap": 1}, "chunking.overlap 0 → 1"),
+        ("shards", 3, "shards 2 → 3"),
+        ("fingerprint", "sentences-2 words-1", "fingerprint sentences-1 words-1 → sentences-2 words-1"),
     ],
 )
-def test_any_part_of_a_recipe_makes_it_another_one(part: str, value: object) -> None:
-    store = MemoryStore()
-    Slots(store).claim("blue", recipe())
+def test_any_other_part_makes_another_recipe(part: str, value: object, differs: str) -> None:
     other = msgspec.convert(msgspec.to_builtins(recipe()) | {part: value}, Recipe)
-    with pytest.raises(OtherRecipe, match=f"differs: {part} "):
-        Slots(store).claim("blue", other)
+    assert f"differs: {differs}" in judge("blue", Build("b-1", recipe()), other).refused
 
 
 def test_a_store_that_can_t_be_read_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from service.index import distinct, structures
 from service.index import rows as rows_file
 from service.index.base import Base
 from service.index.bench import clustered
-from service.index.canaries import RECALL_FLOORS, canary_recall
+from service.index.canaries import RECALL_FLOORS, Canaries
 from service.index.collection import CollectionIndex
 from service.index.distinct import Distinct, groups_of
 from service.index.flat import Flat
@@ -85,7 +85,7 @@ def test_in_a_shard_of_many_chunks_of_one_text_every_other_document_is_found() -
     records += [record(f"other{number}", others[number : number + 1]) for number in range(300)]
     rows = rows_file.from_records(records, 8)
     index = CollectionIndex(Base(rows, structures.build(rows.vectors, HNSW, 1), HNSW), 8, COSINE)
-    assert canary_recall(index) >= RECALL_FLOORS["hnsw"]
+    assert Canaries(index).recall() >= RECALL_FLOORS["hnsw"]
     assert [index.search(vector, 1)[0].source_id for vector in others] == [f"other{n}" for n in range(300)]
     hits = index.search(one[0], 20)
     assert len(hits) == 20

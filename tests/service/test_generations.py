@@ -309,7 +309,7 @@ def test_a_successor_does_not_serve_a_graph_that_answers_wrongly(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 6, 1)
-    monkeypatch.setattr(restore_module, "canary_recall", lambda index: 0.5)
+    monkeypatch.setattr(restore_module, "look_far_enough", lambda base, dims: 0.5)
     with pytest.raises(Damaged, match="canaries find"):
         Replica(shard_store(store, BUILD, 0, tmp_path / "serving")).succeed(name)
 
@@ -317,7 +317,7 @@ def test_a_successor_does_not_serve_a_graph_that_answers_wrongly(
 def test_a_built_graph_that_answers_wrongly_is_not_published(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restore_module, "canary_recall", lambda index: 0.5)
+    monkeypatch.setattr(restore_module, "look_far_enough", lambda base, dims: 0.5)
     with pytest.raises(NotVerified, match=r"its canaries find 0\.50 of what exact search finds"):
         snapshot_at(shard_store(store, BUILD, 0, tmp_path), 6, 1)
     assert snapshot.names(store, BUILD.id, 0) == []

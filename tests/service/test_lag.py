@@ -10,7 +10,7 @@ import pytest
 
 from service.router import lag as lag_module
 from service.router import replicas as replicas_module
-from service.router.discovery import NodeAddress
+from service.router.discovery import Found, NodeAddress
 from service.router.lag import Lag
 from service.router.replicas import Replicas, Report
 from service.storage.documents import Document, documents_log, to_rows
@@ -35,7 +35,8 @@ class Fleet:
         monkeypatch.setattr(self.store.clock, "now_ms", lambda: int(self.now * 1000))
         monkeypatch.setattr(replicas_module, "aws_client", lambda _: None)
         self.replicas = Replicas(fleet="f", slot="blue", port=8080, shards=2)
-        self.replicas._take([NodeAddress(f"i-{shard}", "127.0.0.1", "us-east-1a", shard, "a") for shard in range(2)])
+        nodes = [NodeAddress(f"i-{shard}", "127.0.0.1", "us-east-1a", shard, "a") for shard in range(2)]
+        self.replicas._take(Found(nodes, []))
         self._cloudwatch = sender(monkeypatch)
         self.lag = self.router()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -21,7 +20,7 @@ from service.node.messages import ShardQuery
 from service.node.process import Handed, Node
 from service.node.replica import Replica
 from service.problems import Problem
-from service.settings import Process
+from service.settings import FleetShape, Parameters, Process, Storage
 from service.storage.collections import Kind, Registry, to_text
 from service.storage.objects import Stored, StoreError, Unanswered
 from service.storage.shards import Record
@@ -32,6 +31,7 @@ from tests.service.small_space import build
 
 BUILD = build(shards=1)
 POINTER = "slots/blue.json"
+SHAPE = FleetShape(shards=1, replicas=1)
 
 
 @pytest.fixture
@@ -50,10 +50,9 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     return store
 
 
-def _parameters(prefix: str) -> SimpleNamespace:
-    return SimpleNamespace(
-        storage=SimpleNamespace(index="index", documents="documents"), fleet=SimpleNamespace(metrics_period_seconds=60)
-    )
+def _parameters(prefix: str) -> Parameters:
+    made = BUILD.recipe
+    return Parameters(Storage("documents", "index", "artifacts"), made.embedding, made.chunking, made.index, SHAPE)
 
 
 def _node(folder: Path, shard: int = 0) -> Node:
@@ -112,7 +111,7 @@ def test_an_unwell_store_is_asked_again_and_readiness_says_so(
 def test_parameters_that_can_not_be_read_are_asked_for_again(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(prefix: str) -> SimpleNamespace:
+    def fail(prefix: str) -> Parameters:
         raise error
 
     monkeypatch.setattr(process_module, "load_parameters", fail)
@@ -120,6 +119,20 @@ def test_parameters_that_can_not_be_read_are_asked_for_again(
     _until(node, lambda ready, body: not ready and str(error)[:20] in body)
     monkeypatch.setattr(process_module, "load_parameters", _parameters)
     _until(node, lambda ready, body: ready)
+
+
+def test_a_node_searches_as_configured_and_says_what_is_refused(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = msgspec.structs.replace(BUILD.recipe.index, ef_search=123, m=9)
+    changed = msgspec.structs.replace(_parameters(""), index=index)
+    monkeypatch.setattr(process_module, "load_parameters", lambda _: changed)
+    node = _node(tmp_path)
+    _until(node, lambda ready, body: ready)
+    said = msgspec.to_builtins(node._api.readiness()[1])
+    assert said["index"]["ef_search"] == 123
+    assert said["index"]["m"] == BUILD.recipe.index.m
+    assert "the configuration differs: index.m 8 → 9" in said["misconfigured"]
 
 
 @pytest.mark.parametrize(("position", "comes"), [(4, True), (5, False)])

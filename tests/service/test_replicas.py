@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.router import replicas as replicas_module
-from service.router.discovery import NodeAddress, find_nodes
+from service.router.discovery import Address, Found, NodeAddress, find
+from service.router.indexers import Indexers
 from service.router.replicas import Replica, Replicas, Report, diverged
 
 
@@ -44,15 +45,18 @@ class Ec2:
 
 
 def test_nodes_are_found_by_their_tags_over_all_pages() -> None:
-    ec2 = Ec2({"shard": "0", "replica": "a"}, {"shard": "11", "replica": "b"})
-    assert find_nodes(ec2, fleet="f", slot="blue") == [
+    node = {"role": "node"}
+    ec2 = Ec2(node | {"shard": "0", "replica": "a"}, {"role": "indexer"}, node | {"shard": "11", "replica": "b"})
+    nodes, indexers = find(ec2, fleet="f", slot="blue")
+    assert nodes == [
         NodeAddress("i-0", "127.0.0.0", "us-east-1a", 0, "a"),
-        NodeAddress("i-1", "127.0.0.1", "us-east-1a", 11, "b"),
+        NodeAddress("i-2", "127.0.0.2", "us-east-1a", 11, "b"),
     ]
+    assert indexers == [Address("i-1", "127.0.0.1", "us-east-1a")]
     assert {one["Name"]: one["Values"] for one in ec2.filters} == {
         "tag:vectorfleet:fleet": ["f"],
         "tag:vectorfleet:slot": ["blue"],
-        "tag:vectorfleet:role": ["node"],
+        "tag:vectorfleet:role": ["node", "indexer"],
         "instance-state-name": ["running"],
     }
 
@@ -62,7 +66,8 @@ def test_an_instance_without_its_place_is_left_out_and_named(
     tags: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        nodes = find_nodes(Ec2(tags, {"shard": "1", "replica": "b"}), fleet="f", slot="blue")
+        node = {"role": "node"}
+        nodes = find(Ec2(node | tags, node | {"shard": "1", "replica": "b"}), fleet="f", slot="blue").nodes
     assert [node.instance for node in nodes] == ["i-1"]
     assert "i-0" in str(vars(caplog.records[0]))
 
@@ -72,8 +77,13 @@ class Known(Replicas):
 
     def __init__(self) -> None:
         self.shards, self._port = 2, 8080
-        self.tls = None
+        self.tls, self._scheme = None, "http"
         self._by_instance: dict[str, Replica] = {}
+        self.indexers = Indexers(8080, "http")
+
+    def hears_of(self, *nodes: NodeAddress, indexers: tuple[Address, ...] = ()) -> None:
+        """What discovery found."""
+        self._take(Found(list(nodes), list(indexers)))
 
 
 def _node(name: str, shard: int = 0) -> NodeAddress:
@@ -82,15 +92,15 @@ def _node(name: str, shard: int = 0) -> NodeAddress:
 
 def test_known_nodes_keep_their_report_new_ones_come_and_gone_ones_go() -> None:
     known = Known()
-    known._take([_node("i-a"), _node("i-b", 1)])
+    known.hears_of(_node("i-a"), _node("i-b", 1))
     known.all()[0].report = Report(True, build="b", position=7)
-    known._take([_node("i-a"), _node("i-c", 1)])
+    known.hears_of(_node("i-a"), _node("i-c", 1))
     assert [(replica.node.instance, replica.report.position) for replica in known.all()] == [("i-a", 7), ("i-c", 0)]
 
 
 def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
     known = Known()
-    known._take([_node("i-b"), _node("i-a")])
+    known.hears_of(_node("i-b"), _node("i-a"))
     known.all()[0].report = Report(True, build="b", position=7, stale="entry 8 is damaged")
     empty, lost = known.status()
     assert [(one.instance, one.ready, one.stale) for one in empty] == [
@@ -105,7 +115,7 @@ def test_a_replica_that_another_passed_long_ago_is_stale(monkeypatch: pytest.Mon
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     known = Known()
-    known._take([_node("i-a"), _node("i-b"), _node("i-c", 1)])
+    known._take(Found([_node("i-a"), _node("i-b"), _node("i-c", 1)], []))
     first, second, alone = known.all()
 
     def stale_after(seconds: float, *positions: int) -> int:
@@ -133,7 +143,7 @@ def test_a_replica_that_another_passed_long_ago_is_stale(monkeypatch: pytest.Mon
 )
 def test_replicas_diverge_at_one_position_alone(reports: list[tuple[int, int, str, bool]]) -> None:
     known = Known()
-    known._take([_node(f"i-{number}", shard) for number, (shard, *_) in enumerate(reports)])
+    known.hears_of(*[_node(f"i-{number}", shard) for number, (shard, *_) in enumerate(reports)])
     for replica, (_, position, digest, ready) in zip(known.all(), reports, strict=True):
         replica.report = Report(ready, build="b", position=position, digest=digest)
     places = {(shard, position) for shard, position, _, ready in reports if ready}
@@ -149,7 +159,7 @@ def _names(replicas: list[Replica]) -> set[str]:
 
 def test_the_last_replicas_of_a_shard_are_asked_also_when_unreachable_but_are_not_called_ready() -> None:
     known = Known()
-    known._take([_node("i-a"), _node("i-b"), _node("i-c"), _node("i-d"), _node("i-e", 1)])
+    known.hears_of(_node("i-a"), _node("i-b"), _node("i-c"), _node("i-d"), _node("i-e", 1))
     first, second, other, unready, _ = known.all()
     for replica in (first, second):
         replica.report = Report(True, build="b")
@@ -162,7 +172,7 @@ def test_the_last_replicas_of_a_shard_are_asked_also_when_unreachable_but_are_no
     assert [one.ready for one in known.status()[0]] == [False, False, True, False]
     first.report = Report(False, build="b")
     assert _names(known.of(0, "b")) == {"i-b"}
-    known._take([_node("i-a"), _node("i-e", 1)])
+    known.hears_of(_node("i-a"), _node("i-e", 1))
     assert known.of(0, "b") == []
 
 
@@ -182,7 +192,7 @@ def test_a_probe_without_answer_keeps_the_report_and_the_next_answer_makes_it_re
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         known = Known()
         known._port = runner.addresses[0][1]
-        known._take([_node("i-a")])
+        known.hears_of(_node("i-a"))
         (replica,) = known.all()
         async with aiohttp.ClientSession() as session:
             for _ in range(5):
@@ -206,7 +216,7 @@ def test_probes_do_not_queue_behind_searches(monkeypatch: pytest.MonkeyPatch) ->
 
     async def run() -> None:
         known = Probed()
-        known._take([_node("i-a")])
+        known.hears_of(_node("i-a"))
         probing = asyncio.create_task(known.probe())
         await asyncio.sleep(0.2)
         probing.cancel()
@@ -218,7 +228,7 @@ def test_probes_do_not_queue_behind_searches(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_documents_of_a_collection_are_counted_where_every_shard_has_come_furthest() -> None:
     known = Known()
-    known._take([_node("a", 0), _node("b", 0), _node("c", 1), _node("d", 1)])
+    known.hears_of(_node("a", 0), _node("b", 0), _node("c", 1), _node("d", 1))
     reports = [
         Report(True, build="b", position=7, collections={0: 5, 6: 1}),
         Report(True, build="b", position=5, collections={0: 4}),

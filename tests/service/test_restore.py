@@ -154,7 +154,7 @@ def test_a_snapshot_whose_graph_answers_wrongly_is_refused_and_an_older_one_or_t
     right = _state(_booted(store, tmp_path / "right"))
     names = _names(store)
     recalls = iter([0.5] * wrong + [1.0])
-    monkeypatch.setattr(restore_module, "canary_recall", lambda index: next(recalls))
+    monkeypatch.setattr(restore_module, "look_far_enough", lambda base, dims: next(recalls))
     replica = _booted(store, tmp_path / "disk")
     assert replica.refused == [
         f"snapshot {name}: its canaries find 0.50 of what exact search finds" for name in names[:wrong]

@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from starlette.requests import Request
 
 from service import cloudwatch
@@ -17,10 +18,10 @@ from service.embedding import model, providers
 from service.embedding.splitter import SPLITTER
 from service.node.messages import ShardAnswer
 from service.problems import Problem
-from service.router import process, replicas
+from service.router import configuration, process, replicas
 from service.router.api import RouterApi
 from service.router.scatter import Gathered
-from service.settings import FleetShape, Parameters, Process, Storage
+from service.settings import BadSettings, FleetShape, Parameters, Process, Storage
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe
 from tests.service.memory_store import MemoryStore
 
@@ -55,7 +56,8 @@ def _connected(
     if recipe is not None:
         store.create("slots/blue.json", msgspec.json.encode(Build("b-1", recipe)))
     parameters = Parameters(Storage("d", "i", "a"), NOW, CHUNKING, INDEX, FleetShape(5, 2))
-    monkeypatch.setattr(process, "load_parameters", lambda _: parameters)
+    for module in (configuration, process):
+        monkeypatch.setattr(module, "load_parameters", lambda _: parameters)
     monkeypatch.setattr(process, "ObjectStore", lambda _: store)
     monkeypatch.setattr(providers, "load", Model)
     for module in (replicas, cloudwatch):
@@ -127,6 +129,57 @@ def test_without_the_builds_model_searches_are_refused_with_the_reason_and_write
         assert await _shards(api) == 3
 
     _connected(monkeypatch, recipe, test)
+
+
+def test_a_configuration_that_the_build_refuses_is_in_status_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(api: RouterApi) -> None:
+        status = json.loads(bytes((await api.status(_request({}))).body))
+        assert "embedding.model then → now, embedding.version 1 → 2, shards 3 → 5" in status["misconfigured"]
+        assert (status["indexing"], status["indexers"]) == ("realtime", [])
+        assert api._metrics._seen()["ConfigurationRefused"] == 1
+
+    _connected(monkeypatch, _recipe(THEN, "then-1"), test)
+
+
+def test_the_status_shows_the_effort_that_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(api: RouterApi) -> None:
+        status = json.loads(bytes((await api.status(_request({}))).body))
+        assert (status["recipe"]["index"]["ef_search"], status["misconfigured"]) == (50, "")
+        assert api._metrics._seen()["ConfigurationRefused"] == 0
+
+    index = msgspec.structs.replace(INDEX, ef_search=499)
+    made = Recipe(NOW, CHUNKING, index, 5, f"{SPLITTER} now-2")
+    _connected(monkeypatch, made, test)
+
+
+def test_a_change_is_judged_while_the_router_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Build("b-1", Recipe(NOW, CHUNKING, INDEX, 5, "f"))
+    same = Parameters(Storage("d", "i", "a"), NOW, CHUNKING, INDEX, FleetShape(5, 2))
+    answers: list[Parameters | Exception] = [
+        same,
+        msgspec.structs.replace(same, chunking=Chunking(200, 10)),
+        EndpointConnectionError(endpoint_url="https://ssm"),
+        BadSettings("parameter /f/index is missing"),
+        same,
+    ]
+    judged = configuration.Configuration("/f", "blue")
+    seen = list[str]()
+
+    def read(_: str) -> Parameters:
+        seen.append(judged.refused)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(configuration, "load_parameters", read)
+    monkeypatch.setattr(configuration, "LOOK_SECONDS", 0.0)
+    with pytest.raises(IndexError):
+        asyncio.run(judged.run(build))
+    differs = "slot blue goes on with build b-1, but the configuration differs: chunking.size 100 → 200. "
+    assert [one.partition("A build never")[0] for one in seen] == [
+        "", "", differs, differs, "parameter /f/index is missing", "",
+    ]  # fmt: skip
 
 
 def test_before_there_is_a_build_the_status_answers_and_writes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,96 @@
+"""The router's view of its slot's indexers: the instances that there are, and what each says at /readyz."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import aiohttp
+import msgspec
+
+from service.router.discovery import Address
+
+PROBE_TIMEOUT_SECONDS = 1.0
+# An indexer that embeds holds the interpreter now and then, and answers no probe meanwhile.
+SILENCE_SECONDS = 5.0
+
+State = Literal["ready", "not ready", "unreachable"]
+
+
+class IndexerReport(msgspec.Struct, frozen=True):
+    """What an indexer says of itself; `reason` is why it is not ready, `error` why its last step failed."""
+
+    ready: bool
+    build: str = ""
+    position: int = 0
+    error: str = ""
+    reason: str = ""
+    misconfigured: str = ""
+
+
+class IndexerStatus(IndexerReport, frozen=True, kw_only=True):
+    """An indexer for /v1/status: its place, its state, and what it last said of itself."""
+
+    instance: str
+    address: str
+    zone: str
+    state: State
+
+
+@dataclass
+class Indexer:
+    """An indexer's instance with its newest report."""
+
+    address: Address
+    url: str
+    report: IndexerReport = field(default_factory=lambda: IndexerReport(False))
+    answered_at: float = -SILENCE_SECONDS
+
+    @property
+    def state(self) -> State:
+        """Its report, unless that is too old to count."""
+        if time.monotonic() - self.answered_at > SILENCE_SECONDS:
+            return "unreachable"
+        return "ready" if self.report.ready else "not ready"
+
+    async def probe(self, session: aiohttp.ClientSession) -> None:
+        """Ask for its report; silence leaves the last one."""
+        try:
+            timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_SECONDS)
+            async with session.get(f"{self.url}/readyz", timeout=timeout) as answer:
+                self.report = msgspec.json.decode(await answer.read(), type=IndexerReport)
+                self.answered_at = time.monotonic()
+        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
+            return
+
+
+class Indexers:
+    """The running indexers of a slot: one as a rule, two during a roll-out, none between two batches."""
+
+    def __init__(self, port: int, scheme: str) -> None:
+        self._port, self._scheme = port, scheme
+        self._known: dict[str, Indexer] = {}
+
+    def take(self, found: Iterable[Address]) -> None:
+        """Know these and no others."""
+        self._known = {
+            one.instance: self._known.get(one.instance) or Indexer(one, f"{self._scheme}://{one.address}:{self._port}")
+            for one in found
+        }
+
+    def probes(self, session: aiohttp.ClientSession) -> list[Awaitable[None]]:
+        """One probe of each."""
+        return [indexer.probe(session) for indexer in self._known.values()]
+
+    def status(self) -> list[IndexerStatus]:
+        """Each with its place, state and report, for /v1/status."""
+        return [
+            IndexerStatus(
+                **msgspec.structs.asdict(one.report) | {"ready": one.state == "ready"},
+                **one.address._asdict(),
+                state=one.state,
+            )
+            for one in self._known.values()
+        ]
