@@ -123,7 +123,7 @@ def _restore(folder: Path) -> dict[str, Any]:
         for file in manifest.files:
             snapshot.file_of(folder / file.name)
         between = time.monotonic()
-        load_snapshot(manifest, folder)
+        load_snapshot(manifest, manifest.build.recipe, folder)
         hashed.append(between - started)
         loaded.append(time.monotonic() - between)
     read, load = median(hashed), median(loaded)

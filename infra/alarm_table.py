@@ -14,6 +14,7 @@ RUNBOOKS = {
     "RB-05": "runbooks/RB-05-answers-are-slow-or-poor.md",
     "RB-06": "runbooks/RB-06-memory-runs-short.md",
     "RB-07": "runbooks/RB-07-backups-are-late.md",
+    "RB-10": "runbooks/RB-10-a-release-or-a-configuration-has-gone-bad.md",
     "RB-15": "runbooks/RB-15-writes-are-not-found.md",
 }
 
@@ -170,6 +171,25 @@ OPERATIONS: tuple[Alarm, ...] = (
         "RB-04",
         "notBreaching",
         period_seconds=300,
+    ),
+    Alarm(
+        "configuration_refused",
+        (Watched("ConfigurationRefused", "Maximum", "Count"),),
+        slo.CONFIGURATION_REFUSED,
+        "the slot's build can't become what the configuration says, and goes on as it is",
+        "RB-10",
+        "notBreaching",
+    ),
+    Alarm(
+        "process_starts",
+        (Watched("ProcessStarts", "Maximum", "Count"),),
+        slo.PROCESS_STARTS,
+        f"a process has started more than {slo.PROCESS_STARTS} times in 15 minutes on one machine",
+        "RB-10",
+        # Sent with each start alone.
+        "notBreaching",
+        period_seconds=900,
+        periods=(1, 1),
     ),
     _ratio(
         "partial_answers",

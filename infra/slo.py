@@ -57,6 +57,8 @@ PARTIAL_PERCENT = 1.0  # of searches
 SERVER_ERRORS_PERCENT = 5.0  # of requests, as the load balancer counts 5xx
 # Of live searches, sampled, against exact search, by index type: IVF and PQ are chosen for finding a little less.
 RECALL = {"flat": 0.9, "hnsw": 0.9, "ivf": 0.8, "pq": 0.7}
+CONFIGURATION_REFUSED = 0  # routers whose slot can not become what the parameters say
+PROCESS_STARTS = 2  # of a process on one machine, in 15 minutes
 LAUNCH_MINUTES = 10  # long enough for the replacement of an instance that restores nothing
 INSTANCES_IN_SERVICE = 1  # of a group, at least
 MEMORY_USED_PERCENT = 90.0  # of the machine

@@ -55,14 +55,34 @@ class LagView:
 
 
 @dataclass(frozen=True)
+class IndexerView:
+    """One indexer. `trouble` says why it is not ready, or why its last step failed."""
+
+    instance: str
+    zone: str
+    state: str
+    position: int
+    build: str
+    trouble: str
+
+
+@dataclass(frozen=True)
 class FleetView:
-    """All replicas that the routers know, of `shards` shards; `head_fault` says why `head` may be an old one."""
+    """
+    All replicas that the routers know, of `shards` shards, and the indexers.
+
+    `head_fault` says why `head` may be an old one, `misconfigured` what of the configuration the slot's build can't
+    become. `indexers` is None where the routers are of a version that does not know them.
+    """
 
     head: int
     shards: int
     replicas: tuple[ReplicaView, ...]
     lags: tuple[LagView, ...] = ()
     head_fault: str = ""
+    misconfigured: str = ""
+    scheduled: bool = False
+    indexers: tuple[IndexerView, ...] | None = None
 
     @property
     def missing(self) -> list[int]:
@@ -104,6 +124,15 @@ class FleetView:
             return "shard-missing"
         return "behind" if self.behind else "complete"
 
+    @property
+    def indexer(self) -> str:
+        """The state of the indexer that is best off; `scheduled` where none runs, and none has to."""
+        if self.indexers is None:
+            return "unknown"
+        states = [one.state for one in self.indexers]
+        known = [state for state in ("ready", "not ready", "unreachable") if state in states]
+        return [*known, "scheduled" if self.scheduled else "none"][0]
+
     def ready_of(self, shard: int) -> list[ReplicaView]:
         return [replica for replica in self.replicas if replica.shard == shard and replica.ready]
 
@@ -120,11 +149,13 @@ class FleetView:
             "standing": " ".join(str(lag.shard) for lag in self.standing) or "none",
             "lag_positions": max((lag.positions for lag in self.lags if lag.positions is not None), default="unknown"),
             "lag_seconds": max((lag.seconds for lag in self.lags if lag.seconds is not None), default="unknown"),
+            "indexer": self.indexer,
+            "misconfigured": self.misconfigured or "none",
         }
         return str(values[name])
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"missing": self.missing, "state": self.state}
+        return asdict(self) | {"missing": self.missing, "state": self.state, "indexer": self.indexer}
 
 
 FIELDS = (
@@ -138,6 +169,8 @@ FIELDS = (
     "standing",
     "lag_positions",
     "lag_seconds",
+    "indexer",
+    "misconfigured",
 )
 
 
@@ -152,7 +185,17 @@ def view(status: Mapping[str, Any], shards: int) -> FleetView:
     replicas = tuple(_replica(entry["shard"], found) for entry in status["shards"] for found in entry["replicas"])
     # A router of the version before says nothing of lag.
     lags = tuple(_lag(entry["shard"], entry["lag"]) for entry in status["shards"] if "lag" in entry)
-    return FleetView(int(status.get("head") or 0), shards, replicas, lags, str(status.get("head_fault") or ""))
+    indexers = None if "indexers" not in status else tuple(map(_indexer, status["indexers"]))
+    return FleetView(
+        head=int(status.get("head") or 0),
+        shards=shards,
+        replicas=replicas,
+        lags=lags,
+        head_fault=str(status.get("head_fault") or ""),
+        misconfigured=str(status.get("misconfigured") or ""),
+        scheduled=status.get("indexing") == "batch",
+        indexers=indexers,
+    )
 
 
 def _lag(shard: int, found: Mapping[str, Any]) -> LagView:
@@ -165,6 +208,17 @@ def _lag(shard: int, found: Mapping[str, Any]) -> LagView:
         seconds=found["seconds"],
         positions_per_second=found["positions_per_second"],
         eta_seconds=found["eta_seconds"],
+    )
+
+
+def _indexer(found: Mapping[str, Any]) -> IndexerView:
+    return IndexerView(
+        instance=str(found.get("instance") or ""),
+        zone=str(found.get("zone") or ""),
+        state=str(found.get("state") or ""),
+        position=int(found.get("position") or 0),
+        build=str(found.get("build") or ""),
+        trouble=str(found.get("reason") or found.get("error") or ""),
     )
 
 

@@ -13,7 +13,7 @@ import click
 # slower with four nodes on two cores. Read when numpy is first imported, so set before that.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from service import logs, traces
+from service import logs, starts, traces
 from service.bench_index import bench_index
 from service.node.succession import die_with_parent
 from service.settings import (
@@ -35,10 +35,13 @@ def main() -> None:
     """Run one process of the search service. Its place in the fleet comes from VECTORFLEET_* variables."""
 
 
-def _run(start: Callable[[Process], int], *, traced: bool = False) -> None:
+def _run(start: Callable[[Process], int], *, traced: bool = False, counted: bool = False) -> None:
+    """Run a process; `start` imports what only it needs, so that a start that fails there is `counted` as well."""
     try:
         process = process_from_environment()
         logs.configure(process)
+        if counted:
+            starts.announce(process)
         if traced:
             traces.configure(process)
         sys.exit(start(process))
@@ -51,7 +54,7 @@ def node() -> None:
     """Serve one replica of one shard."""
     from service.node.succession import Succession
 
-    _run(lambda process: Succession(process).run())
+    _run(lambda process: Succession(process).run(), counted=True)
 
 
 @main.command()
@@ -71,17 +74,25 @@ def serve(listener: int, channel: int, snapshot: str | None, position: int, cove
 @main.command()
 def router() -> None:
     """Serve the public API."""
-    from service.router.process import RouterProcess
 
-    _run(lambda process: RouterProcess(process).run(), traced=True)
+    def start(process: Process) -> int:
+        from service.router.process import RouterProcess
+
+        return RouterProcess(process).run()
+
+    _run(start, traced=True, counted=True)
 
 
 @main.command()
 def indexer() -> None:
     """Turn the documents log into shard logs."""
-    from service.indexer.process import IndexerProcess
 
-    _run(lambda process: IndexerProcess(process).run(), traced=True)
+    def start(process: Process) -> int:
+        from service.indexer.process import IndexerProcess
+
+        return IndexerProcess(process).run()
+
+    _run(start, traced=True, counted=True)
 
 
 @main.command()

@@ -34,7 +34,7 @@ class CloudWatch:
             await asyncio.sleep(self._period_seconds / 2)
             data = list(collect())
             try:
-                await asyncio.to_thread(self._client.put_metric_data, Namespace=NAMESPACE, MetricData=data)
+                await asyncio.to_thread(self.send, data)
             except (ClientError, BotoCoreError) as error:
                 log.warning("metrics could not be sent", extra={"reason": str(error)})
 
@@ -44,6 +44,10 @@ class CloudWatch:
         if shard is not None:
             datum["Dimensions"] = [*self._dimensions, {"Name": "Shard", "Value": str(shard)}]
         return datum
+
+    def send(self, data: Sequence[Datum]) -> None:
+        """Send these figures now; blocks."""
+        self._client.put_metric_data(Namespace=NAMESPACE, MetricData=list(data))
 
     def values(self, name: str, unit: str, counts: Mapping[float, int]) -> list[Datum]:
         """Many figures with how often each occurred, in as many data as CloudWatch needs for them."""

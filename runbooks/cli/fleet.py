@@ -35,7 +35,7 @@ shard_option = click.option("--shard", type=click.IntRange(min=0), multiple=True
 @json_option
 @says_errors
 def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
-    """Shards and replicas as the routers see them."""
+    """Shards, replicas and indexers as the routers see them."""
     stack = read_stack(outputs)
     found = see(connect(stack.endpoint), stack.shards)
     if field:
@@ -51,6 +51,12 @@ def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
         click.echo(_lag_line(found))
         for lag in found.behind:
             click.echo(_behind_line(lag, found.head))
+        click.echo(f"Indexer: {_indexer_line(found)}")
+        for indexer in found.indexers or ():
+            if indexer.trouble:
+                click.echo(f"{indexer.instance} says: {indexer.trouble}")
+        if found.misconfigured:
+            click.echo(f"The configuration is refused: {found.misconfigured}")
 
 
 def _lag_line(found: FleetView) -> str:
@@ -69,6 +75,11 @@ def _behind_line(lag: LagView, head: int) -> str:
     eta = lag.eta_seconds
     left = "it comes no nearer to the head" if eta is None else f"about {spoken(round(eta))} left"
     return f"{line} ({lag.position / head:.0%}), {lag.positions_per_second:g} positions a second, {left}"
+
+
+def _indexer_line(found: FleetView) -> str:
+    missing = {"scheduled": "scheduled, none runs", "none": "none runs", "unknown": "the routers don't say"}
+    return missing.get(found.indexer, found.indexer)
 
 
 def _table(*columns: str) -> Table:
@@ -90,6 +101,9 @@ def _fleet_table(found: FleetView) -> Table:
         ready = "[green]yes[/]" if replica.ready else "[red]no[/]"
         figures = (str(replica.position), str(replica.rows), replica.restored_from or "-")
         table.add_row(str(replica.shard), replica.replica, replica.instance, replica.zone, ready, *figures)
+    for indexer in found.indexers or ():
+        ready = "[green]yes[/]" if indexer.state == "ready" else f"[red]{indexer.state}[/]"
+        table.add_row("-", "indexer", indexer.instance, indexer.zone, ready, str(indexer.position), "-", indexer.build)
     return table
 
 

@@ -39,6 +39,8 @@ GOLDEN: dict[str, tuple[str, str, int | None, tuple[int, int], str, str]] = {
     "replicas-missing": ("Minimum ReplicasMissing", "> 0", 300, (2, 3), "breaching", "RB-02"),
     "stale-replicas": ("Maximum StaleReplicas", "> 0", None, (2, 3), "notBreaching", "RB-04"),
     "diverged-shards": ("Minimum DivergedShards", "> 0", 300, (2, 3), "notBreaching", "RB-04"),
+    "configuration-refused": ("Maximum ConfigurationRefused", "> 0", None, (2, 3), "notBreaching", "RB-10"),
+    "process-starts": ("Maximum ProcessStarts", "> 2", 900, (1, 1), "notBreaching", "RB-10"),
     "partial-answers": ("Sum PartialAnswers, Sum Requests", "> 1", None, (2, 3), "notBreaching", "RB-02"),
     "server-errors": (
         "Sum HTTPCode_Target_5XX_Count, Sum HTTPCode_ELB_5XX_Count, Sum RequestCount, Sum BehindAnswers",

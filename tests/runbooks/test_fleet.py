@@ -98,6 +98,32 @@ def test_a_fleet_that_is_indexed_anew_says_so_and_misses_nothing() -> None:
     assert with_lag(gone, lagging("indexing"), lagging("current", 0, 0.0)).state == "shard-missing"
 
 
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({}, "unknown"),
+        ({"indexing": "realtime", "indexers": []}, "none"),
+        ({"indexing": "batch", "indexers": []}, "scheduled"),
+        ({"indexing": "batch", "indexers": [{"state": "unreachable"}]}, "unreachable"),
+        ({"indexing": "realtime", "indexers": [{"state": "not ready"}, {"state": "unreachable"}]}, "not ready"),
+        ({"indexing": "realtime", "indexers": [{"state": "not ready"}, {"state": "ready"}]}, "ready"),
+    ],
+)
+def test_the_state_of_the_indexer_that_is_best_off_is_told(said: dict[str, Any], state: str) -> None:
+    assert view(status((0, True)) | said, 1).field("indexer") == state
+
+
+def test_what_an_indexer_suffers_from_and_a_refusal_are_told() -> None:
+    plain = view(status((0, True)), 1)
+    assert plain.field("misconfigured") == "none"
+    indexers = [{"instance": "i-9", "state": "not ready", "reason": "no model"}, {"state": "ready", "error": "503"}]
+    found = view(status((0, True)) | {"misconfigured": "index.m 16 → 24", "indexers": indexers}, 1)
+    assert found.field("misconfigured") == "index.m 16 → 24"
+    assert found.indexers is not None
+    assert [one.trouble for one in found.indexers] == ["no model", "503"]
+    assert (found.to_json()["indexer"], found.to_json()["indexers"][0]["instance"]) == ("ready", "i-9")
+
+
 class Client:
     """Answers from a list, an error where one stands."""
 

@@ -7,10 +7,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from service import cloudwatch
+from service import cloudwatch, starts
 from service.cloudwatch import CloudWatch, Datum
 from service.node.figures import NodeMetrics
 from service.node.replica import Replica
+from service.router.configuration import Configuration
 from service.router.discovery import Found, NodeAddress
 from service.router.drills import DrillAge, Passed
 from service.router.figures import FleetMetrics
@@ -28,10 +29,11 @@ def sender(monkeypatch: pytest.MonkeyPatch, period_seconds: int = 10) -> CloudWa
 
 
 def emitted(monkeypatch: pytest.MonkeyPatch) -> list[Datum]:
-    """One round of a router that has answered a search, and of a node."""
+    """One round of a router that has answered a search, and of a node, and what every process sends at its start."""
     monkeypatch.setattr("service.router.replicas.aws_client", lambda _: None)
     known = Replicas(fleet="f", slot="blue", port=8080, shards=2)
-    router = FleetMetrics(sender(monkeypatch), lambda: known.missing(2))
+    judged = Configuration("/f", "blue")
+    router = FleetMetrics(sender(monkeypatch), lambda: known.missing(2) | judged.counts())
     router.observe(1.0, complete=True, partial=False)
     lag = Lag(sender(monkeypatch), MemoryStore(), known, build=lambda: "b", acknowledged=lambda: 0, limit_seconds=30)
     known._take(Found([NodeAddress("i-0", "127.0.0.1", "us-east-1a", 0, "a")], []))
@@ -41,5 +43,5 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[Datum]:
     with TemporaryDirectory() as folder:
         replica = Replica(shard_store(MemoryStore(), build(shards=1), 0, Path(folder)))
         replica.recall.add(1.0)
-        node = NodeMetrics(sender(monkeypatch), replica)
-        return [*router._drain(), *lag.collect(), *drills._collect(), *node.collect()]
+        node, started = NodeMetrics(sender(monkeypatch), replica), starts.figure(sender(monkeypatch), 1)
+        return [started, *router._drain(), *lag.collect(), *drills._collect(), *node.collect()]

@@ -217,9 +217,13 @@ class ServiceFleet:
             },
         }
         for key, value in values.items():
-            self.connect("ssm").put_parameter(
-                Name=f"/vectorfleet/{self.name}/{key}", Type="String", Value=json.dumps(value)
-            )
+            self.parameter(key, value)
+
+    def parameter(self, key: str, value: object) -> None:
+        """Write one parameter, whatever it was."""
+        self.connect("ssm").put_parameter(
+            Name=f"/vectorfleet/{self.name}/{key}", Type="String", Value=json.dumps(value), Overwrite=True
+        )
 
     def add(self, role: str, shard: int = 0, replica: str = "", *, slot: str = "blue") -> Member:
         """A new instance, not yet started."""

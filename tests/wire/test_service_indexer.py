@@ -133,20 +133,3 @@ def test_indexer_processes_killed_at_any_instant_index_every_document_once(pair:
     slot = Slots(index).find("blue")
     assert slot is not None
     _check(index, slot, batches)
-
-
-def test_an_indexer_whose_configuration_differs_from_the_slot_s_build_ends_with_a_sentence(
-    pair: ServiceFleet, connect: Connect
-) -> None:
-    first, second = pair.indexers
-    first.start()
-    eventually(first.ready, "indexer ready")
-    connect("ssm").put_parameter(
-        Name=f"/vectorfleet/{pair.name}/chunking", Type="String", Value='{"size":200,"overlap":0}', Overwrite=True
-    )
-    second.start()
-    assert second.child is not None
-    assert second.child.wait(timeout=30) == 1
-    second.child = None
-    assert "but the configuration differs: chunking {'size': 300, 'overlap': 0}" in second.log.read_text()
-    assert first.ready()
