@@ -31,6 +31,7 @@ class Firewall(pulumi.ComponentResource):
             *self._clients(),
             *self._between("balancer", "router", PROCESS_PORT),
             *self._between("router", "node", PROCESS_PORT),
+            *self._between("router", "indexer", PROCESS_PORT),
             *(rule for role in processes for rule in self._to_aws(role)),
             *(self._load() if "generator" in processes else ()),
             *(self._embedding() if settings.embedding.provider == "openai" else ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 
@@ -26,16 +27,27 @@ def values(settings: Settings, plan: Plan) -> dict[str, Mapping[str, object]]:
             "metrics_period_seconds": settings.alarm_period_seconds,
             "lag_seconds": settings.indexing.lag_seconds,
             "access_keys": naming.access_keys_prefix(settings.fleet) if settings.authentication == "keys" else "",
+            "indexing": settings.indexing.mode,
         },
     }
 
 
+def digest(settings: Settings) -> str:
+    """A short hash of what processes read at their start and work by, so that a change of it asks for a roll-out."""
+    read = {
+        "embedding": _embedding(settings),
+        "chunking": settings.chunking.model_dump(),
+        "index": settings.index.model_dump(),
+    }
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def recipe(settings: Settings, plan: Plan) -> dict[str, object]:
-    """What a slot's build is made by: with another one its processes refuse to go on."""
+    """What a slot's build is made by and can't change: its processes refuse another one."""
     return {
         "embedding": settings.embedding.model_dump(include={"provider", "model", "version", "dims"}),
         "chunking": settings.chunking.model_dump(),
-        "index": settings.index.model_dump(),
+        "index": settings.index.built.model_dump(),
         "shards": plan.shards,
     }
 

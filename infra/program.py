@@ -22,7 +22,7 @@ from infra.indexer import Indexer
 from infra.keys import Keys
 from infra.logs import AccessLogs, log_group
 from infra.network import Network
-from infra.parameters import Parameters
+from infra.parameters import Parameters, digest
 from infra.placement import MAX_ROUTERS
 from infra.plan import Plan
 from infra.provider import provider
@@ -230,6 +230,7 @@ def _group_args(base: Foundation, role: str, disk: Disk = SMALLEST_DISK) -> Grou
             region=base.region,
             parameters=base.parameters.prefix,
             traces=settings.traces,
+            configuration=digest(settings),
         ),
         image=settings.ami_id,
         instance_types=base.types[role],

@@ -60,6 +60,10 @@ class Chunking(Section):
     overlap: int = Field(default=0, ge=0, description="a whole number of characters from 0, below size")
 
 
+# Of the index parameters those that decide what a structure contains, as the service has them. Each type reads its own.
+BUILT_BY = {"flat": (), "hnsw": ("m", "ef_construction"), "ivf": ("lists",), "pq": ("lists", "code_dims")}
+
+
 class Index(Section):
     """Parameters of the index type."""
 
@@ -72,6 +76,12 @@ class Index(Section):
     probes: int = Field(default=0, ge=0, le=1_000_000, description="a whole number; 0 means what fits the lists")
     code_dims: int = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
     rescored: int = Field(default=8, ge=0, le=100, description="a whole number from 0 to 100")
+
+    @property
+    def built(self) -> Index:
+        """What decides the contents of an index; all else, such as how it is searched, stands at its default."""
+        deciding = ("type", "metric", *BUILT_BY[self.type])
+        return Index(**self.model_dump(include=set(deciding)))
 
 
 class Traces(Section):

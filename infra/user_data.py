@@ -24,7 +24,11 @@ PROGRAMS = {"generator": ("loadtests", "worker")}  # every other process kind is
 
 @dataclass(frozen=True)
 class Role:
-    """One process kind of one slot, and for nodes which replica of which shard."""
+    """
+    One process kind of one slot, and for nodes which replica of which shard.
+
+    `configuration` is a hash of the parameters that it reads at its start: another one makes another launch template.
+    """
 
     name: str
     fleet: str
@@ -34,6 +38,7 @@ class Role:
     shard: int | None = None
     replica: str | None = None
     traces: Traces | None = None
+    configuration: str = ""
 
     def environment(self) -> dict[str, str]:
         """The environment the manifest carries, all values strings."""
@@ -51,6 +56,8 @@ class Role:
                 "VECTORFLEET_REPLICA": self.replica,
                 "VECTORFLEET_LIFECYCLE_HOOK": LAUNCH_HOOK,
             }
+        if self.configuration and self.name not in PROGRAMS:
+            environment["VECTORFLEET_CONFIGURATION"] = self.configuration
         return environment | self._traced()
 
     def _traced(self) -> dict[str, str]:

@@ -130,8 +130,8 @@ class FleetView:
         if self.indexers is None:
             return "unknown"
         states = [one.state for one in self.indexers]
-        known = [state for state in ("ready", "not ready", "unreachable") if state in states]
-        return [*known, "scheduled" if self.scheduled else "none"][0]
+        known = [state for state in ("ready", "catching up", "not ready", "unreachable") if state in states]
+        return [*known, "scheduled" if self.scheduled else "absent"][0]
 
     def ready_of(self, shard: int) -> list[ReplicaView]:
         return [replica for replica in self.replicas if replica.shard == shard and replica.ready]
@@ -150,6 +150,7 @@ class FleetView:
             "lag_positions": max((lag.positions for lag in self.lags if lag.positions is not None), default="unknown"),
             "lag_seconds": max((lag.seconds for lag in self.lags if lag.seconds is not None), default="unknown"),
             "indexer": self.indexer,
+            "indexer_trouble": "none" if self.indexer in ("ready", "scheduled", "unknown") else self.indexer,
             "misconfigured": self.misconfigured or "none",
         }
         return str(values[name])
@@ -170,6 +171,7 @@ FIELDS = (
     "lag_positions",
     "lag_seconds",
     "indexer",
+    "indexer_trouble",
     "misconfigured",
 )
 

@@ -8,6 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from infra.operations.outputs import Cell
 from infra.operations.roll import RefreshError
@@ -30,10 +31,28 @@ class SeenReplicas:
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
         """Ready instances by the shard's replicas; none when nobody answers. Raises RefreshError without key or way."""
+        shards = self._status().get("shards")
+        if shards is None:
+            return {}
+        seen = [row for entry in shards if entry["shard"] == shard for row in entry["replicas"] if row["ready"]]
+        names = [cell.replica for cell in self._cells if cell.shard == shard]
+        return {name: frozenset(row["instance"] for row in seen if row["replica"] == name) for name in names}
+
+    def indexers(self) -> Mapping[str, str] | None:
+        """The state of each indexer by its instance; None where no router says. Raises RefreshError as `ready` does."""
+        found = self._status().get("indexers")
+        return None if found is None else {row["instance"]: row["state"] for row in found}
+
+    def refusal(self) -> str:
+        """What the build refuses of the configuration; empty where nobody says. Raises RefreshError as `ready` does."""
+        return str(self._status().get("misconfigured") or "")
+
+    def _status(self) -> Mapping[str, Any]:
+        """The answer; empty when there is none."""
         try:
             asked = urllib.request.Request(self._url, headers=self._headers)
             with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
-                shards = json.load(answer)["shards"]
+                return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in (401, 403):
@@ -46,8 +65,5 @@ class SeenReplicas:
             if isinstance(error.reason, ssl.SSLCertVerificationError | socket.gaierror):
                 raise RefreshError(f"{self._url} can't be reached: {error.reason}. {_REMEDY}") from None
             return {}
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, TypeError):
             return {}
-        seen = [row for entry in shards if entry["shard"] == shard for row in entry["replicas"] if row["ready"]]
-        names = [cell.replica for cell in self._cells if cell.shard == shard]
-        return {name: frozenset(row["instance"] for row in seen if row["replica"] == name) for name in names}

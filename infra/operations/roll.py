@@ -12,6 +12,7 @@ from infra.operations.outputs import Outputs
 ROLES = ("node", "indexer", "router", "generator")
 TITLES = {"indexer": "indexer", "router": "routers", "generator": "load generators"}
 ENDED = ("Successful", "Failed", "Cancelled", "RollbackSuccessful", "RollbackFailed")
+WORKING = ("ready", "catching up")  # of an indexer
 POLL_SECONDS = 1.0
 READY_SECONDS = 120.0
 Say = Callable[[str], None]
@@ -84,6 +85,12 @@ class Replicas(Protocol):
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
         """Instances that are ready, by replica; empty when the fleet does not answer."""
+
+    def indexers(self) -> Mapping[str, str] | None:
+        """What each indexer's instance is; None where no router answers, or is too old to know indexers."""
+
+    def refusal(self) -> str:
+        """Why the slot's build can't become what the configuration says; empty where it can, or nobody answers."""
 
 
 class RefreshError(Exception):
@@ -162,7 +169,9 @@ class RollOut:
         self._sleep, self._clock = sleep, clock
 
     def run(self, order: Sequence[Target]) -> Result:
-        """Roll all of them out, or stop at the first that fails."""
+        """Roll all of them out, or stop at the first that fails; nothing is touched with a refused configuration."""
+        if refusal := self._replicas.refusal():
+            return Result((), (), "the configuration", refusal, untouched=tuple(target.title for target in order))
         rolled: list[str] = []
         skipped: list[str] = []
         for number, target in enumerate(order):
@@ -182,6 +191,7 @@ class RollOut:
         view = self._groups.view(target.group)
         if refresh is None and view.is_new(target.types):
             self._say(f"{target.title}: runs version {view.newest} already")
+            self._await_working(target)
             return False
         if refresh is None:
             self._await_others(target)
@@ -190,7 +200,7 @@ class RollOut:
         else:
             self._say(f"{target.title}: a refresh is under way; waiting for it")
         self._watch(target, refresh)
-        self._await_newcomer(target)
+        self._await_working(target)
         return True
 
     def _await_others(self, target: Target) -> None:
@@ -203,14 +213,21 @@ class RollOut:
         ready = self._replicas.ready(target.shard)
         return bool(ready) and all(instances for replica, instances in ready.items() if replica != target.replica)
 
-    def _await_newcomer(self, target: Target) -> None:
-        """The group says that the instance is in service; the fleet and the load balancer must say so, too."""
+    def _await_working(self, target: Target) -> None:
+        """The group says that its instances are in service; the fleet and the load balancer must say so, too."""
         if not self._until(lambda: self._groups.is_serving(target.group)):
             raise Failure(
                 "its instances are in service, but the load balancer finds not all healthy", rolled_back=False
             )
         if target.shard is not None and not self._until(lambda: self._newcomer_ready(target)):
             raise Failure("its new instance is in service, but the routers don't see it ready", rolled_back=False)
+        if target.role == "indexer" and not self._until(lambda: self._indexer_works(target)):
+            raise Failure("its instance is in service, but the routers see no indexer work on it", rolled_back=False)
+
+    def _indexer_works(self, target: Target) -> bool:
+        """Whether one that runs indexes, or is about to; a scheduled group has none between two batches."""
+        running, seen = self._groups.view(target.group).running, self._replicas.indexers()
+        return seen is None or not running or any(seen.get(one) in WORKING for one in running)
 
     def _newcomer_ready(self, target: Target) -> bool:
         assert target.shard is not None

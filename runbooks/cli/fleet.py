@@ -78,7 +78,7 @@ def _behind_line(lag: LagView, head: int) -> str:
 
 
 def _indexer_line(found: FleetView) -> str:
-    missing = {"scheduled": "scheduled, none runs", "none": "none runs", "unknown": "the routers don't say"}
+    missing = {"scheduled": "scheduled, none runs", "absent": "none runs", "unknown": "the routers don't say"}
     return missing.get(found.indexer, found.indexer)
 
 

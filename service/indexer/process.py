@@ -51,15 +51,12 @@ class IndexerProcess:
         return Service([], self._readiness, [self._work]).serve(self._process)
 
     def _readiness(self) -> tuple[bool, object]:
-        misconfigured = {"misconfigured": self._misconfigured}
-        if self._indexer is None or self._build is None:
-            return False, {"ready": False, "reason": self._error or "catching up with the shard logs"} | misconfigured
-        return True, {
-            "ready": True,
-            "build": self._build.id,
-            "position": self._indexer.position,
-            "error": self._error,
-        } | misconfigured
+        said = {"misconfigured": self._misconfigured, "build": self._build.id if self._build else ""}
+        if self._indexer is None:
+            catching_up = self._build is not None and not self._error
+            reason = self._error or ("catching up with the shard logs" if catching_up else "starting")
+            return False, {"ready": False, "catching_up": catching_up, "reason": reason} | said
+        return True, {"ready": True, "position": self._indexer.position, "error": self._error} | said
 
     def _start(self) -> Indexer:
         parameters = load_parameters(self._process.parameters)
@@ -80,8 +77,8 @@ class IndexerProcess:
                 "install what the build was made with, or index into the other slot and switch"
             )
         indexer = Indexer(documents, index, build, embedder)
+        self._build, self._error = build, ""
         indexer.catch_up()
-        self._build = build
         log.info("indexing", extra={"build": build.id, "position": indexer.position})
         return indexer
 
@@ -97,7 +94,6 @@ class IndexerProcess:
             except (model.UnknownModel, BadSettings) as error:
                 pause, self._error = UNUSABLE_PAUSE_SECONDS, str(error)
             else:
-                self._error = ""
                 if self._misconfigured:
                     log.error("the build refuses the configuration", extra={"reason": self._misconfigured})
                 return indexer

@@ -16,13 +16,14 @@ PROBE_TIMEOUT_SECONDS = 1.0
 # An indexer that embeds holds the interpreter now and then, and answers no probe meanwhile.
 SILENCE_SECONDS = 5.0
 
-State = Literal["ready", "not ready", "unreachable"]
+State = Literal["ready", "catching up", "not ready", "unreachable"]
 
 
 class IndexerReport(msgspec.Struct, frozen=True):
     """What an indexer says of itself; `reason` is why it is not ready, `error` why its last step failed."""
 
     ready: bool
+    catching_up: bool = False
     build: str = ""
     position: int = 0
     error: str = ""
@@ -53,7 +54,9 @@ class Indexer:
         """Its report, unless that is too old to count."""
         if time.monotonic() - self.answered_at > SILENCE_SECONDS:
             return "unreachable"
-        return "ready" if self.report.ready else "not ready"
+        if self.report.ready:
+            return "ready"
+        return "catching up" if self.report.catching_up else "not ready"
 
     async def probe(self, session: aiohttp.ClientSession) -> None:
         """Ask for its report; silence leaves the last one."""

@@ -128,6 +128,7 @@ def test_only_these_ports_are_open_and_to_nobody_in_the_world() -> None:
         ("rehearsal-balancer-from-127.0.0.0-8", 8080, "127.0.0.0/8"),
         ("rehearsal-balancer-from-generator", 8080, None),
         ("rehearsal-endpoints-from-vpc", 443, "127.64.0.0/16"),
+        ("rehearsal-indexer-from-router", 8080, None),
         ("rehearsal-node-from-router", 8080, None),
         ("rehearsal-router-from-balancer", 8080, None),
     }
@@ -518,6 +519,8 @@ def test_another_recipe_is_refused_where_data_is_protected_before_anything_chang
     [
         {"minimumShards": "5"},
         {"index": '{"m": 24}'},
+        {"index": '{"efConstruction": 300}'},
+        {"index": '{"type": "ivf"}'},
         {"chunking": '{"size": 200}'},
         {"embedding": '{"dims": 128}', "dims": "128"},
     ],
@@ -528,8 +531,48 @@ def test_all_that_a_build_is_made_by_is_in_the_recipe_and_nothing_else(another: 
         return str(one(recording, "aws:ssm/parameter:Parameter", "another-recipe").inputs["value"])
 
     assert recipe(changed(**another)) != recipe(rehearsal())
-    for harmless in ({"peakQueriesPerSecond": "200"}, {"minimumReplicas": "3"}, {"alarmPeriodSeconds": "60"}):
+    for harmless in (
+        {"peakQueriesPerSecond": "200"},
+        {"minimumReplicas": "3"},
+        {"alarmPeriodSeconds": "60"},
+        {"index": '{"efSearch": 300, "probes": 9, "rescored": 9, "lists": 9, "codeDims": 8}'},
+    ):
         assert recipe(changed(**harmless)) == recipe(rehearsal())
+
+
+def test_a_recipe_of_defaults_is_as_an_earlier_version_wrote_it() -> None:
+    """Otherwise its first update would be refused where data is protected."""
+    value = one(rehearsal(), "aws:ssm/parameter:Parameter", "another-recipe").inputs["value"]
+    assert json.loads(value)["index"] == {
+        "type": "hnsw",
+        "metric": "cosine",
+        "m": 16,
+        "ef_construction": 200,
+        "ef_search": 100,
+        "lists": 0,
+        "probes": 0,
+        "code_dims": 4,
+        "rescored": 8,
+    }
+
+
+def _boots(recording: Recording) -> dict[str, object]:
+    """The user data of every launch template of a process that reads the parameters."""
+    templates = recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")
+    return {row.name: row.inputs["userData"] for row in templates if role_of(row) != "generator"}
+
+
+def test_an_effort_is_changed_in_place_and_by_a_roll_out() -> None:
+    was, now = rehearsal(), changed(index='{"efSearch": 300}')
+    assert {name for name, data in _boots(now).items() if data != _boots(was)[name]} == _boots(was).keys()
+    # What reaches processes otherwise, or not at all, asks for none.
+    assert _boots(changed(alarmPeriodSeconds="60")) == _boots(was)
+    parameters = {
+        row.name
+        for row in now.of_type("aws:ssm/parameter:Parameter")
+        if row.inputs["value"] != one(was, "aws:ssm/parameter:Parameter", row.name).inputs["value"]
+    }
+    assert parameters == {"rehearsal-index"}
 
 
 def test_parameters_carry_what_processes_read_at_boot() -> None:
@@ -569,6 +612,7 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
             "metrics_period_seconds": 10,
             "lag_seconds": 30.0,
             "access_keys": "/vectorfleet-keys/rehearsal",
+            "indexing": "realtime",
         },
     }
 

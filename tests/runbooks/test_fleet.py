@@ -102,7 +102,7 @@ def test_a_fleet_that_is_indexed_anew_says_so_and_misses_nothing() -> None:
     ("said", "state"),
     [
         ({}, "unknown"),
-        ({"indexing": "realtime", "indexers": []}, "none"),
+        ({"indexing": "realtime", "indexers": []}, "absent"),
         ({"indexing": "batch", "indexers": []}, "scheduled"),
         ({"indexing": "batch", "indexers": [{"state": "unreachable"}]}, "unreachable"),
         ({"indexing": "realtime", "indexers": [{"state": "not ready"}, {"state": "unreachable"}]}, "not ready"),
@@ -110,7 +110,10 @@ def test_a_fleet_that_is_indexed_anew_says_so_and_misses_nothing() -> None:
     ],
 )
 def test_the_state_of_the_indexer_that_is_best_off_is_told(said: dict[str, Any], state: str) -> None:
-    assert view(status((0, True)) | said, 1).field("indexer") == state
+    found = view(status((0, True)) | said, 1)
+    assert found.field("indexer") == state
+    well = state in ("ready", "scheduled", "unknown")
+    assert found.field("indexer_trouble") == ("none" if well else found.indexer)
 
 
 def test_what_an_indexer_suffers_from_and_a_refusal_are_told() -> None:

@@ -11,7 +11,7 @@ import pytest
 from infra import sections
 from service import settings
 from service.settings import BadSettings, load_parameters, process_from_environment
-from service.storage.builds import INDEX_RANGES
+from service.storage.builds import BUILT_BY, INDEX_RANGES
 
 PARAMETERS: dict[str, object] = {
     "storage": {"documents": "docs", "index": "idx", "artifacts": "art"},
@@ -135,7 +135,8 @@ def test_an_index_parameter_outside_its_range_is_refused_with_the_range(
         assert getattr(_load(monkeypatch, index=value).index, name) == given
 
 
-def test_the_programs_configuration_has_the_same_ranges() -> None:
+def test_the_programs_configuration_has_the_same_ranges_and_recipes() -> None:
+    assert sections.BUILT_BY == BUILT_BY
     for name, (least, most) in INDEX_RANGES.items():
         limits = {type(limit).__name__: limit for limit in sections.Index.model_fields[name].metadata}
         assert (limits["Ge"].ge, limits["Le"].le) == (least, most)

@@ -66,6 +66,17 @@ def test_ready_instances_are_listed_by_replica_also_where_there_is_none() -> Non
         assert seen.ready(1) == {"a": {"i-4"}}
 
 
+def test_indexers_and_a_refusal_are_read_where_routers_know_them() -> None:
+    status = {"shards": [], "indexers": [{"instance": "i-9", "state": "not ready"}], "misconfigured": "m 16 → 24"}
+    with router(status) as endpoint:
+        seen = SeenReplicas(endpoint, CELLS, KEY)
+        assert (seen.indexers(), seen.refusal()) == ({"i-9": "not ready"}, "m 16 → 24")
+    with router({"shards": []}) as endpoint:
+        older = SeenReplicas(endpoint, CELLS, KEY)
+        assert (older.indexers(), older.refusal()) == (None, "")
+    assert (older.indexers(), older.refusal()) == (None, "")
+
+
 def test_no_answer_and_no_sense_are_nobody_ready() -> None:
     with router({"odd": 1}) as endpoint:
         assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {}

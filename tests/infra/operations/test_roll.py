@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -52,6 +52,8 @@ class Fleet:
     unhealthy: set[str] = field(default_factory=set)
     going_back: set[str] = field(default_factory=set)
     ready_after: float = 0.0
+    indexer: str | None = "ready"
+    refused: str = ""
     started: list[str] = field(default_factory=list)
     rolled_back: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -93,6 +95,12 @@ class Fleet:
             name: frozenset() if (shard, name) in self.unready else frozenset(self.view(f"cell-{shard}{name}").running)
             for name in names
         }
+
+    def indexers(self) -> Mapping[str, str] | None:
+        return None if self.indexer is None else dict.fromkeys(self.view("indexer").running, self.indexer)
+
+    def refusal(self) -> str:
+        return self.refused
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -149,6 +157,55 @@ def test_a_group_that_is_new_already_is_left_alone() -> None:
     result = subject.roll(targets(given, roles=["node"]))
     assert result.skipped == ("cell 0a",)
     assert subject.started == ["cell-1a", "cell-0b", "cell-1b"]
+
+
+@pytest.mark.parametrize(
+    ("group", "reason"),
+    [("cell-0a", "routers don't see it ready"), ("indexer", "no indexer work"), ("routers", "not all healthy")],
+)
+@pytest.mark.parametrize("own", [OLD, NEW])
+def test_a_group_is_done_when_its_process_works_new_or_not(own: str, group: str, reason: str) -> None:
+    given = outputs(shards=1)
+    subject = fleet(given)
+    subject.own[group] = own
+    match group:
+        case "cell-0a":
+            subject.unready = {(0, "a")}
+        case "indexer":
+            subject.indexer = "not ready"
+        case _:
+            subject.unhealthy = {group}
+    result = subject.roll(targets(given))
+    assert reason in result.reason
+    assert not result.rolled_back
+    assert group not in (*result.skipped, *result.rolled)
+
+
+@pytest.mark.parametrize("state", [None, "catching up"])
+def test_an_indexer_that_nobody_knows_or_that_catches_up_stops_nothing(state: str | None) -> None:
+    given = outputs()
+    subject = fleet(given)
+    subject.indexer = state
+    assert subject.roll(targets(given)).failed == ""
+
+
+def test_between_two_batches_no_indexer_has_to_work() -> None:
+    given = outputs()
+    subject = fleet(given)
+    whole = subject.view
+    subject.view = lambda group: replace(whole(group), running={})  # type: ignore[method-assign]
+    subject.own = dict.fromkeys(subject.own, NEW)
+    assert subject.roll(targets(given, roles=["indexer"])).skipped == ("indexer",)
+
+
+def test_with_a_refused_configuration_nothing_is_touched() -> None:
+    given = outputs(shards=1)
+    subject = fleet(given)
+    subject.refused = "slot blue goes on with build b-1, but the configuration differs: index.m 16 → 24"
+    result = subject.roll(targets(given))
+    assert subject.started == []
+    assert "stopped at the configuration, which must be looked at: slot blue goes on" in result.render()
+    assert result.untouched == ("cell 0a", "cell 0b", "indexer", "routers")
 
 
 def test_an_old_instance_in_a_new_group_is_not_new() -> None:
