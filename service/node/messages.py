@@ -11,6 +11,7 @@ import numpy.typing as npt
 from service.index.collection import Hit
 
 MEDIA_TYPE = "application/msgpack"
+LOG_ALONE = "the log alone"  # what a node without a snapshot was restored from
 
 
 class ShardQuery(msgspec.Struct, frozen=True):

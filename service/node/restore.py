@@ -15,6 +15,7 @@ from service.index import structures
 from service.index.base import Base
 from service.index.canaries import RECALL_FLOORS, look_far_enough
 from service.index.shard import ShardIndex, Sized, recipes_of
+from service.node.messages import LOG_ALONE
 from service.storage import snapshot
 from service.storage.builds import Build, IndexParameters, Recipe
 from service.storage.collections import DEFAULT_ID
@@ -25,7 +26,6 @@ from service.storage.shards import Record, from_entry, shard_log
 from service.storage.snapshot import Manifest
 
 BUILDING = "building"
-LOG_ALONE = "the log alone"
 
 
 class ShardStore(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from prometheus_client import Gauge
 
 from service.cloudwatch import CloudWatch, Datum
-from service.node.restore import LOG_ALONE
+from service.node.messages import LOG_ALONE
 from service.router.answers import LagState, ShardLag
 from service.router.replicas import Replica, Replicas
 from service.storage.documents import documents_log
@@ -105,7 +105,7 @@ class Lag:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Take a look that begins now or later, as far as S3 answers within twice STATUS_LOOK_SECONDS."""
+        """Look anew. Where S3 does not answer within twice STATUS_LOOK_SECONDS, what was known before has to do."""
         if self._looking is not None and not self._looking.done():
             await asyncio.wait({self._looking}, timeout=STATUS_LOOK_SECONDS)
         await asyncio.wait({self._look_under_way()}, timeout=STATUS_LOOK_SECONDS)

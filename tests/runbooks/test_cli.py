@@ -55,6 +55,36 @@ def test_a_fleet_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:
     assert "does not answer" in result.output
 
 
+def test_a_fleet_says_of_each_shard_how_far_it_lags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lag(state: str, seconds: float, eta: float | None) -> dict[str, object]:
+        place = {"position": 390, "positions": 610, "seconds": seconds, "positions_per_second": 10.0}
+        return place | {"state": state, "reason": "a reason", "eta_seconds": eta}
+
+    lags = [
+        lag("current", 0.4, None),
+        lag("indexing", 75.2, 61.2),
+        lag("indexing", 75.2, None),
+        lag("standing", 80, None),
+    ]
+    shards = [{"shard": shard, "lag": one, "replicas": []} for shard, one in enumerate(lags)]
+    status = {"head": 1000, "head_fault": "it was last found 20 s ago", "shards": shards}
+    monkeypatch.setattr("service.client.Client.status", lambda _: status)
+    outputs = tmp_path / "outputs.json"
+    values = {"fleet": "f", "region": "r", "slot": "blue", "endpoint": "http://127.0.0.1:9", "shards": 4}
+    outputs.write_text(json.dumps(values | {"cells": [], "alarms": {}}))
+    said = call("fleet", "--outputs", str(outputs)).output.splitlines()
+    assert said[-4:] == [
+        "Lag behind the documents log's head, position 1000, which may have grown: it was last found 20 s ago: "
+        "610 positions, 80 s",
+        "Shard 1 is indexing: a reason; it lags by 610 positions, 75 s (39%), 10 positions a second, about 1m1s left",
+        "Shard 2 is indexing: a reason; it lags by 610 positions, 75 s (39%), 10 positions a second, "
+        "it comes no nearer to the head",
+        "Shard 3 is standing: a reason; it lags by 610 positions, 80 s",
+    ]
+    replaced = call("replace", "--role", "indexer", "--outputs", str(outputs))
+    assert (replaced.exit_code, "indexer_group" in replaced.output) == (64, True)
+
+
 def test_a_position_needs_the_documents_bucket(tmp_path: Path) -> None:
     outputs = tmp_path / "outputs.json"
     values = {"fleet": "f", "region": "r", "slot": "blue", "endpoint": "http://127.0.0.1:9", "shards": 1}

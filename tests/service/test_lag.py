@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.node.messages import LOG_ALONE
 from service.router import lag as lag_module
 from service.router import replicas as replicas_module
 from service.router.discovery import Found, NodeAddress
@@ -58,10 +59,10 @@ class Fleet:
             entry = Append(documents_log(self.store), self._tail, rows, f"a{self._tail.number}").run()
             self._tail = tail_of(entry)
 
-    def reach(self, *positions: int, ready: bool = True, stale: str = "") -> None:
+    def reach(self, *positions: int, ready: bool = True, stale: str = "", source: str = LOG_ALONE) -> None:
         """The shards' replicas are there."""
         for replica, position in zip(self.replicas.all(), positions, strict=False):
-            replica.report = Report(ready, build=BUILD, position=position, stale=stale)
+            replica.report = Report(ready, build=BUILD, position=position, stale=stale, restored_from=source)
 
     def look(self) -> None:
         """One look of the router."""
@@ -166,6 +167,16 @@ def test_a_shard_without_a_ready_replica_is_not_sent(fleet: Fleet) -> None:
     fleet.replicas.all()[0].eject()
     assert (fleet.lag.of(0).state, fleet.lag.of(0).seconds) == ("unknown", None)
     assert math.isnan(fleet.lag._figure(0, "seconds"))
+
+
+def test_a_replica_that_restores_is_not_indexed_anew(fleet: Fleet) -> None:
+    fleet.write(90)
+    fleet.now += 1000
+    for position in range(20):
+        fleet.reach(position, position, ready=False, source="snapshot 00000000000000000005-5a1c")
+        fleet.after(1)
+    assert fleet.states() == ["restoring", "restoring"]
+    assert fleet.lag.of(0).reason == "a replica has come to position 19 of 100"
 
 
 def test_shards_whose_replicas_all_stopped_stand(fleet: Fleet) -> None:
