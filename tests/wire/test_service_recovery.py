@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runbooks.fleet import see
 from service.node.replica import Replica
 from service.storage import snapshot
 from service.storage.builds import Build, Slots
@@ -189,6 +190,11 @@ def test_a_node_process_names_what_it_refused_and_serves_what_it_can(fleet: Serv
         report = _restarted(node)
         assert (report["position"], "sha256 differs" in report["stale"]) == (position - 1, True)
         eventually(lambda: client.status()["shards"][0]["replicas"][0]["stale"], "stale in the router's status")
+        # It is ready, and the only one: the fleet is not complete.
+        assert (see(client, 1).state, see(client, 1).behind[0].reason) == (
+            "behind",
+            f"every replica has stopped: {report['stale']}",
+        )
     fleet.await_position(position)
     repaired = node.ready()
     assert repaired is not None
