@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rehearsal.alarms.expressions import ExpressionError, Series, evaluate
 
 STARTS = [0, 10, 20]
-SERIES: dict[str, Series] = {"e": {0: 1, 10: 2}, "r": {0: 10, 10: 0, 20: 50}, "none": {}}
+SERIES: dict[str, Series] = {"e": {0: 1, 10: 2}, "r": {0: 10, 10: 0, 20: 50}, "b": {0: 1, 10: 0, 20: 0}, "none": {}}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,9 @@ SERIES: dict[str, Series] = {"e": {0: 1, 10: 2}, "r": {0: 10, 10: 0, 20: 50}, "n
         ("FILL(none, 5)", {}),
         ("FILL(none, 5) + e", {0: 6.0, 10: 7.0}),
         ("100 * (FILL(e, 0) + FILL(none, 0)) / (FILL(r, 0) + FILL(none, 0))", {0: 10.0, 20: 0.0}),
+        # What waits for shards that lag is no error; a quiet period divides by nothing, though it is counted as 0.
+        ("100 * (FILL(e, 0) + FILL(none, 0) - FILL(b, 0)) / (FILL(r, 0) + FILL(none, 0))", {0: 0.0, 20: 0.0}),
+        ("100 * (FILL(none, 0) - FILL(b, 0)) / FILL(none, 0)", {}),
         ("100 * (FILL(none, 0) + FILL(e, 0)) / (FILL(none, 0) + FILL(e, 0))", {0: 100.0, 10: 100.0}),
     ],
 )
