@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -113,11 +112,7 @@ def test_the_status_lists_every_shard_also_one_without_replicas() -> None:
 
 def test_a_replica_that_another_passed_long_ago_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-<<<<<<< HEAD
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-=======
     monkeypatch.setattr("time.monotonic", lambda: now)
->>>>>>> 0929519 (A replica that restores from a snapshot is not taken for an index made anew)
     known = Known()
     known._take(Found([_node("i-a"), _node("i-b"), _node("i-c", 1)], []))
     first, second, alone = known.all()
