@@ -117,9 +117,13 @@ def _publish_metrics() -> Statement:
 
 
 def node(grounds: Grounds) -> Policy:
-    """A node reads the index bucket's logs, and reads and writes snapshots, claims and crash counts beside them."""
+    """
+    A node reads the index bucket's logs, and reads and writes snapshots, claims and crash counts beside them. It lists
+    the documents log, whose head it has to cover, and reads nothing of it.
+    """
     return document(
         *_boot(grounds),
+        _list("ListDocuments", grounds.documents_arn),
         _list("ListIndex", grounds.index_arn),
         _allow("ReadIndex", ["s3:GetObject"], f"{grounds.index_arn}/*"),
         _allow("WriteSnapshotsClaimsAndCrashes", ["s3:PutObject"], *_node_keys(grounds)),

@@ -58,7 +58,7 @@ class Replica:
         self.stale = ""
         self.restored = False
         self.covers: int | None = None
-        self.head_unknown = ""
+        self.head_unknown = "the documents head is not known yet"
         self.restore_seconds = 0.0
         self.applied_at = time.monotonic()
         self.recall = LiveRecall()

@@ -35,6 +35,7 @@ NODE_KEYS = [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "cla
 GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "node": [
         *BOOT,
+        ("ListDocuments", ["s3:ListBucket"], ["arn:aws:s3:::docs"]),
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
         ("ReadIndex", ["s3:GetObject"], ["arn:aws:s3:::index/*"]),
         ("WriteSnapshotsClaimsAndCrashes", ["s3:PutObject"], NODE_KEYS),

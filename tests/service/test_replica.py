@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -157,6 +157,20 @@ def test_before_the_first_document_a_replica_is_ready_at_once(tmp_path: Path) ->
     replica = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path))
     replica.boot()
     assert (replica.ready, replica.covers) == (True, 0)
+
+
+def test_a_replica_is_not_ready_while_it_asks_for_the_documents_head(tmp_path: Path) -> None:
+    store, seen = MemoryStore(), []
+    _grow(store, histories(1, batches=2))
+
+    class Asked(MemoryStore):
+        def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+            seen.append((replica.restored, replica.ready))
+            return store.keys(prefix, after)
+
+    replica = Replica(shard_store(store, BUILD, 0, tmp_path)._replace(documents=Asked()))
+    replica.boot()
+    assert (seen, replica.ready) == ([(True, False)], True)
 
 
 @pytest.mark.parametrize("lost", [range(4, 5), range(6, 7), range(1, 7), range(7, 8)])

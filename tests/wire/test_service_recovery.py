@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from runbooks.fleet import see
@@ -28,7 +29,9 @@ from tests.wire.service_fleet import (
     booted_fleet,
     documents,
     eventually,
+    get,
     new_bucket,
+    refused,
     s3_faults,
 )
 
@@ -133,7 +136,7 @@ def test_a_damaged_entry_stops_the_replay_before_it(
     key = shard_log(store, BUILD.id, 0, DIMS).key(8)
     with _spoiled(connect, store.bucket, key, how):
         replica = _booted(store, tmp_path / "disk")
-    assert (replica.position, replica.ready) == (7, True)
+    assert (replica.position, replica.restored, replica.ready) == (7, True, False)
     assert "b-test/shard-00 entry 8" in replica.stale
     assert _state(_booted(store, tmp_path / "disk")) == right
 
@@ -159,10 +162,17 @@ def fleet(
 
 
 def _restarted(node: Member) -> dict[str, Any]:
+    """What it says of itself once it has restored what it can."""
     node.kill()
     node.start()
-    report: dict[str, Any] = eventually(node.ready, "node ready")
+    report: dict[str, Any] = eventually(lambda: _report(node), "node restored")
     return report
+
+
+def _report(node: Member) -> dict[str, Any] | None:
+    _, _, body = get(f"{node.url}/readyz", timeout_seconds=1)
+    report = msgspec.json.decode(body, type=dict[str, Any])
+    return report if report.get("restored") else None
 
 
 def test_a_node_process_names_what_it_refused_and_serves_what_it_can(fleet: ServiceFleet, connect: Connect) -> None:
@@ -183,12 +193,13 @@ def test_a_node_process_names_what_it_refused_and_serves_what_it_can(fleet: Serv
     graph = f"{snapshot.prefix_of(slot.id, 0)}{names[1]}/graph.hnsw"
     with _spoiled(connect, fleet.index, graph, "flipped"):
         report = _restarted(node)
-    assert (report["digest"], report["position"]) == (right["digest"], right["position"])
+    assert (report["digest"], report["position"], report["ready"]) == (right["digest"], right["position"], True)
     assert report["restored_from"] == f"snapshot {names[0]}"
     assert names[1] in report["refused"][0]
     with _spoiled(connect, fleet.index, log.key(log.head()), "flipped"):
         report = _restarted(node)
-        assert (report["position"], "sha256 differs" in report["stale"]) == (position - 1, True)
+        assert (report["position"], report["ready"]) == (position - 1, False)
+        assert "sha256 differs" in report["stale"]
         eventually(lambda: client.status()["shards"][0]["replicas"][0]["stale"], "stale in the router's status")
         # It is ready, and the only one: the fleet is not complete.
         assert (see(client, 1).state, see(client, 1).behind[0].reason) == (
@@ -216,6 +227,100 @@ def test_another_slot_indexed_anew_has_the_same_digest(fleet: ServiceFleet) -> N
     assert green["build"] != blue["build"]
     # The router of blue asks only the nodes of its own slot.
     assert fleet.seen_ready() == {fleet.nodes[0].instance}
+
+
+def _written(fleet: ServiceFleet, name: str, count: int) -> list[str]:
+    """Documents that the running nodes have, in an entry of the shard log each."""
+    names = [f"{name}{number}" for number in range(count)]
+    for one in names:
+        fleet.await_position(fleet.client().write(documents([one], "words that are kept"))["position"])
+    return names
+
+
+def _lost(fleet: ServiceFleet, keys: Iterable[str]) -> None:
+    for key in list(keys):
+        fleet.connect("s3").delete_object(Bucket=fleet.index, Key=key)
+
+
+def _assert_says_so(fleet: ServiceFleet, reason: str) -> None:
+    """The only node is not ready, for this reason; its answers are flagged, and look-ups refused."""
+    eventually(lambda: reason in fleet.client().status()["shards"][0]["replicas"][0]["reason"], "the reason")
+    assert fleet.seen_ready() == set()
+    answer = fleet.client().search(text="words that are kept", k=100)
+    assert (answer["partial"], answer["shards_total"]) == (True, 1)
+    refused(503, "0 of 1 shards answered", lambda: fleet.client().lookup(["kept0"]))
+
+
+@pytest.fixture
+def small(connect: Connect, emulator: str, environment: None, tmp_path: Path) -> Iterator[ServiceFleet]:
+    """A fleet of one node, to be damaged."""
+    with booted_fleet(connect, emulator, tmp_path, shards=1, replicas=1) as one:
+        yield one
+
+
+def _slot(fleet: ServiceFleet) -> Build:
+    slot = Slots(fleet.index_store()).find("blue")
+    assert slot is not None
+    return slot
+
+
+def test_a_hole_of_nine_entries_is_named_and_made_good(small: ServiceFleet) -> None:
+    """Deleted behind the newest snapshot, with the node and the indexer lost: eight entries are read ahead."""
+    (node,), (indexer,) = small.nodes, small.indexers
+    names = _written(small, "kept", 14)
+    slot, right = _slot(small), node.ready()
+    assert right is not None
+    log = shard_log(small.index_store(), slot.id, 0, slot.recipe.embedding.dims)
+    snapshot_at(shard_store(small.index_store(), slot, 0, small.root / "builder"), 3, 1)
+    indexer.kill()
+    _lost(small, map(log.key, range(4, 13)))
+    report = _restarted(node)
+    assert (report["position"], report["ready"]) == (3, False)
+    assert report["stale"] == f"{log.name} entries 4 to 12 are missing, but entry 13 is there"
+    _assert_says_so(small, "entries 4 to 12 are missing")
+    assert len(small.client().search(text="words that are kept", k=100)["hits"]) == 3
+    # The indexer that comes back has the documents, and makes the entries again.
+    indexer.start()
+    small.await_ready()
+    found = small.client().lookup(names, 14)["documents"]
+    assert [name for name in names if found[name] is None] == []
+    again = node.ready()
+    assert again is not None
+    assert (again["digest"], again["stale"], again["position"]) == (right["digest"], "", 14)
+
+
+def test_a_shard_that_was_wiped_is_not_ready_before_it_is_indexed(small: ServiceFleet) -> None:
+    """With the slot's pointer left, and an indexer that learns of it only when it starts again."""
+    (node,), (indexer,) = small.nodes, small.indexers
+    names = _written(small, "kept", 12)
+    slot, right = _slot(small), node.ready()
+    assert right is not None
+    indexer.kill()
+    _lost(small, small.index_store().keys("builds/"))
+    report = _restarted(node)
+    assert (report["position"], report["rows"], report["ready"]) == (0, 0, False)
+    _assert_says_so(small, "applied up to documents position 0; ready from 12")
+    indexer.start()
+    small.await_ready()
+    found = small.client().lookup(names, 12)["documents"]
+    assert [name for name in names if found[name] is None] == []
+    again = node.ready()
+    assert again is not None
+    assert (again["digest"], again["build"]) == (right["digest"], slot.id)
+
+
+def test_an_emptied_index_bucket_is_indexed_into_another_build(small: ServiceFleet) -> None:
+    names = _written(small, "kept", 5)
+    before = _slot(small)
+    for member in small.members:
+        member.kill()
+    _lost(small, small.index_store().keys(""))
+    for member in small.members:
+        member.start()
+    small.await_ready()
+    found = small.client().lookup(names, 5)["documents"]
+    assert [name for name in names if found[name] is None] == []
+    assert _slot(small).id != before.id
 
 
 KILLED_BY_ITS_ENTRY = """
