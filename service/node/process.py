@@ -119,9 +119,13 @@ class Node:
             self._process.lifecycle_hook,
             self._process.instance,
             ready=lambda: self._api.readiness()[0],
-            restoring=lambda: self._restoring,
+            restoring=self._is_getting_ready,
         )
         return [self._work, hook.run]
+
+    def _is_getting_ready(self) -> bool:
+        """Whether the group shall wait: a replacement would restore, or wait for the indexer, just as long."""
+        return self._restoring or (self._replica is not None and self._replica.waits_for_indexer)
 
     async def _work(self) -> None:
         """Say that requests are taken, then `_follow`."""
@@ -169,6 +173,7 @@ class Node:
                     # A second try gets no heartbeats: what fails again and again shall be replaced.
                     self._restoring = not self._failed
                     await asyncio.to_thread(replica.boot)
+                    self._restoring = False
                     return replica
                 self._api.reason = NO_BUILD
                 log.info("the slot has no build yet; waiting", extra={"slot": self._process.slot})

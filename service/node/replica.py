@@ -87,6 +87,11 @@ class Replica:
         return ""
 
     @property
+    def waits_for_indexer(self) -> bool:
+        """Whether nothing but entries that are yet to be written keeps the replica from being ready."""
+        return self.restored and not self.stale and self.covers is not None and self.position < self.covers
+
+    @property
     def backup_age_seconds(self) -> float:
         """How old the newest snapshot is, or this process without one; 0 while it lacks nothing."""
         if self.position <= self.base_position:

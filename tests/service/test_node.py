@@ -23,11 +23,11 @@ from service.problems import Problem
 from service.settings import FleetShape, Parameters, Process, Storage
 from service.storage.collections import Kind, Registry, to_text
 from service.storage.objects import Stored, StoreError, Unanswered
-from service.storage.shards import Record
+from service.storage.shards import Record, shard_log
 from tests.service.memory_store import MemoryStore
 from tests.service.recorded import ours, recorded
 from tests.service.shard_history import histories, index_all, shard_store, write
-from tests.service.small_space import build
+from tests.service.small_space import DIMS, build
 
 BUILD = build(shards=1)
 POINTER = "slots/blue.json"
@@ -164,7 +164,22 @@ def test_only_a_restore_that_has_not_failed_asks_its_group_for_more_time(
     monkeypatch.setattr(Replica, "boot", boot)
     node = _node(tmp_path)
     _until(node, lambda ready, body: len(seen) >= 2)
-    assert (seen[:2], node._restoring) == ([True, False], False)
+    assert (seen[:2], node._is_getting_ready()) == ([True, False], False)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_node_that_waits_for_the_indexer_asks_its_group_for_more_time(
+    store: MemoryStore, tmp_path: Path, damaged: bool
+) -> None:
+    write(store, histories(4, batches=2))
+    if damaged:
+        store.objects[shard_log(store, BUILD.id, 0, DIMS).key(4)] = b"damaged"
+    node = _node(tmp_path)
+    _until(node, lambda ready, body: not ready and ("entry 4: 7 bytes" if damaged else "ready from 6, the") in body)
+    assert node._is_getting_ready() != damaged
+    if not damaged:
+        index_all(store, BUILD)
+        _until(node, lambda ready, body: ready and not node._is_getting_ready())
 
 
 def test_waiting_for_a_position_is_a_span_and_a_position_that_is_there_is_none(

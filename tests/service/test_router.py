@@ -16,7 +16,8 @@ from starlette.requests import Request
 from service import cloudwatch
 from service.embedding import model, providers
 from service.embedding.splitter import SPLITTER
-from service.node.messages import ShardAnswer
+from service.index.collection import Hit
+from service.node.messages import LookupAnswer, ShardAnswer, ShardLookup, ShardQuery
 from service.problems import Problem
 from service.router import configuration, process, replicas
 from service.router.api import RouterApi
@@ -180,6 +181,33 @@ def test_a_change_is_judged_while_the_router_runs(monkeypatch: pytest.MonkeyPatc
     assert [one.partition("A build never")[0] for one in seen] == [
         "", "", differs, differs, "parameter /f/index is missing", "",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("complete", "partial"), [([True] * 3, False), ([True, False, True], True), ([True], True)])
+def test_an_answer_by_a_replica_that_is_not_ready_is_partial(
+    monkeypatch: pytest.MonkeyPatch, complete: list[bool], partial: bool
+) -> None:
+    class Answers:
+        async def search(self, _: ShardQuery) -> Gathered[ShardAnswer]:
+            hits = [Hit("a", "", "", 0.5)]
+            return Gathered({shard: ShardAnswer(4, hits, one) for shard, one in enumerate(complete)}, 0)
+
+        async def lookup(self, _: dict[int, ShardLookup]) -> Gathered[LookupAnswer]:
+            return Gathered({shard: LookupAnswer(4, {}, one) for shard, one in enumerate(complete)}, 0)
+
+    async def test(api: RouterApi) -> None:
+        monkeypatch.setattr(api, "scatter", Answers())
+        answer = json.loads(bytes((await api.search(_request({"text": "keys"}))).body))
+        assert (answer["partial"], answer["shards_answered"]) == (partial, len(complete))
+        assert len(answer["hits"]) == len(complete)
+        look_up = _request({"source_ids": [f"s{n}" for n in range(20)]})
+        if not partial:
+            assert json.loads(bytes((await api.lookup(look_up)).body))["position"] == 4
+            return
+        with pytest.raises(Problem, match=f"{sum(complete)} of 3 shards answered"):
+            await api.lookup(look_up)
+
+    _connected(monkeypatch, _recipe(NOW, "now-2"), test)
 
 
 def test_before_there_is_a_build_the_status_answers_and_writes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
