@@ -70,7 +70,7 @@ class IndexerProcess:
         embedding = parameters.embedding if found is None else found.recipe.embedding
         embedder = providers.load(embedding, self._process.access(parameters), model.PATIENT)
         fingerprint = f"{SPLITTER} {embedder.fingerprint}"
-        build = found or slots.claim(slot, parameters.recipe(fingerprint))
+        build = found or slots.claim(slot, parameters.recipe(fingerprint), self._build)
         if build.recipe.fingerprint != fingerprint:
             raise model.UnknownModel(
                 f"build {build.id} was made with {build.recipe.fingerprint!r}, this indexer has {fingerprint!r}: "

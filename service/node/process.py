@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +18,7 @@ from service.node.generations import Generations, Succeed
 from service.node.lifecycle import LaunchHook
 from service.node.replica import Replica
 from service.node.restore import ShardStore
+from service.node.room import modelled_bytes, shortage
 from service.node.sealing import Sealing
 from service.node.succession import DAMAGED_EXIT, NEWEST, REFUSED, SERVING, SUCCEED, Channel
 from service.node.verification import Verification
@@ -28,6 +30,8 @@ from service.storage.objects import ObjectStore, StoreError
 
 BUILD_POLL_SECONDS = 0.5
 ERROR_PAUSE_SECONDS = 1.0
+# A successor loads the whole shard, and may find the same damage.
+FIRST_DAMAGED_SECONDS, LONGEST_DAMAGED_SECONDS = 20.0, 900.0
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +111,8 @@ class Node:
         if replica is None:
             raise NoSuchShard("the slot has no build")
         replica.succeed(None if self._snapshot == NEWEST else self._snapshot, self._covers)
+        if self._snapshot == NEWEST and replica.stale:
+            raise StoreError(f"this process would stand still as well: {replica.stale}")
         if replica.position < self._least_position:
             raise StoreError(f"only position {replica.position} is reached of {self._least_position}: {replica.stale}")
         self._api.serve(replica)
@@ -153,6 +159,7 @@ class Node:
             tasks.create_task(replica.follow())
             tasks.create_task(replica.learn_head())
             tasks.create_task(verification.run())
+            tasks.create_task(_give_way_when_damaged(replica, lambda: succeed(NEWEST)))
             tasks.create_task(generations.run())
             tasks.create_task(Sealing(replica).run())
             tasks.create_task(NodeMetrics(self._cloudwatch(), replica).run())
@@ -201,3 +208,19 @@ class Node:
         if self._api.reason == NO_BUILD:
             self._api.reason = "restoring"
         return Replica(open_shard(self._process, build, index, documents, self._parameters.index))
+
+
+async def _give_way_when_damaged(replica: Replica, succeed: Callable[[], Awaitable[bool]]) -> None:
+    """
+    Have a process restore from S3 while this one stands still before damage, ever more rarely, for ever.
+
+    Where lost entries were made again, what this process holds may be what the log no longer says.
+    """
+    pause = FIRST_DAMAGED_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        if not replica.damaged:
+            pause = FIRST_DAMAGED_SECONDS
+        elif not shortage(modelled_bytes(replica.index.sized)):
+            await succeed()
+            pause = min(2 * pause, LONGEST_DAMAGED_SECONDS)

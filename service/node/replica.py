@@ -56,6 +56,7 @@ class Replica:
         self.refused: list[str] = []
         self.held_back = ""
         self.stale = ""
+        self.damaged = False
         self.restored = False
         self.covers: int | None = None
         self.head_unknown = "the documents head is not known yet"
@@ -179,7 +180,7 @@ class Replica:
         """Keep what stands before such an entry, and say so: skipping it would lose an acknowledged write."""
         if self.stale != str(reason):
             log.error("the replay stops; serving up to the entry before", extra={"reason": str(reason)})
-        self.stale = str(reason)
+        self.stale, self.damaged = str(reason), isinstance(reason, Damaged)
 
     def apply(self, applied: Applied) -> None:
         """Fold the next entry into the index; raises Poisonous, and applies nothing, where it ended processes."""
@@ -189,7 +190,7 @@ class Replica:
                 self.index.apply(record)
         self.tail = applied.tail
         self.applied_at = time.monotonic()
-        self.stale = ""
+        self.stale, self.damaged = "", False
 
     async def follow(self) -> None:
         """Apply the log's entries as they appear, for ever."""

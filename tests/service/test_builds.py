@@ -142,3 +142,12 @@ def test_a_store_that_can_t_be_read_for_a_moment_is_asked_again(monkeypatch: pyt
 
     monkeypatch.setattr(store, "get", unwell)
     assert Slots(store).claim("blue", recipe()) == build
+
+
+def test_a_lost_pointer_points_again_at_the_build_that_was_served() -> None:
+    store = MemoryStore()
+    served = Slots(store).claim("blue", recipe())
+    store.objects.clear()
+    assert Slots(store).claim("blue", recipe(), served) == served
+    store.objects.clear()
+    assert Slots(store).claim("blue", recipe(shards=3), served).id != served.id

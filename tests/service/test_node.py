@@ -148,6 +148,45 @@ def test_a_successor_that_comes_less_far_than_who_serves_does_not_take_over(
             node._successor()
 
 
+def test_a_successor_that_would_stand_still_as_well_does_not_take_over(store: MemoryStore, tmp_path: Path) -> None:
+    store.delete(shard_log(store, BUILD.id, 0, DIMS).key(3))
+    process = Process(fleet="f", role="node", slot="blue", parameters="/f", data=str(tmp_path))
+    with pytest.raises(StoreError, match=r"this process would stand still as well: .* entry 3 is missing"):
+        Node(process, Handed(-1, -1), "newest")._successor()
+
+
+def test_a_node_whose_log_was_made_again_gives_way_to_a_process_that_restores_it(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In larger steps than before, so that its own last entry is gone; or in as many, which follow on others."""
+    monkeypatch.setattr(process_module, "FIRST_DAMAGED_SECONDS", 0.001)
+    monkeypatch.setattr(process_module, "LONGEST_DAMAGED_SECONDS", 0.002)
+    asked: list[str] = []
+    node = _node(tmp_path)
+
+    async def succeed(snapshot: str) -> bool:
+        asked.append(snapshot)
+        return False
+
+    async def run() -> None:
+        working = asyncio.create_task(node._follow(succeed))
+        while not node._api.readiness()[0]:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert not asked
+        store.objects = {key: body for key, body in store.objects.items() if not key.startswith("builds/")}
+        index_all(store, BUILD)
+        while len(asked) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        working.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    ready, body = node._api.readiness()
+    assert (ready, "entry 4 was there and is missing now" in str(body)) == (False, True)
+    assert set(asked) == {"newest"}
+    successor = Node(node._process, Handed(-1, -1), "newest", 4, 4)._successor()
+    assert (successor.position, successor.ready) == (4, True)
+
+
 def test_a_node_of_a_shard_that_the_build_does_not_have_stays_unready(store: MemoryStore, tmp_path: Path) -> None:
     _until(_node(tmp_path, shard=1), lambda ready, body: not ready and "has 1 shards from 0, none of number 1" in body)
 
