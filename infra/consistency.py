@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 
+from infra import cron
 from infra.catalog import BY_NAME
 from infra.model_files import VERSION, VERSION_DIGITS
 from infra.sections import Capacity
@@ -81,6 +82,11 @@ def _watching_findings(settings: Settings) -> Findings:
             "alarmPeriodSeconds",
             settings.alarm_period_seconds not in (10, 30) and settings.alarm_period_seconds % 60 != 0,
             "10, 30, or a multiple of 60: CloudWatch has no other periods",
+        ),
+        (
+            "indexing.schedule",
+            bool(wrong := cron.problem(settings.indexing.schedule)),
+            f"five fields of Unix cron in UTC; {wrong}",
         ),
         (
             "indexing.batchMinutes",

@@ -35,6 +35,9 @@ class Indexer(pulumi.ComponentResource):
             self._schedule(f"{self._title}-end", self._indexing.end, 0, first_build)
 
     def _schedule(self, name: str, recurrence: str, size: int, after: Sequence[pulumi.Resource]) -> None:
+        # An update would send the start time that AWS filled in for the old recurrence, which AWS refuses once it has
+        # passed; another action of the same name can't stand beside the old one.
+        anew = pulumi.ResourceOptions(replace_on_changes=["*"], delete_before_replace=True)
         aws.autoscaling.Schedule(
             name,
             scheduled_action_name=name,
@@ -44,5 +47,5 @@ class Indexer(pulumi.ComponentResource):
             min_size=0,
             max_size=1,
             desired_capacity=size,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            opts=pulumi.ResourceOptions.merge(anew, pulumi.ResourceOptions(parent=self, depends_on=list(after))),
         )

@@ -46,6 +46,7 @@ class Registered:
     dependencies: tuple[str, ...] = ()
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
+    delete_before_replace: bool = False
     aliases: tuple[str, ...] = ()
     custom: bool = True
     provider: str = ""
@@ -106,6 +107,7 @@ class _Monitor(MockMonitor):
             dependencies=tuple(sorted(request.dependencies)),
             ignore_changes=tuple(request.ignoreChanges),
             replace_on_changes=tuple(request.replaceOnChanges),
+            delete_before_replace=request.deleteBeforeReplace,
             aliases=tuple(alias.urn or alias.spec.name for alias in request.aliases),
             custom=request.custom,
             provider=request.provider,

@@ -145,7 +145,8 @@ class Indexing(Section):
     mode: Literal["realtime", "batch"] = Field(default="realtime", description="realtime or batch")
     schedule: str = Field(
         default="0 * * * *",
-        pattern=r"^[0-5]?\d( \S+){4}$",
+        max_length=255,
+        pattern=r"^[0-5]?[0-9]( \S+){4}$",
         description="five fields of cron in UTC, the first a minute from 0 to 59",
     )
     batch_minutes: int = Field(

@@ -11,6 +11,7 @@ from rehearsal.deploy.state import Properties, Resource
 from rehearsal.deploy.translate import parameters
 
 UNCHANGED = -1
+TIME = "%Y-%m-%dT%H:%M:%SZ"  # as the provider writes times
 
 
 class Policy(Kind):
@@ -56,7 +57,11 @@ class Policy(Kind):
 
 
 class Schedule(Kind):
-    """aws_autoscaling_schedule. A size that is left out is 0 to the provider; -1 leaves the group's as it is."""
+    """
+    aws_autoscaling_schedule. A size that is left out is 0 to the provider; -1 leaves the group's as it is.
+
+    An update sends the start time that AWS filled in, as the provider does: AWS refuses it once it has passed.
+    """
 
     token = "aws:autoscaling/schedule:Schedule"
     service = "autoscaling"
@@ -84,10 +89,12 @@ class Schedule(Kind):
         query = {"AutoScalingGroupName": inputs["autoscalingGroupName"], "ScheduledActionNames": [id_]}
         client = cloud.client("autoscaling")
         actions = found(lambda: client.describe_scheduled_actions(**query)["ScheduledUpdateGroupActions"])
-        return only(actions or []) and {}
+        action = only(actions or [])
+        start = action and action.get("StartTime")
+        return {"startTime": f"{start:{TIME}}"} if start else action and {}
 
     def update(self, cloud: Cloud, old: Resource, inputs: Properties, changed: frozenset[str]) -> None:
-        self.create(cloud, inputs)
+        self.create(cloud, {**old.outputs, **inputs})
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         if self.read(cloud, resource.id, resource.inputs) is not None:

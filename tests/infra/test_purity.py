@@ -17,6 +17,7 @@ PURE = (
     "catalog",
     "config",
     "cost",
+    "cron",
     "demand",
     "lock",
     "model_files",

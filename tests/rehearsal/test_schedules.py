@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.emulator.schedules import step, zone_of
+from rehearsal.emulator.schedules import next_time, step, zone_of
 
 EIGHT = datetime(2026, 1, 1, 8, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -34,7 +34,9 @@ def cloud(**actions: SimpleNamespace) -> tuple[Any, Group]:
 
 
 def run(backend: Any, start: datetime, seconds: int) -> None:
-    """The clock of the emulator, a step a second."""
+    """The clock of the emulator, a step a second; actions without a start were put when it began."""
+    for found in backend.scheduled_actions.values():
+        found.start_time = found.start_time or next_time(found, start)
     for number in range(seconds + 1):
         step(backend, start + number * SECOND)
 
@@ -74,13 +76,34 @@ def test_times_are_those_of_the_zone_and_of_the_span() -> None:
     backend, group = cloud(berlin=berlin)
     run(backend, EIGHT - SECOND, 1)
     assert group.desired_capacity == 3
-    later = action(recurrence="0 8 * * *", start_time=EIGHT + SECOND, desired_capacity=2)
     over = action(recurrence="0 8 * * *", end_time=EIGHT - SECOND, desired_capacity=4)
-    backend, group = cloud(later=later, over=over)
+    backend, group = cloud(over=over)
     run(backend, EIGHT - SECOND, 1)
-    assert (group.desired_capacity, list(backend.scheduled_actions)) == (1, ["later"])
+    assert (group.desired_capacity, list(backend.scheduled_actions)) == (1, [])
     with pytest.raises(ValueError, match="time zone 'Europe/Nowhere' is not known"):
         zone_of("Europe/Nowhere")
+
+
+def test_an_action_comes_at_its_start_time_and_then_by_its_recurrence() -> None:
+    half_past = EIGHT + timedelta(minutes=30)
+    backend, group = cloud(later=action(recurrence="0 9 * * *", start_time=half_past, desired_capacity=2))
+    run(backend, half_past - SECOND, 1)
+    assert group.desired_capacity == 2
+    assert backend.scheduled_actions["later"].start_time == EIGHT + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "zone", "expected"),
+    [
+        ("0 8 * * *", "Etc/UTC", "2026-01-02T08:00+00:00"),
+        ("59 8 * * *", "Asia/Kathmandu", "2026-01-02T03:14+00:00"),
+        ("30 2 29 2 *", "Etc/UTC", "2028-02-29T02:30+00:00"),
+        ("30 2 29 3 *", "Europe/Berlin", "2027-03-29T00:30+00:00"),
+    ],
+)
+def test_the_next_time_is_the_first_that_matches(recurrence: str, zone: str, expected: str) -> None:
+    found = next_time(action(recurrence=recurrence, time_zone=zone), EIGHT)
+    assert found == datetime.fromisoformat(expected)
 
 
 def test_an_action_without_recurrence_comes_once_and_is_forgotten() -> None:

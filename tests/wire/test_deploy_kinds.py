@@ -149,6 +149,8 @@ def test_a_group_that_others_size_and_roll(stage: Stage, connect: Connect) -> No
         ("update", "Group"): 1,
         ("update", "Policy"): 2,
         ("update", "Schedule"): 1,
+        ("replace", "Schedule"): 1,
+        ("delete", "Schedule"): 1,
     }
     (group,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     assert (group["MinSize"], group["DesiredCapacity"], group["LaunchTemplate"]["Version"]) == (1, 3, "1")
@@ -163,13 +165,21 @@ def test_a_group_that_others_size_and_roll(stage: Stage, connect: Connect) -> No
     metric = policies["queries-0"]["TargetTrackingConfiguration"]["CustomizedMetricSpecification"]
     assert (metric["Statistic"], metric["Dimensions"]) == ("Sum", [{"Name": "Fleet", "Value": "f"}])
 
-    actions = scaling.describe_scheduled_actions(AutoScalingGroupName=name)["ScheduledUpdateGroupActions"]
+    actions = by_name(scaling, name)
+    # What is updated keeps the start time that AWS filled in before; what is made anew gets another.
+    assert [actions[kept]["StartTime"].minute for kept in ("hourly", "anew")] == [1, 2]
     wanted = {"Recurrence": "2 0 1 1 *", "TimeZone": "Europe/Berlin", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 2}
-    assert wanted.items() <= actions[0].items()
+    assert wanted.items() <= actions["hourly"].items()
     moved = verbs(stage, "tracked", step=3)
-    assert (moved[("replace", "Policy")], moved[("replace", "Schedule")]) == (1, 1)
-    (action,) = scaling.describe_scheduled_actions(AutoScalingGroupName=name)["ScheduledUpdateGroupActions"]
-    assert "DesiredCapacity" not in action
+    assert (moved[("replace", "Policy")], moved[("replace", "Schedule")]) == (1, 2)
+    actions = by_name(scaling, name)
+    assert sorted(actions) == ["anew", "daily"]
+    assert "DesiredCapacity" not in actions["daily"]
+
+
+def by_name(scaling: Any, group: str) -> dict[str, dict[str, Any]]:
+    answer = scaling.describe_scheduled_actions(AutoScalingGroupName=group)
+    return {action["ScheduledActionName"]: action for action in answer["ScheduledUpdateGroupActions"]}
 
 
 def test_a_group_of_several_types(stage: Stage, connect: Connect) -> None:

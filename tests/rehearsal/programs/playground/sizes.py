@@ -47,6 +47,16 @@ def tracked() -> None:
         recurrence=f"{step} 0 1 1 *",
         time_zone="Etc/UTC" if step == 1 else "Europe/Berlin",
     )
+    aws.autoscaling.Schedule(
+        "anew",
+        scheduled_action_name="anew",
+        autoscaling_group_name=group.name,
+        desired_capacity=-1,
+        min_size=-1,
+        max_size=4,
+        recurrence=f"{step} 0 29 2 *",
+        opts=pulumi.ResourceOptions(replace_on_changes=["*"], delete_before_replace=True),
+    )
     pulumi.export("group", group.name)
 
 

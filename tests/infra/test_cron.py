@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.emulator.cron import parse
+from infra.cron import parse
 
 # A Sunday.
 NEW_YEAR = datetime(2023, 1, 1, tzinfo=UTC)
@@ -28,6 +28,9 @@ NEW_YEAR = datetime(2023, 1, 1, tzinfo=UTC)
         ("0 8 * * 0", ["01-01 08:00", "01-08 08:00"], ["01-02 08:00"]),
         ("0 8 * * 7", ["01-01 08:00"], ["01-02 08:00"]),
         ("0 8 15 * 1", ["01-15 08:00", "01-02 08:00"], ["01-03 08:00"]),
+        ("0 8 */2 * 1", ["01-09 08:00"], ["01-02 08:00", "01-03 08:00"]),
+        ("0 8 * JAN,jun sun", ["01-01 08:00", "06-04 08:00"], ["02-05 08:00", "01-02 08:00"]),
+        ("0 8 * * Mon-Fri/2", ["01-02 08:00", "01-06 08:00"], ["01-03 08:00", "01-01 08:00"]),
     ],
 )
 def test_recurrences(text: str, hits: list[str], misses: list[str]) -> None:
@@ -50,10 +53,16 @@ def test_a_minute_of_an_hour_comes_once_a_day(minute: int, hour: int) -> None:
     ("text", "words"),
     [
         ("0 8 * *", "has 4 fields; it needs 5"),
-        ("60 * * * *", "'60' is no minute of a recurrence: numbers from 0 to 59"),
+        ("60 * * * *", "'60' is no minute of a recurrence: write numbers from 0 to 59"),
         ("0 24 * * *", "'24' is no hour"),
         ("0 8 0 * *", "'0' is no day of the month"),
-        ("0 8 * JAN *", "'JAN' is no month"),
+        ("0 8 * MON *", "'MON' is no month of a recurrence: write numbers from 1 to 12, names from JAN to DEC"),
+        ("0 8 JAN * *", "'JAN' is no day of the month"),
+        ("0 8 * * L", "'L' is no day of the week"),
+        ("0 25 * * *", "'25' is no hour"),
+        ("٣ * * * *", "'٣' is no minute"),
+        ("0 8 30 2 *", "never comes: no month 2 has a day 30"),
+        ("0 8 31 2,4 *", "never comes: no month 2,4 has a day 31"),
         ("0 8 * * 5-1", "'5-1' is no day of the week"),
         ("*/0 * * * *", "'\\*/0' is no minute"),
         ("0,,5 * * * *", "'' is no minute"),
