@@ -23,6 +23,7 @@ from infra.keys import Keys
 from infra.logs import AccessLogs, log_group
 from infra.network import Network
 from infra.parameters import Parameters, digest
+from infra.placeholders import placeholders
 from infra.placement import MAX_ROUTERS
 from infra.plan import Plan
 from infra.provider import provider
@@ -30,6 +31,7 @@ from infra.restore import SMALLEST_DISK, Disk
 from infra.router import Routers, Scaling
 from infra.settings import Settings
 from infra.shard import Shard
+from infra.stack import is_rehearsed
 from infra.storage import Ground, Storage
 from infra.user_data import Role
 from infra.vault import Vault
@@ -77,9 +79,12 @@ def deploy(*, for_real: bool = False) -> None:
     """
     Register every resource of the stack whose configuration Pulumi has loaded, and export its outputs.
 
-    `for_real`: machines will boot, so what they install and load has to be built. A review does without.
+    `for_real`: machines will boot, so what they install and load has to be built, and nothing may be an example's
+    placeholder. A review does without.
     """
     settings, region = configured()
+    if for_real:
+        _refuse_placeholders(settings)
     plan = plan_for(settings)
     programs = Programs(_wheels(settings, required=for_real), _model(settings, required=for_real))
     base = _foundation(settings, region, plan, programs)
@@ -109,6 +114,13 @@ def configured() -> tuple[Settings, str]:
             f"disaster takes both. Change it with `pulumi config set --path {NAMESPACE}:vault.region …`."
         )
     return settings, region
+
+
+def _refuse_placeholders(settings: Settings) -> None:
+    """Raise ConfigError, one sentence per placeholder, unless the AWS that is asked is an emulated one."""
+    found = placeholders(settings)
+    if found and not is_rehearsed(pulumi.runtime.config.CONFIG.get()):
+        raise ConfigError("\n".join(sentence for _, sentence in found))
 
 
 def _foundation(settings: Settings, region: str, plan: Plan, programs: Programs) -> Foundation:

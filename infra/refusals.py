@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,13 @@ def sentences(error: ValidationError, model: type[BaseModel], namespace: str) ->
     return [_Findings(model, namespace).sentence(finding) for finding in error.errors()]
 
 
+def asking_for_own(path: Sequence[str], given: str, model: type[BaseModel], namespace: str) -> tuple[str, str]:
+    """Ask for a value of the reader's own where an example's placeholder stands: the dotted key and the sentence."""
+    findings, parts = _Findings(model, namespace), list(path)
+    allowed = f"your own instead of this placeholder ({findings.allowed(parts)})"
+    return _dotted(parts), findings.wrong(_dotted(parts), given, allowed)
+
+
 @dataclass(frozen=True)
 class _Findings:
     model: type[BaseModel]
@@ -36,13 +43,14 @@ class _Findings:
         if finding["type"] == "extra_forbidden":
             return self._unknown(path)
         if finding["type"] == "missing":
-            return f"Configuration key {self.namespace}:{key} is missing; {self._rest(key, self._allowed(path))}"
+            return f"Configuration key {self.namespace}:{key} is missing; {self._rest(key, self.allowed(path))}"
         if finding["type"] == RULE:
             context = finding["ctx"]
-            return self._wrong(context["key"], _lookup(finding["input"], context["key"]), context["allowed"])
-        return self._wrong(key, finding["input"], self._allowed(path))
+            return self.wrong(context["key"], _lookup(finding["input"], context["key"]), context["allowed"])
+        return self.wrong(key, finding["input"], self.allowed(path))
 
-    def _wrong(self, key: str, given: object, allowed: str) -> str:
+    def wrong(self, key: str, given: object, allowed: str) -> str:
+        """Say which value a key has, what is allowed, and how to change it."""
         shown = "not given" if given is ABSENT else json.dumps(given, default=str, ensure_ascii=False)
         return f"Configuration key {self.namespace}:{key} is {shown}; {self._rest(key, allowed)}"
 
@@ -63,8 +71,8 @@ class _Findings:
             model = {field.alias: field for field in model.model_fields.values()}[part].annotation
         return {str(field.alias): field for field in model.model_fields.values()}
 
-    def _allowed(self, path: list[str]) -> str:
-        """The field's description; an item of a list is allowed what the list is."""
+    def allowed(self, path: list[str]) -> str:
+        """Return the field's description; an item of a list is allowed what the list is."""
         named = [part for part in path if not part.isdigit()]
         return str(self._fields(named[:-1])[named[-1]].description)
 

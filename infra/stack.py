@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -48,6 +52,22 @@ def own_values(config: dict[str, str]) -> dict[str, str]:
     """The keys of this program's namespace, without it."""
     prefix = f"{NAMESPACE}:"
     return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+
+
+def is_rehearsed(config: Mapping[str, str]) -> bool:
+    """Whether a stack's AWS calls go to an emulated AWS on this machine, by its endpoints or by the environment."""
+    groups = json.loads(config.get("aws:endpoints", "[]"))
+    urls = [url for group in groups for url in group.values()] or [os.environ.get("AWS_ENDPOINT_URL", "")]
+    return all(map(is_loopback, urls))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own, where an emulated AWS listens."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _values(path: Path) -> dict[object, object]:

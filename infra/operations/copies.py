@@ -10,7 +10,8 @@ from typing import Any
 
 from infra import naming
 from infra.operations.outputs import Outputs
-from infra.operations.refreshes import aws, is_loopback
+from infra.operations.refreshes import aws
+from infra.stack import is_loopback
 
 OPERATION = "S3ReplicateObject"
 UNDER_WAY = ("New", "Preparing", "Ready", "Active", "Completing", "Pausing", "Paused")

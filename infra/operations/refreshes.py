@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from infra.operations.outputs import Outputs
 from infra.operations.roll import ENDED, Progress, RefreshError, View
+from infra.stack import is_loopback
 
 FAILED_LAUNCH = ("Failed", "Cancelled")
 LEAVING = ("Terminat", "Detach")
@@ -28,15 +27,6 @@ def aws(outputs: Outputs, service: str) -> Any:
         # The emulated AWS takes any key.
         arguments |= {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.client(service, **arguments)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the address is this machine's own, where an emulated AWS listens."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)

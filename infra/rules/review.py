@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infra.config import NAMESPACE, settings_from
 from infra.graph import graph, synthetic
+from infra.placeholders import placeholders
 from infra.rules.acknowledgements import Acknowledgement, acknowledgement, stale
 from infra.rules.graph import of_recording
 from infra.rules.registry import RULES
 from infra.rules.rule import Finding, findings
-from infra.stack import stack_names
+from infra.stack import is_rehearsed, own_values, stack_config, stack_names
+
+PLACEHOLDER, KEY = "placeholder", "pulumi:config:Key"
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,16 @@ class Review:
 
 
 def found_in(stack: str) -> list[Finding]:
-    """What the rules find in a stack, whether accepted or not. Raises as `graph` does."""
-    return list(findings(of_recording(graph(stack), synthetic), RULES))
+    """Collect what the rules find in a stack, accepted or not, and its placeholders. Raises as `graph` does."""
+    return [*findings(of_recording(graph(stack), synthetic), RULES), *_placeholders(stack_config(stack))]
+
+
+def _placeholders(config: dict[str, str]) -> list[Finding]:
+    """The placeholders for which `pulumi up` refuses the stack; an emulated AWS takes them."""
+    if is_rehearsed(config):
+        return []
+    found = placeholders(settings_from(own_values(config)))
+    return [Finding(PLACEHOLDER, KEY, f"{NAMESPACE}:{key}", "", sentence) for key, sentence in found]
 
 
 def review(stack: str, known: Sequence[Acknowledgement]) -> Review:

@@ -770,6 +770,45 @@ def test_pulumi_runs_the_folder_itself_as_the_program(monkeypatch: pytest.Monkey
     assert recording == rehearsal()
 
 
+def run_as_pulumi(monkeypatch: pytest.MonkeyPatch, config: dict[str, str]) -> None:
+    """What `pulumi up` and `pulumi preview` run, as its executor does."""
+    monkeypatch.chdir(PROJECT_ROOT / "infra")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    record(
+        lambda: runpy.run_path(".", run_name="__main__") and None,
+        config,
+        project="vectorfleet",
+        stack="test",
+        model=synthetic,
+    )
+
+
+def test_pulumi_refuses_every_placeholder_of_an_example_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(pulumi.RunError) as refused:
+        run_as_pulumi(monkeypatch, stack_config("large"))
+    said = str(refused.value).splitlines()
+    keys = ["certificateArn", "hostname", "amiId", "embedding.url", "alerts.emails[0]", "traces.endpoint"]
+    assert [line.split(" is ")[0] for line in said] == [f"Configuration key vectorfleet:{key}" for key in keys]
+    assert all("your own instead of this placeholder" in line for line in said)
+
+
+@pytest.mark.parametrize("by", ["endpoints", "environment"])
+def test_an_emulated_aws_takes_the_placeholders(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    config = stack_config("small") | {"vectorfleet:wheelhouse": "false"}
+    here = "http://127.0.0.1:4566"
+    if by == "endpoints":
+        config["aws:endpoints"] = json.dumps([{"ec2": here}, {"s3": here}])
+    else:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", here)
+    run_as_pulumi(monkeypatch, config)
+
+
+def test_one_endpoint_elsewhere_is_no_emulated_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = json.dumps([{"ec2": "http://127.0.0.1:4566"}, {"s3": "https://s3.eu-west-1.amazonaws.com"}])
+    with pytest.raises(pulumi.RunError, match="placeholder"):
+        run_as_pulumi(monkeypatch, stack_config("small") | {"aws:endpoints": elsewhere})
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

@@ -26,6 +26,7 @@ PURE = (
     "operations.replicas",
     "operations.roll",
     "option",
+    "placeholders",
     "placement",
     "plan",
     "policies",
