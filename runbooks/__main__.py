@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from runbooks.cli.drills import drill, observe
-from runbooks.cli.fleet import fleet, groups, launch_verb, probe, replace, wait
+from runbooks.cli.entries import restore_entry
+from runbooks.cli.fleet import alarms, fleet, groups, launch_verb, probe, replace, wait
 from runbooks.cli.moments import position
 from runbooks.cli.pages import check_verb, show, walk
 from runbooks.cli.refusal import VerdictGroup
@@ -19,7 +20,22 @@ def main() -> None:
     """
 
 
-for verb in (check_verb, show, walk, drill, observe, fleet, groups, launch_verb, replace, wait, probe, position):
+for verb in (
+    check_verb,
+    show,
+    walk,
+    drill,
+    observe,
+    fleet,
+    alarms,
+    groups,
+    launch_verb,
+    replace,
+    wait,
+    probe,
+    position,
+    restore_entry,
+):
     main.add_command(verb)
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +55,15 @@ class Stack:
     documents_bucket: str = ""
     index_bucket: str = ""
     indexer_group: str = ""
+    vault_bucket: str = ""
 
     def cells_of(self, shards: list[int] | None) -> list[Cell]:
         """Cells of the given shards, of all when None."""
         return [cell for cell in self.cells if shards is None or cell.shard in shards]
 
-    def aws(self, service: str, *, attempts: int = 4) -> Any:
-        """A boto3 client with short time-outs: a runbook must not hang on one call."""
-        return boto3.client(service, **self._client_arguments(attempts))
+    def aws(self, service: str, *, attempts: int = 4, region: str = "") -> Any:
+        """Make a boto3 client with short time-outs, of another region than the stack's if asked for."""
+        return boto3.client(service, **self._client_arguments(attempts, region or self.region))
 
     @property
     def is_loopback(self) -> bool:
@@ -69,13 +71,15 @@ class Stack:
         return is_loopback(self.endpoint) and self.aws_endpoint is not None and is_loopback(self.aws_endpoint)
 
     def environment(self) -> dict[str, str]:
-        """Variables with which a page's commands find this stack."""
-        found = {OUTPUTS_VARIABLE: str(self.outputs.resolve()), "AWS_REGION": self.region}
-        return found | ({"AWS_ENDPOINT_URL": self.aws_endpoint} if self.aws_endpoint else {})
+        """Return this process's environment, in which a page's commands find this stack and this `python`."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        found = {"PATH": path, OUTPUTS_VARIABLE: str(self.outputs.resolve()), "AWS_REGION": self.region}
+        return {**os.environ, **found, **({"AWS_ENDPOINT_URL": self.aws_endpoint} if self.aws_endpoint else {})}
 
-    def _client_arguments(self, attempts: int) -> dict[str, Any]:
+    def _client_arguments(self, attempts: int, region: str) -> dict[str, Any]:
+        # A runbook must not hang on one call.
         arguments: dict[str, Any] = {
-            "region_name": self.region,
+            "region_name": region,
             "endpoint_url": self.aws_endpoint,
             "config": Config(
                 connect_timeout=5, read_timeout=20, retries={"total_max_attempts": attempts, "mode": "standard"}
@@ -111,6 +115,7 @@ def read_stack(path: Path, aws_endpoint: str | None = None) -> Stack:
         documents_bucket=str(outputs.get("documents_bucket", "")),
         index_bucket=str(outputs.get("index_bucket", "")),
         indexer_group=str(outputs.get("indexer_group", "")),
+        vault_bucket=str(outputs.get("vault_bucket") or ""),
     )
 
 

@@ -2,7 +2,8 @@
 
 Corrects in moto 5.2.5: If-None-Match and If-Match are checked and the object stored without a lock, so two
 writers can both win; deleting a version fails where versioning is suspended and the key has a delete marker, so no
-bucket that was used can be emptied on the way to its deletion.
+bucket that was used can be emptied on the way to its deletion; a list of versions after a key begins with other
+versions of that key, or leaves out the next one where there is no such key.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.s3.models import FakeDeleteMarker
+from moto.s3.models import FakeDeleteMarker, S3Backend
 from moto.s3.responses import S3Response
 
 # Striped rather than one per key: bounded memory, and two keys on one stripe only wait for each other.
@@ -34,8 +35,23 @@ def _locked(plain: Callable[..., Any]) -> Callable[..., Any]:
     return key_response
 
 
+def _after_key(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def list_object_versions(self: Any, bucket_name: str, **asked: Any) -> Any:
+        marker = asked.get("key_marker")
+        if marker and not asked.get("version_id_marker") and not asked.get("delimiter"):
+            keys = dict(self.get_bucket(bucket_name).keys.iterlists())
+            # moto leaves out the version that is named, and all before it: that is the oldest of the last such key.
+            last = max((key for key in keys if key <= marker), default=None)
+            oldest = None if last is None else min(keys[last], key=lambda version: version.last_modified).version_id
+            asked |= {"key_marker": last, "version_id_marker": oldest}
+        return plain(self, bucket_name, **asked)
+
+    return list_object_versions
+
+
 def install() -> None:
     """Put the corrections on moto's classes."""
     S3Response._key_response = _locked(S3Response._key_response)
     # A delete marker holds no bytes, so there is nothing to let go of.
     FakeDeleteMarker.dispose = lambda self: None
+    S3Backend.list_object_versions = _after_key(S3Backend.list_object_versions)

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from runbooks.alarms import AlarmView, ringing, see_alarms
 from runbooks.cli.refusal import json_option, outputs_option, says_errors
 from runbooks.drills.measure import Window, Yardstick
 from runbooks.durations import DURATION, spoken
@@ -24,6 +25,7 @@ from runbooks.stack import StackError, read_stack
 from runbooks.verdict import Verdict
 
 GROUP_FIELDS = ("unreplaced",)
+ALARM_FIELDS = ("ringing",)
 PIPE_WIDTH = 160
 
 shard_option = click.option("--shard", type=click.IntRange(min=0), multiple=True, help="Only this shard; repeatable.")
@@ -130,6 +132,31 @@ def _groups_table(cells: list[CellView]) -> Table:
         running = "\n".join(f"{instance.identity} {instance.state}" for instance in view.instances) or "[red]none[/]"
         cell = view.cell
         table.add_row(str(cell.shard), cell.replica, cell.group, str(view.desired), running, view.last_failure)
+    return table
+
+
+@click.command()
+@outputs_option
+@click.option("--page", default="", help="Only alarms that lead to this page, as RB-06.")
+@click.option("--field", type=click.Choice(ALARM_FIELDS), help="Print this one value and nothing else.")
+@json_option
+@says_errors
+def alarms(outputs: Path, page: str, field: str | None, as_json: bool) -> None:
+    """The fleet's alarms with their pages, those that ring first."""
+    found = see_alarms(read_stack(outputs), page)
+    if field:
+        click.echo(" ".join(ringing(found)) or "none")
+    elif as_json:
+        click.echo(json.dumps([view.to_json() for view in found], indent=2))
+    else:
+        _print(_alarms_table(found))
+
+
+def _alarms_table(found: list[AlarmView]) -> Table:
+    table = _table("alarm", "page", "state", "since", "reason")
+    for view in found:
+        state = f"[red]{view.state}[/]" if view.rings else view.state
+        table.add_row(view.name, view.page, state, view.since, view.reason)
     return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -76,7 +75,7 @@ def walk(page: str, outputs: Path, journal: Path, resume: bool) -> None:
     found = _sound_page(find_page(page))
     if not resume and unfinished(journal):
         raise Refusal(f"{journal} holds an unfinished run: go on with --resume, or name another --journal")
-    shell = Shell(Path.cwd(), {**os.environ, **read_stack(outputs).environment()})
+    shell = Shell(Path.cwd(), read_stack(outputs).environment())
     run = Runner(found, shell, journal, click.echo, _ask).run(resume=resume)
     click.echo(f"{run.verdict.value}: {run.sentence}. The times are in {journal}.")
     for command in run.undo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -31,9 +30,7 @@ class Surroundings:
         self._folder = folder
         self._children: list[Child] = []
         self._observer: Child | None = None
-        # This interpreter first on PATH, so that a page's `python` is the project's.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        self.environment = {**os.environ, **stack.environment(), "PATH": path}
+        self.environment = stack.environment()
 
     def start_load(self, command: Sequence[str]) -> None:
         self._start(command, self._files.load_log)

@@ -138,7 +138,7 @@ class Runner:
         self._journal.outcome({**asdict(visit), "verdict": visit.verdict.value})
         self._visits.append(visit)
         self.say(f"   {visit.verdict.value} after {visit.ended - began:.1f} s {visit.reason}".rstrip())
-        if visit.verdict is Verdict.FAIL:
+        if visit.verdict is Verdict.FAIL or self.ask:
             for line in visit.output.splitlines()[-LINES_SHOWN:]:
                 self.say(f"     {line}")
         return visit.next

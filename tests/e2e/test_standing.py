@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -22,8 +23,10 @@ from loadtests.settings import Limits, Settings
 from rehearsal import deploy
 from rehearsal.emulator.launch import PROJECT, free_port
 from rehearsal.fleet import all_ready, await_status, replicas
+from runbooks.drills.settings import PAGES
 from service.client import Client, ServiceError, Unanswered
 from tests.e2e.rehearsal import STEP_SECONDS, Rehearsal, until
+from tests.e2e.torn_log import TornLog
 from tests.rehearsal.programs.project import client, real_project
 
 PAUSE_SECONDS = 0.05
@@ -91,11 +94,15 @@ class Standing:
             }
             for number in range(40)
         ]
+        self.write(documents)
+
+    def write(self, documents: list[dict[str, Any]]) -> None:
+        """Write and wait until every replica has it."""
         position = self.client.write(documents)["position"]
         await_status(
             self.client,
             lambda s: all_ready(s, REPLICAS) and all(r["position"] >= position for r in replicas(s)),
-            "a filled fleet",
+            "a fleet in which every replica has the write",
             STEP_SECONDS,
         )
 
@@ -123,6 +130,40 @@ class Standing:
         """A verb of one part on this stack, as a person calls it."""
         command = [sys.executable, "-m", part, *arguments, "--outputs", str(self.root / "outputs.json")]
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=STEP_SECONDS, check=False)
+
+    def keep_golden_answers(self) -> None:
+        """Write documents of the corpus that the pages' golden questions are about, and keep what is found."""
+        for words in (["ingest", "--services", "sts"], ["golden", "--save", str(self.baseline)]):
+            done = self.call("loadtests", *words)
+            assert done.returncode == 0, done.stderr
+
+    @property
+    def baseline(self) -> Path:
+        """The golden answers while all is well."""
+        return self.root / "golden.json"
+
+    def walk(self, page: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Walk a page with every step run, where `python` is another one than the project's."""
+        folder.mkdir()
+        (folder / "python").write_text("#!/bin/sh\necho 'no such environment' >&2\nexit 9\n")
+        (folder / "python").chmod(0o755)
+        environment = {
+            **{name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")},
+            "PATH": f"{folder}:/usr/bin:/bin",
+            "VECTORFLEET_BASELINE": str(self.baseline),
+            "VECTORFLEET_WINDOW": "3s",
+        }
+        command = [sys.executable, "-m", "runbooks", "walk", page, "--journal", str(folder / "journal.jsonl")]
+        return subprocess.run(
+            [*command, "--outputs", str(self.root / "outputs.json")],
+            cwd=PROJECT,
+            env=environment,
+            input="r\n" * 20,
+            capture_output=True,
+            text=True,
+            timeout=STEP_SECONDS,
+            check=False,
+        )
 
     def generators(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.call("infra", "generators", verb, *arguments)
@@ -185,6 +226,33 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
         yield standing
     finally:
         rehearsal.end()
+
+
+@pytest.mark.parametrize("page", sorted(path.stem[:5] for path in PAGES.glob("RB-*.md")))
+def test_every_page_ends_well_in_a_healthy_fleet(standing: Standing, tmp_path: Path, page: str) -> None:
+    if not standing.baseline.exists():
+        standing.keep_golden_answers()
+    walked = standing.walk(page, tmp_path / "walk")
+    assert (walked.returncode, f"PASS: {page} ran to its end" in walked.stdout) == (0, True), walked.stdout
+
+
+def test_a_page_restores_entries_that_were_deleted_and_changed(standing: Standing, tmp_path: Path) -> None:
+    for number in range(4):
+        standing.write([{"source_id": "torn/1", "text": f"torn page number {number}"}])
+    torn = TornLog(standing.api, standing.outputs, "torn/1")
+    newest = torn.log.head()
+    torn.delete(newest - 2)
+    torn.spoil(newest - 1)
+    torn.terminate_a_replica()
+    until(
+        lambda: any(row["stale"] for row in replicas(standing.client.status())),
+        "a replica that stands still",
+        STEP_SECONDS,
+    )
+    walked = standing.walk("RB-04", tmp_path / "walk")
+    assert (walked.returncode, "PASS: RB-04 ran to its end" in walked.stdout) == (0, True), walked.stdout
+    assert torn.versions(newest - 2, newest) == [(number, False) for number in range(newest - 2, newest + 1)]
+    assert "number 3" in str(standing.client.document("torn/1"))
 
 
 def test_load_comes_from_generators_that_a_verb_starts_and_ends(standing: Standing, tmp_path: Path) -> None:

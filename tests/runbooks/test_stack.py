@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ def test_the_emulator_beside_the_outputs_is_the_aws(tmp_path: Path) -> None:
 def test_without_an_emulator_it_is_aws_itself(tmp_path: Path) -> None:
     stack = read_stack(written(tmp_path))
     assert (stack.aws_endpoint, stack.is_loopback) == (None, False)
+
+
+def test_a_page_s_commands_run_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin")
+    environment = read_stack(written(tmp_path)).environment()
+    assert environment["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
+    assert environment["VECTORFLEET_OUTPUTS"] == str(tmp_path / "outputs.json")
 
 
 def test_missing_outputs_say_how_to_get_them(tmp_path: Path) -> None:

@@ -125,3 +125,20 @@ def test_a_versioned_bucket_that_was_used_can_be_emptied(connect: Connect, bucke
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed})
     s3.delete_bucket(Bucket=bucket)
+
+
+def test_versions_are_listed_from_behind_a_key(connect: Connect, bucket: str) -> None:
+    s3 = connect("s3")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("b", "b", "c", "e"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="c")
+
+    def after(key: str) -> list[str]:
+        found = s3.list_object_versions(Bucket=bucket, KeyMarker=key)
+        return sorted(one["Key"] for kind in ("Versions", "DeleteMarkers") for one in found.get(kind, ()))
+
+    assert after("a") == ["b", "b", "c", "c", "e"]
+    assert after("b") == ["c", "c", "e"]
+    assert after("d") == ["e"]
+    assert after("e") == []
