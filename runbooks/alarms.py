@@ -59,26 +59,26 @@ def _regions(stack: Stack) -> list[str]:
 
 
 def _alarms(stack: Stack, region: str) -> Iterator[AlarmView]:
-    pages = stack.aws("cloudwatch", region=region).get_paginator("describe_alarms")
+    pages, now = stack.aws("cloudwatch", region=region).get_paginator("describe_alarms"), datetime.now(UTC)
     for page in pages.paginate(AlarmNamePrefix=f"{stack.fleet}-{stack.slot}-"):
         for alarm in page["MetricAlarms"]:
             named = _PAGE.search(alarm.get("AlarmDescription", ""))
             yield AlarmView(
                 name=alarm["AlarmName"],
                 page=named[1] if named else "",
-                state=TOO_NEW if _rings_for_its_age(alarm) else alarm["StateValue"],
+                state=TOO_NEW if rings_for_its_age(alarm, now) else alarm["StateValue"],
                 since=str(alarm.get("StateUpdatedTimestamp", "")),
                 reason=str(alarm.get("StateReason", "")),
             )
 
 
-def _rings_for_its_age(alarm: dict[str, Any]) -> bool:
+def rings_for_its_age(alarm: dict[str, Any], now: datetime) -> bool:
     """Whether an alarm rings for lack of data that it is too new to have; enough breaching points ring at any age."""
     if alarm["StateValue"] != "ALARM" or "AlarmConfigurationUpdatedTimestamp" not in alarm:
         return False
     metrics = [query["MetricStat"] for query in alarm.get("Metrics", ()) if "MetricStat" in query]
     period_seconds = max(metric["Period"] for metric in metrics or [alarm])
-    age = datetime.now(UTC) - alarm["AlarmConfigurationUpdatedTimestamp"]
+    age = now - alarm["AlarmConfigurationUpdatedTimestamp"]
     # The first period has begun before the alarm.
     if age.total_seconds() > period_seconds * (alarm["EvaluationPeriods"] + 1):
         return False

@@ -94,6 +94,15 @@ def test_a_position_needs_the_documents_bucket(tmp_path: Path) -> None:
     assert "documents_bucket" in result.output
 
 
+def test_restoring_entries_needs_both_buckets(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs.json"
+    values = {"fleet": "f", "region": "r", "slot": "blue", "endpoint": "http://127.0.0.1:9", "shards": 1}
+    outputs.write_text(json.dumps(values | {"cells": [], "alarms": {}, "index_bucket": "i"}))
+    result = call("restore-entry", "--outputs", str(outputs))
+    assert result.exit_code == 64
+    assert "lacks the stack outputs documents_bucket, index_bucket" in result.output
+
+
 def test_check_covers_every_page() -> None:
     result = call("check")
     assert result.exit_code == 0
@@ -121,6 +130,23 @@ def test_walk_asks_at_each_step_and_keeps_the_time(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "PASS: RB-02 ran to its end" in result.output
     assert call("walk", "RB-02", "--journal", str(journal), keys="a\n").exit_code == 4
+
+
+@pytest.mark.usefixtures("outputs_in_environment")
+def test_walk_runs_this_python_and_shows_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever `python` is elsewhere, and also where a step passes."""
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.chdir(PAGES.parent)
+    page = tmp_path / "RB-08-x.md"
+    page.write_text(
+        "# RB-08 X\n- Use when: `…-x` rings.\n- Customer sees: x.\n- Do not use when: x.\n- Target: RTO 5m, RPO 0s\n"
+        "## 1. Look\n```sh\npython -m runbooks check --json\n```\n- Expect: exit 0\n- Budget: 1m\n- If not: go to 2\n"
+        "- Then: done\n## 2. Call\n- Person: call.\n"
+    )
+    result = call("walk", str(page), "--journal", str(tmp_path / "journal.jsonl"), keys="r\n")
+    assert (result.exit_code, "     []\n" in result.output) == (0, True), result.output
 
 
 @pytest.mark.usefixtures("outputs_in_environment")
