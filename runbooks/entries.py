@@ -145,28 +145,29 @@ def _remove(bucket: str, over: tuple[Version, ...], s3: Any) -> None:
 
 
 def _newest_whole(log: Log, versions: list[Version], s3: Any) -> tuple[int | None, str]:
-    """Find the newest version that belongs at its number, behind the entry before; else say why there is none."""
-    number = int(versions[0].key.rpartition("/")[2].partition(".")[0])
+    """Find the place of the newest version that belongs at its number; else say why there is none."""
+    found: list[tuple[int, str]] = []
     problem = "only delete markers are left of it"
     for place, version in enumerate(versions):
         if version.marker:
             continue
         body = s3.get_object(Bucket=log.store.bucket, Key=version.key, VersionId=version.identity)["Body"].read()
         try:
-            entry = decode(body, log=log.name, number=number, schema=log.schema)
-            _check_link(log, entry)
+            found.append((place, _belonging(log, version.key, body).header.append_id))
         except Damaged as error:
             problem = f"none of its versions is whole: {error}"
-            continue
-        return place, ""
-    return None, problem
+    if len({append_id for _, append_id in found}) > 1:
+        return None, "several of its versions are whole and differ: each was acknowledged, so none may be dropped"
+    return (found[0][0], "") if found else (None, problem)
 
 
-def _check_link(log: Log, entry: Entry) -> None:
-    """Raise Damaged where the entry does not follow on the one before, as far as that one can be read."""
-    number = entry.header.number
+def _belonging(log: Log, key: str, body: bytes) -> Entry:
+    """Decode an entry that belongs at its key. Raises Damaged, also where it does not follow on the one before."""
+    number = int(key.rpartition("/")[2].partition(".")[0])
+    entry = decode(body, log=log.name, number=number, schema=log.schema)
     try:
         before = tail_of(log.read(number - 1)) if number > 1 else Tail()
     except (Missing, Damaged):
-        return
+        return entry  # nothing to follow on can be read
     check_link(entry, before)
+    return entry

@@ -55,7 +55,9 @@ def make(cloudwatch: Any, name: str, page: str, state: str = "OK") -> None:
 
 
 def test_alarms_are_found_in_both_regions_by_their_page(stack: Stack) -> None:
-    stack.aws("s3", region="us-west-2").create_bucket(Bucket="vault", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    stack.aws("s3", region="us-west-2").create_bucket(
+        Bucket="vault", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+    )
     here, there = stack.aws("cloudwatch"), stack.aws("cloudwatch", region="us-west-2")
     make(here, "f-blue-backup-age", "RB-07")
     make(here, "f-blue-shard-down", "RB-02", "ALARM")

@@ -150,6 +150,14 @@ def test_an_entry_without_a_whole_version_is_said(stack: Stack, s3: Any, log: Lo
     assert (found.over, "can't be restored" in found.render("removed")) == ((), True)
 
 
+def test_of_two_acknowledged_entries_at_a_number_none_is_dropped(stack: Stack, s3: Any, log: Log) -> None:
+    s3.delete_object(Bucket=stack.documents_bucket, Key=log.key(ENTRIES))
+    another = Append(log, tail_of(log.read(ENTRIES - 1)), to_rows([Document("r", "x")]), "id-x").run()
+    (found,) = restored(stack, ENTRIES - 1)
+    assert ("several of its versions are whole" in found.problem, found.over) == (True, ())
+    assert log.read(ENTRIES).header == another.header
+
+
 def test_a_whole_version_that_fits_no_predecessor_is_none(stack: Stack, s3: Any, log: Log) -> None:
     stranger = Append(log, Tail(3, "another", 0), to_rows([Document("r", "x")]), "id-x")
     s3.delete_object(Bucket=stack.documents_bucket, Key=log.key(4))
