@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from service.storage.builds import Chunking
 
@@ -18,13 +19,16 @@ def split(title: str, text: str, chunking: Chunking) -> list[str]:
 
     A document without text has its title as its only chunk; a sentence longer than the size is cut at words.
     """
-    pieces = [piece for sentence in _sentences(text) for piece in _fitting(sentence, chunking.size)]
+    pieces = (piece for sentence in _sentences(text) for piece in _fitting(sentence, chunking.size))
     chunks: list[str] = []
     current: list[str] = []
+    length = 0  # of `current` when it is joined; summed anew for each piece it would cost the square of the pieces
     for piece in pieces:
-        if current and _length([*current, piece]) > chunking.size:
+        if current and length + 1 + len(piece) > chunking.size:
             chunks.append(" ".join(current))
-            current = _tail(current, chunking.overlap, chunking.size - len(piece) - 1)
+            current = _tail(current, min(chunking.overlap, chunking.size - len(piece) - 1))
+            length = sum(map(len, current)) + max(0, len(current) - 1)
+        length += len(piece) + bool(current)
         current.append(piece)
     if current:
         chunks.append(" ".join(current))
@@ -41,26 +45,21 @@ def _sentences(text: str) -> list[str]:
     return [folded for part in _SENTENCE_END.split(text) if (folded := " ".join(part.split()))]
 
 
-def _fitting(sentence: str, size: int) -> list[str]:
-    """The sentence cut into pieces of at most `size` characters, at spaces where there are any."""
-    pieces = []
-    while len(sentence) > size:
-        cut = sentence.rfind(" ", 1, size + 1)
-        cut = cut if cut > 0 else size
-        pieces.append(sentence[:cut].strip())
-        sentence = sentence[cut:].strip()
-    return [piece for piece in [*pieces, sentence] if piece]
+def _fitting(sentence: str, size: int) -> Iterator[str]:
+    """Cut a sentence of folded white space into pieces of at most `size` characters, at spaces where there are any."""
+    start = 0
+    while len(sentence) - start > size:
+        space = sentence.rfind(" ", start + 1, start + size + 1)
+        end = space if space > 0 else start + size
+        yield sentence[start:end]
+        start = end + sentence.startswith(" ", end)
+    yield sentence[start:]
 
 
-def _tail(sentences: list[str], overlap: int, room: int) -> list[str]:
-    """The last sentences that fit into the overlap and the room."""
-    kept: list[str] = []
-    for sentence in reversed(sentences):
-        if _length([sentence, *kept]) > min(overlap, room):
-            break
-        kept.insert(0, sentence)
-    return kept
-
-
-def _length(sentences: list[str]) -> int:
-    return sum(map(len, sentences)) + len(sentences) - 1
+def _tail(sentences: list[str], room: int) -> list[str]:
+    """Take the last sentences that fit into the room together."""
+    length, first = -1, len(sentences)
+    while first and length + 1 + len(sentences[first - 1]) <= room:
+        first -= 1
+        length += 1 + len(sentences[first])
+    return sentences[first:]

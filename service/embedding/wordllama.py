@@ -13,6 +13,8 @@ import wordllama
 from service.embedding.model import UnknownModel, Vectors, unit
 from service.storage.builds import Embedding
 
+BATCH_CHARACTERS = 1 << 17  # of one batch, whose texts the package pads to the longest: at most some 130 MB of tokens
+BATCH_TEXTS = 64
 DIMS = (64, 128, 256)  # the package has weights of the last alone, whose first ones say most
 
 
@@ -44,4 +46,5 @@ class WordLlamaEmbedder:
         """Queries and documents alike."""
         if not texts:
             return np.empty((0, self._model.embedding.shape[1]), np.float32)
-        return unit(np.asarray(self._model.embed(list(texts)), np.float32))
+        batch = max(1, min(BATCH_TEXTS, BATCH_CHARACTERS // max(1, *map(len, texts))))
+        return unit(np.asarray(self._model.embed(list(texts), batch_size=batch), np.float32))

@@ -15,6 +15,7 @@ from service import traces
 from service.embedding.model import Embedder
 from service.indexer.backlog import Backlog
 from service.indexer.growing_end import GrowingEnd
+from service.indexer.pace import Pace
 from service.indexer.records import records_of
 from service.storage.builds import Build
 from service.storage.collections import Registry, registry_at
@@ -29,8 +30,6 @@ from service.storage.shards import Record, chunk_count, shard_log, shard_of, to_
 LOOK_SECONDS = 60.0
 STEP_ENTRIES = 16
 STEP_DOCUMENTS = 2_000
-# Bounds a step's memory: chunks of 300 characters take 1 kB of vector each, so this much text some 30 MB.
-STEP_TEXT_CHARACTERS = 8_000_000
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,8 @@ class Indexer:
         self._read = Tail()
         self._registry = Registry()
         self._first = FirstPlaces(documents)
+        self._pace = Pace()
+        self._left_over: Entry | None = None
         self._looked_at = time.monotonic()
         self.backlog = Backlog(index, build)
 
@@ -96,7 +97,7 @@ class Indexer:
 
     def step(self) -> Step:
         """
-        Index the next documents, at most STEP_ENTRIES entries of them, fewer where they are large.
+        Index the next documents: at most STEP_ENTRIES entries, and of several no more text than the pace allows.
 
         Idempotent at every instant: what a crash or an error leaves undone the next step does.
         """
@@ -108,7 +109,9 @@ class Indexer:
             fresh = self._first.first_writes(written)
             with traces.span("embed"):
                 wanted = [one for one in fresh if self._is_wanted(one)]
+                started = time.monotonic()
                 folded = records_of(wanted, self._registry, self._build.recipe, self._embedder)
+                self._pace.learn(_characters(wanted), time.monotonic() - started)
             for shard in range(len(self._ends)):
                 self._extend(shard, folded.records, tail.number + 1)
             self._read, self._registry = tail, folded.registry
@@ -122,21 +125,31 @@ class Indexer:
         return bool(written.document.registry) or written.position >= self._ends[shard].tail.end
 
     def _next_documents(self) -> tuple[list[Written], Tail]:
+        """
+        Read the entries of the next step.
+
+        One with more text than there is room for begins a step of its own: those before it do not wait for it.
+        """
         written: list[Written] = []
-        tail, characters = self._read, 0
-        while (
-            tail.number - self._read.number < STEP_ENTRIES
-            and len(written) < STEP_DOCUMENTS
-            and characters < STEP_TEXT_CHARACTERS
-        ):
-            entry = self._documents.next_after(tail)
+        tail = self._read
+        while tail.number - self._read.number < STEP_ENTRIES and len(written) < STEP_DOCUMENTS:
+            entry = self._next_entry(tail)
             if entry is None:
                 break
-            written.extend(from_entry(entry))
+            documents = list(from_entry(entry))
+            if tail != self._read and _characters([*written, *documents]) > self._pace.characters:
+                self._left_over = entry
+                break
+            written.extend(documents)
             self._first.learn(entry.header.number, ids_of(entry))
-            characters = sum(len(one.document.text) + len(one.document.vector) // 4 for one in written)
             tail = tail_of(entry)
         return written, tail
+
+    def _next_entry(self, tail: Tail) -> Entry | None:
+        entry, self._left_over = self._left_over, None
+        if entry is not None and entry.header.number == tail.number + 1:
+            return entry
+        return self._documents.next_after(tail)
 
     def _extend(self, shard: int, records: Sequence[Record], end: int) -> None:
         """Append to a shard log what it lacks of these records, up to documents position `end` (exclusive)."""
@@ -157,6 +170,12 @@ class Indexer:
                     entry = overtaken.entry
             growing.grown(entry)
             self.backlog.appended(shard, entry.header.end, chunk_count(entry.rows))
+
+
+def _characters(written: Sequence[Written]) -> int:
+    """Count what there is to embed or to copy, a component of a vector as one."""
+    documents = (one.document for one in written)
+    return sum(len(one.title) + len(one.text) + len(one.vector) // 4 for one in documents)
 
 
 def _summary(entries: int, records: Sequence[Record]) -> Step:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.indexer import indexer as indexer_module
-from service.indexer.indexer import NotWhole
+from service.indexer import pace
+from service.indexer.indexer import Indexer, NotWhole
 from service.storage import log as log_module
 from service.storage.documents import documents_log
 from service.storage.entry import Damaged
@@ -144,11 +146,31 @@ def test_a_step_counts_what_it_did() -> None:
     assert one.step() == (0, 0, 0, 0)
 
 
-def test_a_step_takes_few_entries_of_large_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexer_module, "STEP_TEXT_CHARACTERS", 1_000)
+def _steps(one: Indexer) -> list[int]:
+    """How many entries each step takes until nothing is left."""
+    return list(takewhile(bool, (one.step().entries for _ in range(20))))
+
+
+def test_what_stands_before_a_large_document_waits_not_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "LEAST_CHARACTERS", 1_000)
+    monkeypatch.setattr(pace, "MOST_CHARACTERS", 1_000)
     store = MemoryStore()
-    write(store, [[document(f"r{n}", f"s{n}", "words " * 100)] for n in range(6)])
-    assert indexer(store, BUILD).step().entries == 2
+    sizes = [100, 100, 5_000, 100, 600, 300, 200]
+    write(store, [[document(f"r{n}", f"s{n}", "x" * size)] for n, size in enumerate(sizes)])
+    assert _steps(indexer(store, BUILD)) == [2, 1, 3, 1]
+
+
+def test_an_entry_left_for_the_next_step_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "LEAST_CHARACTERS", 100)
+    monkeypatch.setattr(pace, "MOST_CHARACTERS", 100)
+    store = MemoryStore()
+    write(store, [[document(f"r{n}", f"s{n}", "x" * 90)] for n in range(5)])
+    one, log = indexer(store, BUILD), documents_log(store)
+    read: list[str] = []
+    get = store.get
+    monkeypatch.setattr(store, "get", lambda key: read.append(key) or get(key))
+    assert _steps(one) == [1] * 5
+    assert [read.count(log.key(number)) for number in range(1, 6)] == [1] * 5
 
 
 def test_an_indexer_refuses_a_documents_log_with_a_hole_instead_of_idling_before_it() -> None:
