@@ -16,8 +16,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.embedding.model import Patience, Unavailable, UnknownModel
-from service.embedding.remote import SIDE_BY_SIDE, Refused
+from service.embedding.model import Failed, Patience, Unavailable, UnknownModel
+from service.embedding.remote import SIDE_BY_SIDE, Refused, failure
 from service.storage.builds import Embedding
 
 CONNECT_SECONDS = 1.0
@@ -38,32 +38,25 @@ class BedrockRequests:
             raise UnknownModel(
                 f"model {self._id!r} of Bedrock is not known here; allowed: ids with titan-embed-text or cohere.embed"
             )
-        config = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=patience.timeout_seconds,
-            retries={"total_max_attempts": patience.attempts, "mode": "standard"},
-            max_pool_connections=SIDE_BY_SIDE,
-        )
-        try:
-            # Not by itself: boto3 knows AWS_DEFAULT_REGION alone, and processes have AWS_REGION.
-            self._client = boto3.client("bedrock-runtime", os.environ.get("AWS_REGION"), config=config)
-        except BotoCoreError as error:
-            raise Unavailable(f"Bedrock can't be reached: {error}") from error
+        self._patient, self._once = (_client(patience, attempts) for attempts in (patience.attempts, 1))
 
-    def send(self, texts: Sequence[str], *, query: bool) -> list[list[float]]:
+    def send(self, texts: Sequence[str], *, query: bool, once: bool = False) -> list[list[float]]:
         """See `Requests.send`."""
         body = json.dumps(self._body(texts, query))
+        client = self._once if once else self._patient
         try:
-            answer = self._client.invoke_model(modelId=self._id, body=body, contentType="application/json")
+            answer = client.invoke_model(modelId=self._id, body=body, contentType="application/json")
             return self._read(json.loads(answer["body"].read()))
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ValidationException":
-                raise Refused(f"Bedrock says: {error.response['Error'].get('Message', '')}") from error
-            raise Unavailable(f"Bedrock refuses: {error}") from error
+            said = error.response["Error"]
+            if said["Code"] == "ValidationException":
+                raise Refused(f"Bedrock says: {said.get('Message', '')}") from error
+            status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+            raise failure(status, f"Bedrock refuses: {error}") from error
         except BotoCoreError as error:
-            raise Unavailable(f"Bedrock does not answer: {error}") from error
+            raise Failed(f"Bedrock does not answer: {error}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise Unavailable(f"Bedrock gave no embeddings: {error!r}") from error
+            raise Failed(f"Bedrock gave no embeddings: {error!r}") from error
 
     def _titan(self, texts: Sequence[str], query: bool) -> Mapping[str, Any]:
         # The first version has one size and refuses to be asked for it.
@@ -75,6 +68,20 @@ class BedrockRequests:
         sized = {"output_dimension": self._dims} if "embed-v4" in self._id else {}
         kind = "search_query" if query else "search_document"
         return {"texts": list(texts), "input_type": kind, "embedding_types": ["float"], **sized}
+
+
+def _client(patience: Patience, attempts: int) -> Any:
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=patience.timeout_seconds,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        max_pool_connections=SIDE_BY_SIDE,
+    )
+    try:
+        # Not by itself: boto3 knows AWS_DEFAULT_REGION alone, and processes have AWS_REGION.
+        return boto3.client("bedrock-runtime", os.environ.get("AWS_REGION"), config=config)
+    except BotoCoreError as error:
+        raise Unavailable(f"Bedrock can't be reached: {error}") from error
 
 
 def _titan_vectors(answer: Any) -> list[list[float]]:

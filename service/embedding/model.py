@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,6 +18,10 @@ class UnknownModel(Exception):
 
 class Unavailable(Exception):
     """A model elsewhere does not answer, throttles or refuses us: nothing about the text, and worth trying again."""
+
+
+class Failed(Exception):
+    """A request failed in a way that may be its text's fault: whether others are embedded meanwhile tells."""
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -51,13 +55,39 @@ class Embedder(Protocol):
     fingerprint: str
     side_by_side: int
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
         """
-        Unit vectors of shape (texts, dims); a text that the model can make nothing of gets a zero vector.
+        Return unit vectors of shape (texts, dims); a text that the model can make nothing of gets a zero vector.
 
-        Some models embed a `query` otherwise than a document. Raises Unavailable.
+        Where the model fails on a text and embeds others, `reasons` says why, by the text's index: other than a text
+        without known tokens, it would have something to be found by. Some models embed a `query` otherwise than a
+        document. Raises Unavailable.
         """
         ...
+
+
+def gathered(
+    outcomes: Sequence[Vectors | Failed], dims: int, reasons: MutableMapping[int, str] | None = None
+) -> Vectors:
+    """Put vectors of shape (dims,) below each other: zeros for what failed, and why into `reasons`."""
+    vectors = np.zeros((len(outcomes), dims), np.float32)
+    for i, outcome in enumerate(outcomes):
+        if not isinstance(outcome, Failed):
+            vectors[i] = outcome
+        elif reasons is not None:
+            reasons[i] = str(outcome)
+    return vectors
+
+
+def flaw(vectors: Vectors) -> str:
+    """Say why vectors of a model can't be used; empty where they can."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1)
+    if not np.isfinite(lengths).all():
+        return "its vector holds numbers that are not finite, or too large"
+    return "" if lengths.all() else "its vector is all zeros, or nearly, and has no direction"
 
 
 def unit(vectors: Vectors) -> Vectors:

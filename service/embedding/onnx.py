@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from service.embedding.export import LIMIT, Export, check_version
-from service.embedding.model import Access, UnknownModel, Vectors, unit
+from service.embedding.model import Access, Failed, Unavailable, UnknownModel, Vectors, flaw, gathered, unit
 from service.storage.builds import Embedding
 
 POOLED = "sentence_embedding"
@@ -43,19 +43,33 @@ class OnnxEmbedder:
         self._pool = ThreadPoolExecutor(self.side_by_side, thread_name_prefix="embedding")
         self._try(self._tokens.longest())
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
-        """Vectors that depend on their own text alone, not on what is embedded beside it."""
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
+        """Return vectors that depend on their own text alone, not on what is embedded beside it."""
         if len(texts) == 1:
-            return self._vector(texts[0], query)
-        made = self._pool.map(lambda text: self._vector(text, query), texts)
-        return np.concatenate([np.empty((0, self._dims), np.float32), *made])
+            return gathered([self._outcome(texts[0], query)], self._dims, reasons)
+        return gathered(list(self._pool.map(lambda text: self._outcome(text, query), texts)), self._dims, reasons)
 
-    def _vector(self, text: str, query: bool) -> Vectors:
-        encoding = self._tokens.of(text, query=query)
-        vector = self._network.vector(encoding) if encoding is not None else None
-        if vector is None or not np.isfinite(vector).all():
-            return np.zeros((1, self._dims), np.float32)
-        return unit(vector)
+    def _outcome(self, text: str, query: bool) -> Vectors | Failed:
+        try:
+            encoding = self._tokens.of(text, query=query)
+            return self._vector(encoding) if encoding is not None else np.zeros(self._dims, np.float32)
+        except Exception as error:
+            failed = error if isinstance(error, Failed) else Failed(f"{self._network.path} fails on it: {error}")
+        try:
+            self._vector(self._tokens.longest())
+        except Exception as error:
+            # Short of memory, say: no text's fault.
+            raise Unavailable(f"{failed}; and of another text: {error}") from error
+        return failed
+
+    def _vector(self, encoding: Encoding) -> Vectors:
+        made = self._network.vector(encoding)
+        if problem := flaw(made):
+            raise Failed(problem)
+        vector: Vectors = unit(made)[0]
+        return vector
 
     def _try(self, encoding: Encoding) -> None:
         try:

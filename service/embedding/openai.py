@@ -13,8 +13,8 @@ import msgspec
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.embedding.model import Access, Patience, Unavailable, UnknownModel
-from service.embedding.remote import SIDE_BY_SIDE, Refused
+from service.embedding.model import Access, Failed, Patience, Unavailable, UnknownModel
+from service.embedding.remote import SIDE_BY_SIDE, Refused, failure
 from service.storage.builds import Embedding
 from service.storage.objects import aws_client
 
@@ -51,8 +51,10 @@ class OpenAiRequests:
         self._sized = {"dimensions": embedding.dims} if "text-embedding-3" in embedding.model else {}
         self._secret = access.secret
         self._headers = self._with_key()
-        again = urllib3.Retry(
+        self._again = urllib3.Retry(
             total=patience.attempts - 1,
+            # One that took all of its time is sent once more: all the attempts would be minutes.
+            read=1,
             backoff_factor=0.3,
             backoff_max=LONGEST_WAIT_SECONDS,
             backoff_jitter=0.3,
@@ -63,22 +65,25 @@ class OpenAiRequests:
             redirect=0,
         )
         timeout = urllib3.Timeout(total=patience.timeout_seconds)
-        self._pool = urllib3.PoolManager(maxsize=SIDE_BY_SIDE, timeout=timeout, retries=again)
+        self._pool = urllib3.PoolManager(maxsize=SIDE_BY_SIDE, timeout=timeout)
 
-    def send(self, texts: Sequence[str], *, query: bool) -> list[list[float]]:
+    def send(self, texts: Sequence[str], *, query: bool, once: bool = False) -> list[list[float]]:
         """See `Requests.send`; queries and documents alike."""
         body = {"model": self._model, "input": list(texts), "encoding_format": "float", **self._sized}
+        retries = self._again.new(total=0) if once else self._again
         try:
-            answer = self._pool.request("POST", self._url, body=json.dumps(body).encode(), headers=self._headers)
+            answer = self._pool.request(
+                "POST", self._url, body=json.dumps(body).encode(), headers=self._headers, retries=retries
+            )
         except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"{self._url} does not answer: {error}") from error
+            raise Failed(f"{self._url} does not answer: {error}") from error
         if answer.status in TEXT_TO_BLAME:
             raise Refused(f"{self._url} says {answer.status}: {_said(answer.data)}")
         if answer.status in NOT_ADMITTED:
             # Perhaps the key was changed; the next request has the new one.
             self._headers = self._with_key()
         if answer.status != 200:
-            raise Unavailable(f"{self._url} says {answer.status}: {_said(answer.data)}")
+            raise failure(answer.status, f"{self._url} says {answer.status}: {_said(answer.data)}")
         return _vectors(self._url, answer.data, len(texts))
 
     def _with_key(self) -> dict[str, str]:
@@ -90,10 +95,10 @@ def _vectors(url: str, body: bytes, count: int) -> list[list[float]]:
     try:
         items = msgspec.json.decode(body, type=_Answer).data
     except msgspec.MsgspecError as error:
-        raise Unavailable(f"{url} gave no list of embeddings: {error}") from error
+        raise Failed(f"{url} gave no list of embeddings: {error}") from error
     by_index = {item.index: item.embedding for item in items}
-    if sorted(by_index) != list(range(count)):
-        raise Unavailable(f"{url} gave embeddings {sorted(by_index)[:5]}… for {count} texts")
+    if len(items) != count or sorted(by_index) != list(range(count)):
+        raise Failed(f"{url} gave embeddings {sorted(by_index)[:5]}… for {count} texts")
     return [by_index[index] for index in range(count)]
 
 

@@ -6,19 +6,24 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
 from prometheus_client import Counter, Histogram
 
-from service.embedding.model import Unavailable, UnknownModel, Vectors, unit
+from service.embedding.model import Failed, Unavailable, UnknownModel, Vectors, flaw, gathered, unit
 from service.storage.builds import Embedding
 
 SIDE_BY_SIDE = 8  # requests under way at once
 QUESTIONS_SIDE_BY_SIDE = 16  # more than requests, since what is remembered needs none
 REMEMBERED_BYTES = 64 << 20
+# And all from 500 on: a server that can't embed a text says the same as one that can embed none.
+SOMETIMES_A_TEXTS_FAULT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.FAILED_DEPENDENCY)
+VERDICT_ROUNDS = 3  # in turns with the probe, before a text is given up
 PROBE = "Which machine is replaced when it fails?"  # no model refuses this one
 
 REQUESTS = Counter("vectorfleet_embedding_requests_total", "Requests to a model elsewhere", ["outcome"])
@@ -31,12 +36,13 @@ REMEMBERED = Counter("vectorfleet_embedding_remembered_total", "Texts whose vect
 log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
-    """The model's server calls the request itself wrong: a text is too long, or all of them are sent wrongly."""
+class Refused(Failed):
+    """The model's server calls the request wrong, or its answer is none to what was asked."""
 
 
-class OtherShape(Unavailable):
-    """The answer has another shape than asked for: at first a wrong configuration, later a server that is unwell."""
+def failure(status: int, said: str) -> Failed | Unavailable:
+    """Tell by the HTTP status what may be a text's fault from throttling, and from what is about the caller."""
+    return Failed(said) if status >= 500 or status in SOMETIMES_A_TEXTS_FAULT else Unavailable(said)
 
 
 class Requests(Protocol):
@@ -47,8 +53,8 @@ class Requests(Protocol):
     most_texts: int
     most_characters: int
 
-    def send(self, texts: Sequence[str], *, query: bool) -> list[list[float]]:
-        """A vector for each text, in order. Raises Unavailable or Refused."""
+    def send(self, texts: Sequence[str], *, query: bool, once: bool) -> list[list[float]]:
+        """Return a vector for each text, in order; `once` repeats nothing. Raises Unavailable, Failed or Refused."""
 
 
 class Memory:
@@ -88,78 +94,94 @@ class RemoteEmbedder:
         # Nobody outside can name the weights; a provider that changes them under one name is not noticed.
         self.fingerprint = f"{embedding.provider}-{embedding.model}-{embedding.version}-{embedding.dims}"
         try:
-            self._vectors([PROBE], query=False)
-        except (Refused, OtherShape) as refused:
+            self._vectors([PROBE])
+        except Refused as refused:
             raise UnknownModel(f"model {embedding.model} can't be used: {refused}") from refused
+        except Failed as failed:
+            raise Unavailable(str(failed)) from failed
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
         """Ask for what is not remembered, each text once; see `Embedder.embed`."""
         keys = [_key(text, query) for text in texts]
-        found = {key: vector for key in set(keys) if (vector := self._memory.get(key)) is not None}
+        found: dict[bytes, Vectors | Failed] = {}
+        found |= {key: vector for key in set(keys) if (vector := self._memory.get(key)) is not None}
         REMEMBERED.inc(sum(key in found for key in keys))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         batches = list(_batches(list(missing.values()), self._requests))
-        # Remembered as each request returns: what one of them lacks need not be asked for by all of them again.
-        made = np.concatenate([self._empty(), *self._pool.map(lambda batch: self._remembered(batch, query), batches)])
-        found |= zip(missing, made, strict=True)
-        return np.stack([found[key] for key in keys]) if keys else self._empty()
+        made = self._pool.map(lambda batch: self._outcomes(batch, query), batches)
+        found |= zip(missing, chain.from_iterable(made), strict=True)
+        return gathered([found[key] for key in keys], self._dims, reasons)
 
-    def _remembered(self, texts: list[str], query: bool) -> Vectors:
-        made = self._batch(texts, query)
+    def _outcomes(self, texts: Sequence[str], query: bool, *, once: bool = False) -> list[Vectors | Failed]:
+        """
+        Return the vectors of one request, and for a text on which it fails, while others pass, why.
+
+        A request that fails is halved until the text at fault stands alone.
+        """
+        try:
+            return list(self._remembered(texts, query, once=once))
+        except Failed as failed:
+            self._check_model(failed)
+            if len(texts) == 1:
+                return [self._verdict(texts[0], query, failed)]
+            log.warning("a request failed; its halves are sent", extra={"reason": str(failed), "texts": len(texts)})
+            middle = len(texts) // 2
+            halves = (texts[:middle], texts[middle:])
+            return [one for half in halves for one in self._outcomes(half, query, once=True)]
+
+    def _verdict(self, text: str, query: bool, failed: Failed) -> Vectors | Failed:
+        """
+        Blame a text that has failed alone, unless it passes now.
+
+        In turns with the probe, which is sent once where the text is repeated: a server that is away now and then
+        must not cost a text for ever.
+        """
+        for _ in range(VERDICT_ROUNDS):
+            try:
+                return self._remembered([text], query)[0]
+            except Failed as again:
+                failed = again
+                self._check_model(failed)
+        log.warning("a text can't be embedded", extra={"reason": str(failed), "characters": len(text)})
+        return failed
+
+    def _check_model(self, failed: Failed) -> None:
+        """Raise Unavailable unless the model embeds the probe at this moment."""
+        try:
+            self._vectors([PROBE], once=True)
+        except Failed as probe:
+            raise Unavailable(f"the model embeds nothing: {failed}; and of another text: {probe}") from failed
+
+    def _remembered(self, texts: Sequence[str], query: bool, *, once: bool = False) -> Vectors:
+        """As `_vectors`; what a request brought need not be asked for again when a later one fails."""
+        made = self._vectors(texts, query=query, once=once)
         for text, vector in zip(texts, made, strict=True):
-            # One that was refused may be taken another time.
-            if vector.any():
-                self._memory.put(_key(text, query), vector)
+            self._memory.put(_key(text, query), vector)
         return made
 
-    def _batch(self, texts: list[str], query: bool) -> Vectors:
-        """The vectors of one request; a text that is refused by itself, while others are not, gets a zero vector."""
-        try:
-            return self._vectors(texts, query=query)
-        except Refused as refused:
-            if len(texts) > 1:
-                middle = len(texts) // 2
-                return np.concatenate([self._batch(half, query) for half in (texts[:middle], texts[middle:])])
-            self._blame(refused)
-            try:
-                # Once more, now that others are embedded: what passes must not cost a text for ever.
-                return self._vectors(texts, query=query)
-            except Refused as again:
-                refused = again
-            log.warning("a text can't be embedded", extra={"reason": str(refused), "characters": len(texts[0])})
-            return np.zeros((1, self._dims), np.float32)
-
-    def _blame(self, refused: Refused) -> None:
-        """Raises Unavailable unless the text is to blame: a document is given up only where others are embedded."""
-        try:
-            self._vectors([PROBE], query=False)
-        except Refused:
-            raise Unavailable(f"the model refuses everything: {refused}") from refused
-
-    def _vectors(self, texts: Sequence[str], *, query: bool) -> Vectors:
+    def _vectors(self, texts: Sequence[str], *, query: bool = False, once: bool = False) -> Vectors:
         outcome = "failed"
         try:
             with SECONDS.time(), np.errstate(over="ignore"):
-                vectors = np.asarray(self._requests.send(texts, query=query), np.float32)
+                vectors = np.asarray(self._requests.send(texts, query=query, once=once), np.float32)
             outcome = "answered"
         except Refused:
             outcome = "refused"
             raise
-        except ValueError as error:
-            raise Unavailable(f"the answer holds no vectors of one length: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise Failed(f"the answer holds no vectors of one length: {error}") from error
         finally:
             REQUESTS.labels(outcome).inc()
         if vectors.shape != (len(texts), self._dims):
-            raise OtherShape(
+            raise Refused(
                 f"{len(texts)} texts gave vectors of shape {vectors.shape}; the configuration wants {self._dims} "
                 "dimensions, so set dims to what the model has, or name another model"
             )
-        if not np.isfinite(vectors).all():
-            raise Refused("its vector holds numbers that are not finite")
+        if problem := flaw(vectors):
+            raise Refused(problem)
         return unit(vectors)
-
-    def _empty(self) -> Vectors:
-        return np.empty((0, self._dims), np.float32)
 
 
 def _batches(texts: Sequence[str], requests: Requests) -> Iterator[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,7 +42,9 @@ class WordLlamaEmbedder:
         weights = np.ascontiguousarray(self._model.embedding)
         self.fingerprint = f"wordllama-{installed}-{hashlib.sha256(weights.tobytes()).hexdigest()[:16]}"
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
         """Queries and documents alike."""
         if not texts:
             return np.empty((0, self._model.embedding.shape[1]), np.float32)

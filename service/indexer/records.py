@@ -39,10 +39,12 @@ def records_of(documents: Sequence[Written], registry: Registry, slot: Recipe, e
         for written, its_chunks in zip(documents, chunks, strict=True)
         for chunk in its_chunks
     ]
-    vectors = embedder.embed(texts) if texts else _none(slot.embedding.dims)
+    reasons: dict[int, str] = {}
+    vectors = embedder.embed(texts, reasons=reasons) if texts else _none(slot.embedding.dims)
+    failures = [reasons.get(i, "") for i in range(len(texts))]
     ends = np.cumsum([len(its_chunks) for its_chunks in chunks], dtype=np.int64)
     records = [
-        _of(written, recipe, its_chunks, vectors[end - len(its_chunks) : end])
+        _of(written, recipe, its_chunks, vectors[end - len(its_chunks) : end], failures[end - len(its_chunks) : end])
         for written, recipe, its_chunks, end in zip(documents, recipes, chunks, ends, strict=True)
     ]
     return Folded(records, registries[-1])
@@ -66,10 +68,12 @@ def _chunks(written: Written, recipe: Recipe | None) -> list[str]:
     return split(document.title, document.text, recipe.chunking)
 
 
-def _of(written: Written, recipe: Recipe | None, chunks: list[str], vectors: Vectors) -> Record:
+def _of(
+    written: Written, recipe: Recipe | None, chunks: list[str], vectors: Vectors, failures: Sequence[str]
+) -> Record:
     if recipe is None:
         return _record(written, [], vectors, "" if written.document.registry else "its collection was dropped before")
-    return _given(written, recipe) if recipe.embedding.given else _embedded(written, chunks, vectors)
+    return _given(written, recipe) if recipe.embedding.given else _embedded(written, chunks, vectors, failures)
 
 
 def _given(written: Written, recipe: Recipe) -> Record:
@@ -89,7 +93,11 @@ def _none(dims: int) -> Vectors:
     return np.empty((0, dims), np.float32)
 
 
-def _embedded(written: Written, chunks: list[str], vectors: Vectors) -> Record:
+def _embedded(written: Written, chunks: list[str], vectors: Vectors, failures: Sequence[str]) -> Record:
+    # Without it the document would be held, and a part of it never found.
+    if failed := next(((part, why) for part, why in enumerate(failures, 1) if why), None):
+        part, why = failed
+        return _record(written, [], vectors[:0], f"part {part} of {len(chunks)} can't be embedded: {why}")
     # A chunk without any token that the model knows has no direction and could never be found.
     known = np.linalg.norm(vectors, axis=1) > 0
     rejected = "" if written.document.delete or known.any() else "no part of the text has a token the model knows"

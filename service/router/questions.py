@@ -33,7 +33,10 @@ class Questions:
         return vector
 
     def _embedded(self, text: str) -> np.ndarray:
-        vector: np.ndarray = self._embedder.embed([text], query=True)[0]
+        reasons: dict[int, str] = {}
+        vector: np.ndarray = self._embedder.embed([text], query=True, reasons=reasons)[0]
+        if reasons:
+            raise Problem(422, f"the text can't be embedded, ask in other words: {reasons[0]}")
         return vector
 
     async def _aside(self, text: str, pool: ThreadPoolExecutor) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.service.small_space import DIMS, WordEmbedder
 
-# What a request gets instead of an answer: status, headers, body.
+# What a request gets instead of an answer: status, headers, body. With status 0 the connection ends.
 Failure = tuple[int, dict[str, str], bytes]
 
 
@@ -54,6 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.headers.append(dict(self.headers))
         failure = self.server.fails(texts)
         status, headers, content = failure or (200, {}, json.dumps(self._answer(body, texts)).encode())
+        if status == 0:
+            self.close_connection = True
+            return
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)

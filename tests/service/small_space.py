@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,9 @@ class WordEmbedder:
     fingerprint = "words-1"
     side_by_side = 0
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
         vectors = np.zeros((len(texts), DIMS), np.float32)
         for row, text in enumerate(texts):
             for word in text.lower().split():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from itertools import takewhile
 
 import pytest
@@ -14,14 +14,16 @@ from service.indexer import indexer as indexer_module
 from service.indexer import pace
 from service.indexer.indexer import Indexer, NotWhole
 from service.storage import log as log_module
-from service.storage.documents import documents_log
+from service.storage import shards
+from service.storage.documents import documents_log, from_entry
 from service.storage.entry import Damaged
+from service.storage.log import Tail
 from service.storage.objects import StoreError
 from service.storage.shards import Vectors, shard_log
 from tests.service.memory_store import Crashed, Fault, MemoryStore, at_write
 from tests.service.recorded import ids, ours, parent, recorded
 from tests.service.shard_history import Batch, fold, folded, histories, index_all, indexer, write
-from tests.service.small_space import DIMS, WordEmbedder, build, document
+from tests.service.small_space import DIMS, Vectors, WordEmbedder, build, document
 
 BUILD = build(shards=2)
 
@@ -327,3 +329,38 @@ def test_a_step_is_a_span_with_its_pieces_and_an_idle_one_is_none() -> None:
         ours(index).items() >= {"entries": 2, "position": 2, "chunks": step.chunks, "rejected": step.rejected}.items()
     )
     assert [ours(span)["shard"] for span in found.named("append")] == [0, 1]
+
+
+class Fickle(WordEmbedder):
+    """Gives up a third of the texts, and other ones each time."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
+        assert reasons is not None
+        reasons.update({i: "a bad day" for i in range(len(texts)) if self._chance.random() < 0.3})
+        vectors = super().embed(texts, query=query)
+        vectors[list(reasons)] = 0
+        return vectors
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), turns=st.lists(st.integers(0, 1), max_size=20))
+def test_one_indexers_verdict_counts_where_two_differ(seed: int, turns: list[int]) -> None:
+    store, batches = MemoryStore(), histories(seed, batches=9)
+    write(store, batches)
+    both = [Indexer(store, store, BUILD, Fickle(seed + which)) for which in (0, 1)]
+    for one in both:
+        one.catch_up()
+    for which in [*turns, *[0, 1] * 10]:
+        both[which].step()
+    firsts = Seen().first_writes(one for entry in documents_log(store).follow(Tail()) for one in from_entry(entry))
+    for shard in range(2):
+        rows = shard_log(store, BUILD.id, shard, DIMS).follow(Tail())
+        held = [(one.position, one.item) for entry in rows for one in shards.from_entry(entry)]
+        assert held == [
+            (one.position, one.item) for one in firsts.documents if shards.shard_of(one.document.source_id, 2) == shard
+        ]

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from service.embedding.export import FILES, VERSION_DIGITS, Export
-from service.embedding.model import PATIENT, QUICK, Access, Embedder, UnknownModel, Vectors
+from service.embedding.model import PATIENT, QUICK, Access, Embedder, Unavailable, UnknownModel, Vectors
 from service.embedding.onnx import Network
 from service.embedding.providers import load
 from service.router.questions import Questions
@@ -102,9 +103,9 @@ def test_a_question_never_holds_the_event_loop(minilm: Embedder, monkeypatch: py
     threads = set[int]()
     embed = minilm.embed
 
-    def noted(texts: Sequence[str], *, query: bool = False) -> Vectors:
+    def noted(texts: Sequence[str], **more: Any) -> Vectors:
         threads.add(threading.get_ident())
-        return embed(texts, query=query)
+        return embed(texts, **more)
 
     monkeypatch.setattr(minilm, "embed", noted)
     assert minilm.side_by_side == len(os.sched_getaffinity(0))
@@ -189,8 +190,30 @@ def test_the_export_says_how_many_tokens_a_text_may_have(tmp_path: Path) -> None
 
 def test_a_vector_with_numbers_that_are_not_finite_is_none(tmp_path: Path) -> None:
     table = (*TABLE[:3], (float("inf"), 0.0, 0.0, 0.0), *TABLE[4:])
-    vectors = embedder(folder(tmp_path, model=onnx(table=table))).embed(["red", "green"])
+    reasons: dict[int, str] = {}
+    vectors = embedder(folder(tmp_path, model=onnx(table=table))).embed(["red", "green", "pink"], reasons=reasons)
+    assert [bool(vector.any()) for vector in vectors] == [False, True, False]
+    assert reasons == {0: "its vector holds numbers that are not finite, or too large"}
+
+
+def test_a_text_that_the_model_cannot_run_is_named_and_spoils_none(tmp_path: Path) -> None:
+    subject = embedder(folder(tmp_path, model=onnx(positions=8)))
+    reasons: dict[int, str] = {}
+    vectors = subject.embed(["red", "red green blue red green blue"], reasons=reasons)
     assert [bool(vector.any()) for vector in vectors] == [False, True]
+    assert list(reasons) == [0]
+    assert "model.onnx fails on it: " in reasons[0]
+
+
+def test_where_the_model_runs_no_text_none_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = embedder(folder(tmp_path))
+
+    def short(*_: object) -> Vectors:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(Network, "vector", short)
+    with pytest.raises(Unavailable, match="no room"):
+        subject.embed(["red", "green"])
 
 
 def test_the_version_is_what_sha256sum_says_of_the_files(tmp_path: Path) -> None:

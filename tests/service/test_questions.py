@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 import pytest
@@ -26,13 +26,17 @@ class Model:
         self._vector = vector
         self.threads: set[int] = set()
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
         assert query
         self.threads.add(threading.get_ident())
         if self.side_by_side:
             assert self.may.wait(10)
         if self.away:
             raise Unavailable("nobody is there")
+        if reasons is not None and "poison" in texts:
+            reasons[texts.index("poison")] = "the server says 500"
         return np.full((len(texts), 2), self._vector, np.float32)
 
 
@@ -70,3 +74,6 @@ def test_a_model_that_is_away_is_a_503_and_a_text_without_meaning_a_422() -> Non
     assert (away.value.status, away.value.extra) == (503, {"retry_after_seconds": 2})
     with pytest.raises(Problem, match="no token that the model knows"):
         asyncio.run(Questions(Model(side_by_side=0, vector=0.0)).vector("?"))
+    with pytest.raises(Problem, match="can't be embedded, ask in other words: the server says 500") as failed:
+        asyncio.run(Questions(Model(side_by_side=0)).vector("poison"))
+    assert failed.value.status == 422

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 
 import msgspec
 import numpy as np
@@ -56,6 +56,32 @@ def test_only_the_chunks_without_direction_are_left_out() -> None:
     (record,) = _records(document("r", "s", "12345 6789 123456789\nwords to find here"))
     assert record.chunks == ["words to find here"]
     assert record.rejected == ""
+
+
+class Choking(WordEmbedder):
+    """Fails on texts with one word."""
+
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> Vectors:
+        assert reasons is not None
+        reasons.update({i: "the server says 500" for i, text in enumerate(texts) if "poison" in text})
+        vectors = super().embed(texts, query=query)
+        vectors[list(reasons)] = 0
+        return vectors
+
+
+def test_a_document_with_a_part_that_fails_is_rejected_whole() -> None:
+    one, two, three = (
+        document("a", "s1", "fine words"),
+        document("b", "s2", "Fine words. More poison."),
+        document("c", "s3"),
+    )
+    written = [Written(3, item, each) for item, each in enumerate((one, two, three, one))]
+    records = records_of(written, Registry(), recipe(size=12), Choking()).records
+    assert [record.rejected for record in records] == ["", "part 2 of 2 can't be embedded: the server says 500", "", ""]
+    assert [record.chunks for record in records] == [["fine words"], [], [], ["fine words"]]
+    assert [len(record.vectors) for record in records] == [1, 0, 0, 1]
 
 
 def test_nothing_becomes_nothing() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -13,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.embedding import openai, remote
-from service.embedding.model import Access, Patience, Unavailable, UnknownModel
+from service.embedding.model import Access, Failed, Patience, Unavailable, UnknownModel
 from service.embedding.providers import load
 from service.embedding.remote import PROBE, Memory
 from service.storage.builds import Embedding
@@ -157,8 +160,128 @@ def test_where_everything_is_refused_no_text_is_given_up(
 ) -> None:
     subject = embedder(server, embedding, monkeypatch)
     server.fails = lambda texts: failure
-    with pytest.raises(Unavailable, match="refuses everything"):
+    with pytest.raises(Unavailable, match="embeds nothing"):
         subject.embed(["one", "two"])
+
+
+def openais(texts: list[str], spoilt: object) -> bytes:
+    """An answer in which the text that spoils has something else than its vector."""
+    made = WordEmbedder().embed(texts).tolist()
+    rows = [spoilt if text == SPOILT else vector for text, vector in zip(texts, made, strict=True)]
+    return json.dumps({"data": [{"index": i, "embedding": row} for i, row in enumerate(rows)]}).encode()
+
+
+SPOILT = "endless"
+# How servers fail on one text, and what is said of it.
+ON_ONE_TEXT: dict[str, tuple[Callable[[list[str]], Failure], str]] = {
+    "500": (lambda _: (500, {"Retry-After": "0"}, b"NaN in the output"), "says 500: NaN in the output"),
+    "503": (lambda _: (503, {"Retry-After": "0"}, b"no worker"), "says 503: no worker"),
+    "424": (lambda _: (424, {}, b"inference failed"), "says 424: inference failed"),
+    "hangs up": (lambda _: (0, {}, b""), "does not answer"),
+    "nan": (lambda texts: (200, {}, openais(texts, [math.nan] * DIMS)), "no list of embeddings"),
+    "infinity": (lambda texts: (200, {}, openais(texts, [1e39] * DIMS)), "not finite"),
+    "too large": (lambda texts: (200, {}, openais(texts, [1e38] * DIMS)), "not finite, or too large"),
+    "null": (lambda texts: (200, {}, openais(texts, None)), "no list of embeddings"),
+    "zeros": (lambda texts: (200, {}, openais(texts, [0.0] * DIMS)), "has no direction"),
+    "short": (lambda texts: (200, {}, openais(texts, [1.0] * (DIMS - 1))), "dimensions"),
+    "left out": (lambda _: (200, {}, b'{"data": []}'), "gave embeddings"),
+    "html": (lambda _: (200, {}, b"<html>"), "no list of embeddings"),
+}
+
+
+@pytest.mark.parametrize("kind", ON_ONE_TEXT)
+@pytest.mark.parametrize("others", [["one", "two", "four", "five"], []], ids=["among others", "alone"])
+def test_a_text_on_which_a_server_always_fails_is_named(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, kind: str, others: list[str]
+) -> None:
+    failure, said = ON_ONE_TEXT[kind]
+    subject = embedder(server, OPEN, monkeypatch)
+    server.fails = lambda texts: failure(texts) if SPOILT in texts else None
+    reasons: dict[int, str] = {}
+    made = subject.embed([*others[:2], SPOILT, *others[2:]], reasons=reasons)
+    place = len(others[:2])
+    assert list(reasons) == [place]
+    assert said in reasons[place]
+    assert not made[place].any()
+    if others:
+        np.testing.assert_allclose(np.delete(made, place, 0), WordEmbedder().embed(others), atol=1e-6)
+
+
+@pytest.mark.parametrize("embedding", [TITAN, COHERE], ids=["titan", "cohere"])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(500, "InternalServerException"), (424, "ModelErrorException"), (408, "ModelTimeoutException"), (200, "")],
+)
+def test_a_text_on_which_bedrock_always_fails_is_named(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, embedding: Embedding, status: int, code: str
+) -> None:
+    subject = embedder(server, embedding, monkeypatch)
+    failure = (status, {"x-amzn-ErrorType": code}, b'{"message": "broken"}')
+    server.fails = lambda texts: failure if SPOILT in texts else None
+    reasons: dict[int, str] = {}
+    assert subject.embed(["one", SPOILT, "two"], reasons=reasons).any(axis=1).tolist() == [True, False, True]
+    assert list(reasons) == [1]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+def test_throttling_and_locked_doors_are_no_texts_fault(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    subject = embedder(server, OPEN, monkeypatch)
+    server.fails = lambda texts: (status, {"Retry-After": "0"}, b"") if SPOILT in texts else None
+    with pytest.raises(Unavailable, match=str(status)):
+        subject.embed(["one", SPOILT])
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ModelNotReadyException", "ServiceQuotaExceededException"])
+def test_what_bedrock_throttles_is_no_texts_fault(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    subject = embedder(server, TITAN, monkeypatch)
+    status = 400 if code.startswith("Service") else 429
+    failure = (status, {"x-amzn-ErrorType": code}, b'{"message": "later"}')
+    server.fails = lambda texts: failure if SPOILT in texts else None
+    with pytest.raises(Unavailable, match="later"):
+        subject.embed([SPOILT])
+
+
+def test_a_model_that_fails_for_everybody_costs_no_text(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = embedder(server, OPEN, monkeypatch)
+    for failure, _ in ON_ONE_TEXT.values():
+        server.fails = lambda texts, failure=failure: failure([SPOILT] * len(texts))
+        with pytest.raises(Unavailable, match="embeds nothing"):
+            subject.embed(["one", "two"])
+
+
+class NowAndThen:
+    """A server on which every second attempt fails, whatever it is about; a request has five, like an indexer's."""
+
+    most_texts, most_characters = 64, 100_000
+
+    def __init__(self) -> None:
+        self._chance = random.Random(7)
+
+    def send(self, texts: Sequence[str], *, query: bool, once: bool) -> list[list[float]]:
+        if all(self._chance.random() < 0.5 for _ in range(1 if once else 5)):
+            raise Failed("no worker")
+        return WordEmbedder().embed(texts).tolist()
+
+
+def test_a_server_away_now_and_then_costs_no_text() -> None:
+    subject = remote.RemoteEmbedder(OPEN, NowAndThen())
+    reasons: dict[int, str] = {}
+    for number in range(300):
+        with suppress(Unavailable):
+            subject.embed([f"text{number}-{i}" for i in range(20)], reasons=reasons)
+    assert not reasons
+
+
+def test_a_request_too_large_for_its_server_is_halved(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = embedder(server, OPEN, monkeypatch)
+    server.fails = lambda texts: (500, {"Retry-After": "0"}, b"out of memory") if len(texts) > 10 else None
+    texts, reasons = [f"text{number}" for number in range(100)], dict[int, str]()
+    assert subject.embed(texts, reasons=reasons).any(axis=1).all()
+    assert not reasons
 
 
 @pytest.mark.parametrize(("embedding", "failure"), REFUSALS, ids=["openai", "bedrock"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -41,7 +41,9 @@ class Model:
             raise model.UnknownModel("embedding model 'gone' is not known")
         self.fingerprint = f"{embedding.model}-{embedding.version}"
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> model.Vectors:
+    def embed(
+        self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
+    ) -> model.Vectors:
         return np.ones((len(texts), 4), np.float32)
 
 

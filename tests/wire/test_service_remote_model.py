@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from service.client import ServiceError
-from tests.service.model_server import ModelServer, serving
+from tests.service.model_server import Failure, ModelServer, serving
 from tests.service.small_space import DIMS, WordEmbedder
-from tests.wire.service_fleet import ServiceFleet, documents, eventually, get, new_fleet
+from tests.wire.service_fleet import ServiceFleet, documents, eventually, get, new_fleet, refused
 
 Connect = Callable[[str], Any]
 AWAY = (503, {"Retry-After": "0"}, b"back soon")
@@ -19,6 +19,12 @@ AWAY = (503, {"Retry-After": "0"}, b"back soon")
 def about(words: str, name: str) -> str:
     """What is embedded of one of the `documents`: in so small a space nothing less is sure to be nearest."""
     return f"Note {name}. {words} in note {name}."
+
+
+def value_of(url: str, metric: str) -> float:
+    """What a process says of one of its metrics."""
+    lines = get(f"{url}/metrics")[2].decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{metric} "))
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +94,29 @@ def test_a_router_that_starts_without_the_model_gets_it_when_it_is_back(
         server.fails = lambda texts: None
     eventually(router.ready, "a router with its model")
     assert fleet.client().search(text=about("turtles", "a"), k=1)["hits"][0]["source_id"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [
+        ("five hundred", (500, {}, b"numpy: overflow")),
+        ("not a number", (200, {}, b'{"data": [{"index": 0, "embedding": [NaN]}]}')),
+    ],
+    ids=["500", "NaN"],
+)
+def test_a_text_that_the_server_cannot_embed_stops_no_other(
+    fleet: ServiceFleet, server: ModelServer, name: str, failure: Failure
+) -> None:
+    client, indexer = fleet.client(), fleet.indexers[0]
+    before = value_of(indexer.url, "vectorfleet_indexer_rejected_total")
+    server.fails = lambda texts: failure if any("poison" in text for text in texts) else None
+    try:
+        first = client.write(documents([name], "poison") + documents(["e"], "bicycles"))
+        fleet.await_position(first["position"])
+        assert client.search(text=about("bicycles", "e"), k=1)["hits"][0]["source_id"] == "e"
+        assert client.lookup([name], first["position"])["documents"] == {name: None}
+        assert value_of(indexer.url, "vectorfleet_indexer_rejected_total") == before + 1
+        refused(422, "can't be embedded", lambda: client.search(text="poison"))
+        fleet.await_position(client.delete(name)["position"])
+    finally:
+        server.fails = lambda texts: None
