@@ -71,7 +71,7 @@ class Client:
 
     def collection(self, name: str) -> dict[str, Any]:
         """One collection: {"name", "id", "source", …}; ServiceError with status 404 or 410 where there is none."""
-        return self._call("GET", f"/v1/collections/{quote(name, safe='')}", None)
+        return self._call("GET", f"/v1/collections/{_segment(name)}", None)
 
     def create_collection(
         self,
@@ -88,11 +88,11 @@ class Client:
         """
         chosen = {"source": "text" if dims is None else "vector", "dims": dims, "model": model, "index": index}
         body = {key: value for key, value in chosen.items() if value is not None}
-        return self._call("PUT", f"/v1/collections/{quote(name, safe='')}", body)
+        return self._call("PUT", f"/v1/collections/{_segment(name)}", body)
 
     def drop_collection(self, name: str) -> dict[str, Any]:
         """Drop a collection with all its documents; {"name", "id", "position"}."""
-        return self._call("DELETE", f"/v1/collections/{quote(name, safe='')}", None)
+        return self._call("DELETE", f"/v1/collections/{_segment(name)}", None)
 
     def write(self, documents: Sequence[Mapping[str, Any]], *, model: str = "", collection: str = "") -> dict[str, Any]:
         """
@@ -119,7 +119,7 @@ class Client:
     def document(self, source_id: str, min_position: int | None = None, *, collection: str = "") -> dict[str, Any]:
         """A document as it was last written; ServiceError with status 404 where there is none."""
         query = urlencode(_position(min_position) | self._of(collection))
-        return self._call("GET", f"/v1/documents/{quote(source_id, safe='')}?{query}", None)
+        return self._call("GET", f"/v1/documents/{_segment(source_id)}?{query}", None)
 
     def search(
         self,
@@ -170,6 +170,11 @@ class Client:
         except urllib3.exceptions.HTTPError as error:
             raise Unanswered(f"{method} {self.endpoint}{path}: {error}") from error
         return _result(answer.status, content)
+
+
+def _segment(name: str) -> str:
+    """Encode any text as one segment of a path; `.` and `..` by themselves would be taken out of it on the way."""
+    return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe="")
 
 
 def _plain(document: Mapping[str, Any]) -> dict[str, Any]:

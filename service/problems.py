@@ -8,9 +8,11 @@ from contextvars import ContextVar
 from http import HTTPStatus
 
 import msgspec
+from prometheus_client import Counter
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 
 class Problem(Exception):
@@ -24,6 +26,8 @@ class Problem(Exception):
 
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+ABANDONED = Counter("vectorfleet_requests_abandoned_total", "Requests whose caller left before their body was whole")
+CLIENT_CLOSED_REQUEST = 499  # as nginx counts it
 log = logging.getLogger(__name__)
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -37,6 +41,8 @@ def problem_response(
     headers = dict(headers)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        headers["Accept-Encoding"] = "identity"
     if "retry_after_seconds" in extra:
         headers["Retry-After"] = str(extra["retry_after_seconds"])
     return Response(
@@ -51,10 +57,28 @@ async def answer_problem(_: Request, error: Exception) -> Response:
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's handler for its own errors: unknown paths and methods."""
+    """Answer Starlette's own errors, unknown paths and methods, as its handler for them."""
     assert isinstance(error, HTTPException)
     detail = f"{request.method} {request.url.path}: {error.detail}"
-    return problem_response(error.status_code, detail, {}, error.headers or NO_HEADERS)
+    headers = error.headers or NO_HEADERS
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_allowed(request))}
+        detail += f"; allowed: {headers['Allow']}"
+    return problem_response(error.status_code, detail, {}, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """List the methods of every route of a path: Starlette names those of the first alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes if isinstance(route, Route) for method in route.methods or ()})
+
+
+async def answer_departure(_: Request, error: Exception) -> Response:
+    """Note that a caller left before the body was whole, which is no fault of ours; nobody gets the answer."""
+    assert isinstance(error, ClientDisconnect)
+    ABANDONED.inc()
+    log.info("a caller left while it was sending", extra={"request_id": request_id.get()})
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def answer_fault(request: Request, _: Exception) -> Response:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 import uvicorn
@@ -19,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,12 +28,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import traces
 from service.problems import (
     Problem,
+    answer_departure,
     answer_fault,
     answer_http_exception,
     answer_problem,
     problem_response,
     request_id,
 )
+from service.protocol import BoundedHeads
 from service.settings import Process
 from service.supervision import READY, Supervisor, supervisor
 from service.tls import Tls
@@ -104,7 +107,8 @@ class Headed:
     """
     Gives each request the id that its caller named, else one of its own, and says it in the answer's head.
 
-    There it says, too, that the connection ends, once `parting()`.
+    There it says, too, that the connection ends: once `parting()`, and where the caller asked for another protocol,
+    after which this connection is not read any more.
     """
 
     def __init__(self, app: ASGIApp, parting: Callable[[], bool]) -> None:
@@ -115,14 +119,15 @@ class Headed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        headers = Headers(scope=scope)
+        given = headers.get(REQUEST_ID_HEADER, "")
         name = given if NAMED.fullmatch(given) else os.urandom(16).hex()
         request_id.set(name)
 
         async def head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 said = [(REQUEST_ID_HEADER.encode(), name.encode())]
-                if self._parting():
+                if self._parting() or _upgrades(headers):
                     said.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *said]
             await send(message)
@@ -132,12 +137,13 @@ class Headed:
 
 class Guarded:
     """
-    Lets a request through unless `admit` raises Problem for its method, path and Authorization header.
+    Lets a request through unless `admit` raises Problem for its method, path and Authorization header, or its head
+    can't be meant so.
 
     Nothing of the body is read before.
     """
 
-    def __init__(self, app: ASGIApp, admit: Admit) -> None:
+    def __init__(self, app: ASGIApp, admit: Admit | None) -> None:
         self._app, self._admit = app, admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,10 +151,28 @@ class Guarded:
         app = self._app
         if scope["type"] == "http":
             try:
-                await self._admit(scope["method"], scope["path"], Headers(scope=scope).get("authorization", ""))
+                if self._admit is not None:
+                    await self._admit(scope["method"], scope["path"], Headers(scope=scope).get("authorization", ""))
+                _check_head(scope)
             except Problem as problem:
                 app = problem_response(problem.status, problem.detail, problem.extra)
         await app(scope, receive, send)
+
+
+def _check_head(scope: Scope) -> None:
+    """Raise Problem for a request that would be taken for another one."""
+    raw, headers = scope.get("raw_path") or b"", Headers(scope=scope)
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise Problem(422, f"the path {raw[:100].decode(errors='replace')} is not UTF-8: {error}") from error
+    if _upgrades(headers) and (headers.get("content-length", "0") != "0" or "transfer-encoding" in headers):
+        raise Problem(400, f"Upgrade is {headers['upgrade']}; only HTTP/1.1 is spoken: send the body without Upgrade")
+
+
+def _upgrades(headers: Headers) -> bool:
+    """Whether the parser takes what follows the head for another protocol, and the body for empty."""
+    return "upgrade" in headers and "upgrade" in ",".join(headers.getlist("connection")).lower()
 
 
 class Service:
@@ -176,13 +200,16 @@ class Service:
         starlette = Starlette(
             routes=[*routes, *common],
             lifespan=self._lifespan,
-            middleware=[Middleware(Guarded, admit=admit)] if admit else [],
+            middleware=[Middleware(Guarded, admit=admit)],
             exception_handlers={
                 Problem: answer_problem,
+                ClientDisconnect: answer_departure,
                 HTTPException: answer_http_exception,
                 Exception: answer_fault,
             },
         )
+        # By the scheme that a process hears, which is not the load balancer's.
+        starlette.router.redirect_slashes = False
         # Around Starlette itself, which answers a fault outside of every middleware of its own.
         app = traces.traced(starlette, [route.path for route in common])
         self.application: ASGIApp = Headed(app, lambda: self._server is not None and self._server.parting)
@@ -226,6 +253,8 @@ class Service:
             port=process.port,
             log_config=None,
             access_log=False,
+            http=BoundedHeads,
+            ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
             # Nobody asks where a request came from.

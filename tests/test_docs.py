@@ -28,6 +28,7 @@ from runbooks.runner import commands
 from runbooks.runner.page import HEADER_BULLETS, STEP_BULLETS
 from runbooks.verdict import Verdict
 from service.index import filters, structures
+from service.protocol import MOST_HEAD_BYTES
 from service.router import api, collections_api, commits, requests
 from service.storage import documents, metadata, shards, snapshot
 from service.storage.entry import Header
@@ -164,6 +165,7 @@ def test_api_routes_and_members() -> None:
 def test_limits() -> None:
     characters = f"{requests.MAX_SOURCE_ID}, {requests.MAX_TITLE}, 128 characters"
     assert dict(rows(section("docs/service.md", "Limits"))) == {
+        "head of a request": f"{MOST_HEAD_BYTES >> 10} KiB, beyond what comes with its first bytes",
         "request body": f"{requests.MAX_BODY_BYTES >> 20} MiB",
         "documents in a write, source_ids in a look-up": f"{requests.MAX_BATCH}",
         "snapshots in a list, of each shard": f"{requests.MAX_SNAPSHOTS}",

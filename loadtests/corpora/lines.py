@@ -111,8 +111,8 @@ def _document(place: str, line: str) -> Document:
             f"{place}: the source_id {document.source_id!r} begins as those of documents that tests write do "
             f"({', '.join(ADDED)}); choose another."
         )
-    if not document.title and not document.text and not document.vector:
-        raise CorpusError(f"{place} has neither title nor text nor vector; a document needs one of them.")
+    if not document.title.strip() and not document.text.strip() and not document.vector:
+        raise CorpusError(f"{place} has neither title nor text nor vector; a document needs one that is not blank.")
     return document
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service import traces
+from service.bodies import body_of
 from service.index.collection import CollectionIndex
 from service.node.generations import Generations
 from service.node.lanes import Lanes
@@ -31,6 +32,7 @@ from service.node.verification import Verification
 from service.problems import Problem
 
 T = TypeVar("T")
+MAX_BODY_BYTES = 16 << 20
 NO_BUILD = "the slot has no build yet; the indexer makes it"
 
 SEARCH_SECONDS = Histogram(
@@ -102,7 +104,7 @@ class NodeApi:
 
     async def search(self, request: Request) -> Response:
         """Nearest documents of the shard."""
-        query = _decode(await request.body(), ShardQuery)
+        query = await _decoded(request, ShardQuery)
         await self._ready_for(query.build, query.min_position, query.wait_seconds)
         index, vector = self._collection(query.collection), query.array()
         if vector.shape != (index.dims,) or not np.isfinite(vector).all():
@@ -131,7 +133,7 @@ class NodeApi:
 
     async def lookup(self, request: Request) -> Response:
         """What the shard holds of the given documents."""
-        query = _decode(await request.body(), ShardLookup)
+        query = await _decoded(request, ShardLookup)
         await self._ready_for(query.build, query.min_position, query.wait_seconds)
         index = self._collection(query.collection)
         held = {source_id: index.held(source_id) for source_id in query.source_ids}
@@ -151,7 +153,7 @@ class NodeApi:
 
     async def snapshot(self, request: Request) -> Response:
         """Have a snapshot made of what is applied now; the answer does not wait for it."""
-        ask = _decode(await request.body(), SnapshotAsk)
+        ask = await _decoded(request, SnapshotAsk)
         await self._ready_for(ask.build, ask.min_position, ask.wait_seconds)
         if self.generations is None or self._replica.held_back:
             reason = self._replica.held_back or "this replica has only just restored"
@@ -190,11 +192,12 @@ class NodeApi:
             )
 
 
-def _decode(body: bytes, shape: type[T]) -> T:
+async def _decoded(request: Request, shape: type[T]) -> T:
+    body = await body_of(request, MAX_BODY_BYTES)
     try:
         return msgspec.msgpack.decode(body, type=shape)
-    except msgspec.MsgspecError as error:
-        raise Problem(422, f"not a {shape.__name__}: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(422, f"the body is not a {shape.__name__} in {MEDIA_TYPE}: {error}") from error
 
 
 def _encoded(answer: object) -> Response:

@@ -59,6 +59,7 @@ from service.router.requests import (
     float32_of,
     named,
     queried,
+    refuse_body,
 )
 from service.router.scatter import Gone, Scatter, merge, wait_seconds_for
 from service.router.stored import Stored
@@ -167,6 +168,7 @@ class RouterApi:
     async def delete(self, request: Request) -> Response:
         """Store the deletion of one document."""
         deletion = DocumentWrite.deletion(request.path_params["source_id"])
+        await refuse_body(request)
         return await self._store(WriteRequest([deletion], collection=queried(request, DeletionQuery).collection))
 
     async def _store(self, body: WriteRequest) -> Response:

@@ -40,7 +40,7 @@ from service.storage.collections import REFERENCE_PATTERN
 
 REFERENCE = "#/components/schemas/{name}"
 JSON, PROBLEM, RAW = "application/json", "application/problem+json", "application/octet-stream"
-RAW_VECTOR = "The vector as little-endian float32; the rest in the query string, which counts with such a body alone."
+RAW_VECTOR = "The vector as little-endian float32; the rest in the query string, which is for such a body alone."
 ONLY_IN_BODIES = ("text", "vector", "filter")
 SAID = {
     400: "The request can't be read as HTTP.",
@@ -50,6 +50,7 @@ SAID = {
     409: "The vectors are of another model, or there is another collection of that name.",
     410: "The collection was dropped.",
     413: "A limit of size is passed.",
+    415: "The body is compressed, or of a kind that is not taken.",
     422: "The body is not what is described here, or can't be meant so.",
     429: "Too much waits, or the key asks too often.",
     507: "A node has too little memory or disk for more.",
@@ -76,14 +77,13 @@ class Operation:
     raw: bool = False
 
 
-# Of what names a collection.
+# Of what names a collection, and of what has a body or may not have one.
 NAMING = (404, 410, 422)
+SENDING = (413, 415, 422)
 OPERATIONS = (
     Operation("GET", "/v1/collections", "Every collection", CollectionsAnswer),
     Operation("GET", "/v1/collections/{name}", "One collection", CollectionAnswer, None, NAMING),
-    Operation(
-        "PUT", "/v1/collections/{name}", "Create a collection", CollectionAnswer, CollectionRequest, (409, 413, 422)
-    ),
+    Operation("PUT", "/v1/collections/{name}", "Create a collection", CollectionAnswer, CollectionRequest, (409,)),
     Operation("DELETE", "/v1/collections/{name}", "Drop a collection", DroppedAnswer, None, (409, *NAMING)),
     Operation(
         "POST",
@@ -91,19 +91,23 @@ OPERATIONS = (
         "Store, replace and delete documents",
         WriteAnswer,
         WriteRequest,
-        (409, 413, 507, *NAMING),
+        (409, 507, *NAMING),
     ),
     Operation("GET", "/v1/documents/{source_id}", "A document as written", DocumentAnswer, None, NAMING, DocumentQuery),
-    Operation("DELETE", "/v1/documents/{source_id}", "Delete one document", WriteAnswer, None, NAMING, DeletionQuery),
     Operation(
-        "POST", "/v1/documents/lookup", "What is held of documents", LookupDocuments, LookupRequest, (413, *NAMING)
+        "DELETE",
+        "/v1/documents/{source_id}",
+        "Delete one document",
+        WriteAnswer,
+        None,
+        (*SENDING, *NAMING),
+        DeletionQuery,
     ),
-    Operation(
-        "POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, 413, *NAMING), raw=True
-    ),
-    Operation("POST", "/v1/search/batch", "Several searches at once", BatchAnswer, BatchRequest, (413, 422)),
+    Operation("POST", "/v1/documents/lookup", "What is held of documents", LookupDocuments, LookupRequest, NAMING),
+    Operation("POST", "/v1/search", "The nearest documents", SearchAnswer, SearchRequest, (409, *NAMING), raw=True),
+    Operation("POST", "/v1/search/batch", "Several searches at once", BatchAnswer, BatchRequest),
     Operation("GET", "/v1/snapshots", "The newest snapshots", SnapshotsAnswer, None, (422,), SnapshotsQuery),
-    Operation("POST", "/v1/snapshots", "Have snapshots made", AskedSnapshots, SnapshotRequest, (413, 422), status=202),
+    Operation("POST", "/v1/snapshots", "Have snapshots made", AskedSnapshots, SnapshotRequest, status=202),
     Operation("GET", "/v1/slots", "Both slots with their builds", SlotsAnswer),
     Operation("GET", "/v1/status", "The slot's build, head, shards and replicas", StatusAnswer),
 )
@@ -140,7 +144,7 @@ def _operation(one: Operation) -> dict[str, Any]:
         "operationId": one.summary.lower().replace(" ", "_").replace("'", "").replace(",", ""),
         "summary": one.summary,
         "responses": {str(one.status): _answer(one.answer)}
-        | {str(s): _problem(s) for s in sorted({*EVERY, *one.refusals})},
+        | {str(s): _problem(s) for s in sorted({*EVERY, *(SENDING if one.body else ()), *one.refusals})},
     }
     if parameters := [*_in_path(one.path), *_in_query(one.body if one.raw else one.query)]:
         described["parameters"] = parameters

@@ -6,12 +6,14 @@ import base64
 import binascii
 from collections import Counter
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 import msgspec
 import numpy as np
 from starlette.requests import Request
 
+from service.bodies import UTF_8, body_of, content_type
 from service.index.filters import BadFilter, parse
 from service.index.metric import METRICS, Metric
 from service.problems import Problem
@@ -31,6 +33,8 @@ from service.storage.metadata import Value, problem_with, to_text
 
 T = TypeVar("T")
 RAW_MEDIA_TYPE = "application/octet-stream"
+# What clients say of JSON where they are not told: nothing, curl's -d, a browser's fetch.
+SENT_AS_JSON = ("", "application/json", "application/x-www-form-urlencoded", "text/plain")
 
 MAX_K = 1_000
 MAX_COMPONENT = 1e15
@@ -289,24 +293,27 @@ class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise Problem(422, f"the texts have {characters} characters in all, allowed are {MAX_QUERY}; send fewer")
 
 
-async def body_of(request: Request) -> bytearray:
-    """The request's whole body; raises Problem 413 as soon as it is too large."""
-    body = bytearray()
-    async for block in request.stream():
-        body += block
-        if len(body) > MAX_BODY_BYTES:
-            raise Problem(413, f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer documents at a time")
-    return body
-
-
 async def decoded(request: Request, shape: type[T]) -> T:
-    """The request's JSON body as `shape`; raises Problem 413 or 422 saying what is wrong."""
-    body = await body_of(request)
+    """Decode the JSON body as `shape`; raises Problem 413, 415 or 422 saying what is wrong."""
+    if query := request.scope.get("query_string"):
+        raise Problem(422, f"?{query.decode(errors='replace')[:100]}: this takes no query string; put it into the body")
+    declared = content_type(request)
+    if declared.charset not in UTF_8:
+        raise Problem(415, f"the charset is {declared.charset}; JSON is sent in UTF-8")
+    body = await body_of(request, MAX_BODY_BYTES)
     try:
         # All that a collection needs to be told may be its name.
         return msgspec.json.decode(body or b"{}", type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if not isinstance(error, msgspec.ValidationError) and declared.media_type not in SENT_AS_JSON:
+            raise Problem(415, f"a body of {declared.media_type} is not taken here; send JSON") from error
         raise Problem(422, f"the body is not a {shape.__name__}: {error}") from error
+
+
+async def refuse_body(request: Request) -> None:
+    """Raise Problem 422 where there is a body, which would count for nothing."""
+    if await body_of(request, MAX_BODY_BYTES):
+        raise Problem(422, f"{request.method} takes no body; what it is about stands in the path and the query string")
 
 
 def named(source_id: str) -> str:
@@ -337,18 +344,27 @@ def _of_collection(name: str, shape: Any) -> str:
 
 
 def queried(request: Request, shape: type[T], **besides: str) -> T:
-    """The request's query string, and what it has `besides`, as `shape`; raises Problem 422 saying what is wrong."""
+    """
+    Decode the query string, and what it has `besides`, as `shape`; raises Problem 422 saying what is wrong.
+
+    A name that stands twice, or bytes that are no UTF-8, would be read as something else than was sent.
+    """
+    given = request.query_params.multi_items()
+    if twice := [name for name, count in Counter(name for name, _ in given).items() if count > 1]:
+        raise Problem(422, f"the query string has {', '.join(twice)} more than once")
     try:
-        return msgspec.convert({**request.query_params, **besides}, shape, strict=False)
-    except msgspec.ValidationError as error:
+        unquote_to_bytes(request.scope["query_string"]).decode()
+        return msgspec.convert({**dict(given), **besides}, shape, strict=False)
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise Problem(422, f"the query string is not a {shape.__name__}: {error}") from error
 
 
 async def decoded_search(request: Request) -> SearchRequest:
-    """A search as JSON, or as the raw float32 of its vector with the rest in the query string; raises Problem."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != RAW_MEDIA_TYPE:
+    """Decode a search: JSON, or the raw float32 of its vector with the rest in the query string; raises Problem."""
+    if content_type(request).media_type != RAW_MEDIA_TYPE:
         return await decoded(request, SearchRequest)
-    return queried(request, SearchRequest, vector=base64.b64encode(await body_of(request)).decode())
+    vector = base64.b64encode(await body_of(request, MAX_BODY_BYTES)).decode()
+    return queried(request, SearchRequest, vector=vector)
 
 
 def float32_of(vector: list[float] | str, space: Space) -> np.ndarray:

@@ -17,12 +17,18 @@ async def _ask(service: Service, *connection: Any) -> None:
 
 
 def asked(
-    service: Service, path: str, method: str = "GET", headers: Mapping[str, str] = NO_HEADERS, content: bytes = b""
+    service: Service,
+    path: str,
+    method: str = "GET",
+    headers: Mapping[str, str] = NO_HEADERS,
+    content: bytes | None = b"",
 ) -> tuple[int, dict[str, str], Any]:
-    """Status, headers and body of one request to an application."""
+    """Return status, headers and body of one request to an application; the caller of one without content leaves."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, object]:
+        if content is None:
+            return {"type": "http.disconnect"}
         return {"type": "http.request", "body": content, "more_body": False}
 
     async def send(message: Any) -> None:
@@ -32,9 +38,9 @@ def asked(
         "type": "http",
         "http_version": "1.1",
         "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
+        "path": path.partition("?")[0],
+        "raw_path": path.partition("?")[0].encode(),
+        "query_string": path.partition("?")[2].encode(),
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "app": None,
     }

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -23,10 +24,10 @@ class Replying(BaseHTTPRequestHandler):
     reply: bytes
     endpoint: str
 
-    def do_POST(self) -> None:
+    def do_GET(self) -> None:
         """Reply."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).seen.append((self.path, json.loads(body)))
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        type(self).seen.append((self.path, json.loads(body or b"null")))
         if self.status == 0:
             self.close_connection = True
             return
@@ -34,6 +35,8 @@ class Replying(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(self.reply)))
         self.end_headers()
         self.wfile.write(self.reply)
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # as the server calls them
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on the terminal."""
@@ -105,3 +108,22 @@ def test_no_reply_is_unanswered_and_nothing_is_sent_twice(server: Any) -> None:
 def test_nobody_listening_is_unanswered() -> None:
     with pytest.raises(Unanswered):
         Client("http://127.0.0.1:1", timeout_seconds=1).status()
+
+
+ANY_NAMES = [".", "..", "...", "a/b", "a/../b", "../..", "%2F", "%2e", "a?b#c", "ä ö", "a\nb", "", "lookup", "a+b;c=d"]
+
+
+@pytest.mark.parametrize("name", ANY_NAMES)
+def test_any_name_travels_as_one_segment_of_the_path(server: Any, name: str) -> None:
+    client = _client(server)
+    client.document(name)
+    client.collection(name)
+    client.create_collection(name)
+    client.drop_collection(name)
+    heads = ["/v1/documents/", *["/v1/collections/"] * 3]
+    for (path, _), head in zip(server.seen, heads, strict=True):
+        plain = path.partition("?")[0]
+        assert plain.startswith(head)
+        segment = plain.removeprefix(head)
+        assert "/" not in segment
+        assert unquote(segment, errors="strict") == name

@@ -355,8 +355,11 @@ def test_one_indexers_verdict_counts_where_two_differ(seed: int, turns: list[int
     both = [Indexer(store, store, BUILD, Fickle(seed + which)) for which in (0, 1)]
     for one in both:
         one.catch_up()
+    sizes = random.Random(seed)
     for which in [*turns, *[0, 1] * 10]:
-        both[which].step()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(indexer_module, "STEP_ENTRIES", sizes.randint(1, 3))
+            both[which].step()
     firsts = Seen().first_writes(one for entry in documents_log(store).follow(Tail()) for one in from_entry(entry))
     for shard in range(2):
         rows = shard_log(store, BUILD.id, shard, DIMS).follow(Tail())

@@ -48,7 +48,7 @@ def test_a_vector_is_a_list_or_base64_and_may_stand_for_a_text(tmp_path: Path) -
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.one_of(texts, st.booleans(), st.integers(-(2**53), 2**53), st.floats(-1e9, 1e9))
 entries: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {"source_id": texts.filter(bool).map(lambda name: f"x{name}"), "title": texts.filter(bool), "text": texts},
+    {"source_id": texts.filter(bool).map(lambda name: f"x{name}"), "title": texts.filter(str.strip), "text": texts},
     optional={"metadata": st.dictionaries(st.text("aé€", min_size=1, max_size=9), values, max_size=3)},
 )
 
@@ -72,6 +72,7 @@ def test_whatever_json_can_say_is_read_as_it_was_written(
         ([line("a"), "", line("a")], "line 3: the source_id 'a' is used twice"),
         (['{"title": "t"}'], "line 1 has no source_id; every document needs its own"),
         ([line(title="", text="")], "line 1 has neither title nor text"),
+        ([line(), line(source_id="blank", title=" ", text=" \n\t\u2003")], "line 2 has neither title nor text"),
         ([line(body="x", url="y")], "line 1 has body, url; allowed are source_id, title, text, metadata and vector"),
         ([line(text=7)], "line 1: text is 7; it must be a text"),
         ([line("a" * 513)], "line 1: source_id has 513 characters; up to 512 are allowed"),
