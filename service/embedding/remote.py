@@ -24,7 +24,7 @@ REMEMBERED_BYTES = 64 << 20
 # And all from 500 on: a server that can't embed a text says the same as one that can embed none.
 SOMETIMES_A_TEXTS_FAULT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.FAILED_DEPENDENCY)
 VERDICT_ROUNDS = 3  # in turns with the probe, before a text is given up
-PROBE = "Which machine is replaced when it fails?"  # no model refuses this one
+PROBE = "Which machine is replaced when it fails?"  # no model refuses this one; later ones have been embedded
 
 REQUESTS = Counter("vectorfleet_embedding_requests_total", "Requests to a model elsewhere", ["outcome"])
 SECONDS = Histogram(
@@ -89,7 +89,7 @@ class RemoteEmbedder:
 
     def __init__(self, embedding: Embedding, requests: Requests) -> None:
         self._dims, self._requests = embedding.dims, requests
-        self._memory = Memory(REMEMBERED_BYTES)
+        self._memory, self._probe = Memory(REMEMBERED_BYTES), PROBE
         self._pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="embedding")
         # Nobody outside can name the weights; a provider that changes them under one name is not noticed.
         self.fingerprint = f"{embedding.provider}-{embedding.model}-{embedding.version}-{embedding.dims}"
@@ -140,7 +140,8 @@ class RemoteEmbedder:
         """
         for _ in range(VERDICT_ROUNDS):
             try:
-                return self._remembered([text], query)[0]
+                vector: Vectors = self._remembered([text], query)[0]
+                return vector
             except Failed as again:
                 failed = again
                 self._check_model(failed)
@@ -148,17 +149,19 @@ class RemoteEmbedder:
         return failed
 
     def _check_model(self, failed: Failed) -> None:
-        """Raise Unavailable unless the model embeds the probe at this moment."""
+        """Raise Unavailable unless the model embeds another text, one that it has embedded before, at this moment."""
         try:
-            self._vectors([PROBE], once=True)
+            self._vectors([self._probe], once=True)
         except Failed as probe:
-            raise Unavailable(f"the model embeds nothing: {failed}; and of another text: {probe}") from failed
+            raise Unavailable(f"the model embeds no other text either: {failed}; of the other: {probe}") from failed
 
     def _remembered(self, texts: Sequence[str], query: bool, *, once: bool = False) -> Vectors:
         """As `_vectors`; what a request brought need not be asked for again when a later one fails."""
         made = self._vectors(texts, query=query, once=once)
         for text, vector in zip(texts, made, strict=True):
             self._memory.put(_key(text, query), vector)
+        # A model short of memory may embed a short text and none of those that it is there for.
+        self._probe = max(texts, key=len)
         return made
 
     def _vectors(self, texts: Sequence[str], *, query: bool = False, once: bool = False) -> Vectors:

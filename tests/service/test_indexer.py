@@ -18,7 +18,7 @@ from service.storage import shards
 from service.storage.documents import documents_log, from_entry
 from service.storage.entry import Damaged
 from service.storage.log import Tail
-from service.storage.objects import StoreError
+from service.storage.objects import Stored, StoreError
 from service.storage.shards import Vectors, shard_log
 from tests.service.memory_store import Crashed, Fault, MemoryStore, at_write
 from tests.service.recorded import ids, ours, parent, recorded
@@ -170,7 +170,12 @@ def test_an_entry_left_for_the_next_step_is_read_once(monkeypatch: pytest.Monkey
     one, log = indexer(store, BUILD), documents_log(store)
     read: list[str] = []
     get = store.get
-    monkeypatch.setattr(store, "get", lambda key: read.append(key) or get(key))
+
+    def noted(key: str) -> Stored:
+        read.append(key)
+        return get(key)
+
+    monkeypatch.setattr(store, "get", noted)
     assert _steps(one) == [1] * 5
     assert [read.count(log.key(number)) for number in range(1, 6)] == [1] * 5
 

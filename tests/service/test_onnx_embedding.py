@@ -196,7 +196,7 @@ def test_a_vector_with_numbers_that_are_not_finite_is_none(tmp_path: Path) -> No
     assert reasons == {0: "its vector holds numbers that are not finite, or too large"}
 
 
-def test_a_text_that_the_model_cannot_run_is_named_and_spoils_none(tmp_path: Path) -> None:
+def test_a_text_that_the_model_cannot_run_is_named(tmp_path: Path) -> None:
     subject = embedder(folder(tmp_path, model=onnx(positions=8)))
     reasons: dict[int, str] = {}
     vectors = subject.embed(["red", "red green blue red green blue"], reasons=reasons)

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_where_everything_is_refused_no_text_is_given_up(
 ) -> None:
     subject = embedder(server, embedding, monkeypatch)
     server.fails = lambda texts: failure
-    with pytest.raises(Unavailable, match="embeds nothing"):
+    with pytest.raises(Unavailable, match="embeds no other text either"):
         subject.embed(["one", "two"])
 
 
@@ -245,11 +246,15 @@ def test_what_bedrock_throttles_is_no_texts_fault(
         subject.embed([SPOILT])
 
 
+def _for_everybody(failure: Callable[[list[str]], Failure], texts: list[str]) -> Failure:
+    return failure([SPOILT] * len(texts))
+
+
 def test_a_model_that_fails_for_everybody_costs_no_text(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = embedder(server, OPEN, monkeypatch)
     for failure, _ in ON_ONE_TEXT.values():
-        server.fails = lambda texts, failure=failure: failure([SPOILT] * len(texts))
-        with pytest.raises(Unavailable, match="embeds nothing"):
+        server.fails = partial(_for_everybody, failure)
+        with pytest.raises(Unavailable, match="embeds no other text either"):
             subject.embed(["one", "two"])
 
 
@@ -264,7 +269,21 @@ class NowAndThen:
     def send(self, texts: Sequence[str], *, query: bool, once: bool) -> list[list[float]]:
         if all(self._chance.random() < 0.5 for _ in range(1 if once else 5)):
             raise Failed("no worker")
-        return WordEmbedder().embed(texts).tolist()
+        made: list[list[float]] = WordEmbedder().embed(texts).tolist()
+        return made
+
+
+def test_a_model_that_embeds_short_texts_alone_costs_no_text(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = embedder(server, OPEN, monkeypatch)
+    long = [f"document {number} " * 30 for number in range(40)]
+    assert subject.embed(long[:20]).any(axis=1).all()
+    server.fails = lambda texts: (
+        (500, {"Retry-After": "0"}, b"out of memory") if len(max(texts, key=len)) > 100 else None
+    )
+    with pytest.raises(Unavailable, match="out of memory"):
+        subject.embed(long)
 
 
 def test_a_server_away_now_and_then_costs_no_text() -> None:

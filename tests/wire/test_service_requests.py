@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -67,14 +68,15 @@ def test_a_deletion_by_its_path_means_that_name_alone(fleet: ServiceFleet) -> No
     assert (status, json.loads(body)["results"][0]["source_id"]) == (200, "..")
 
 
+def _abandoned(member: Member) -> bool:
+    return b"vectorfleet_requests_abandoned_total 1.0" in get(f"{member.url}/metrics")[2]
+
+
 def test_who_leaves_while_sending_is_counted_and_no_fault(fleet: ServiceFleet) -> None:
     for member, path in ((fleet.routers[0], b"/v1/documents"), (fleet.nodes[0], b"/search")):
         with connected(member) as connection:
             connection.sendall(b"POST " + path + b' HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"documents"')
-        eventually(
-            lambda url=member.url: b"vectorfleet_requests_abandoned_total 1.0" in get(f"{url}/metrics")[2],
-            "a caller who left",
-        )
+        eventually(partial(_abandoned, member), "a caller who left")
         lines = [json.loads(line) for line in member.log.read_text().splitlines()]
         assert [one["level"] for one in lines if "left while" in one["message"]] == ["INFO"]
         assert not [one for one in lines if one["level"] in ("ERROR", "CRITICAL")]
