@@ -15,7 +15,7 @@ from service.indexer import pace
 from service.indexer.indexer import Indexer, NotWhole
 from service.storage import log as log_module
 from service.storage import shards
-from service.storage.documents import documents_log, from_entry
+from service.storage.documents import Written, documents_log, from_entry
 from service.storage.entry import Damaged
 from service.storage.log import Tail
 from service.storage.objects import Stored, StoreError
@@ -365,10 +365,11 @@ def test_one_indexers_verdict_counts_where_two_differ(seed: int, turns: list[int
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(indexer_module, "STEP_ENTRIES", sizes.randint(1, 3))
             both[which].step()
-    firsts = Seen().first_writes(one for entry in documents_log(store).follow(Tail()) for one in from_entry(entry))
+    first: dict[str, Written] = {}
+    for one in (one for entry in documents_log(store).follow(Tail()) for one in from_entry(entry)):
+        first.setdefault(one.document.request_id, one)
     for shard in range(2):
         rows = shard_log(store, BUILD.id, shard, DIMS).follow(Tail())
         held = [(one.position, one.item) for entry in rows for one in shards.from_entry(entry)]
-        assert held == [
-            (one.position, one.item) for one in firsts.documents if shards.shard_of(one.document.source_id, 2) == shard
-        ]
+        wanted = [one for one in first.values() if shards.shard_of(one.document.source_id, 2) == shard]
+        assert held == [(one.position, one.item) for one in wanted]
