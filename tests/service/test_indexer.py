@@ -358,8 +358,8 @@ def test_one_indexers_verdict_counts_where_two_differ(seed: int, turns: list[int
     store, batches = MemoryStore(), histories(seed, batches=9)
     write(store, batches)
     both = [Indexer(store, store, BUILD, Fickle(seed + which)) for which in (0, 1)]
-    for one in both:
-        one.catch_up()
+    for each in both:
+        each.catch_up()
     sizes = random.Random(seed)
     for which in [*turns, *[0, 1] * 10]:
         with pytest.MonkeyPatch.context() as patched:
