@@ -154,6 +154,7 @@ def _steps(one: Indexer) -> list[int]:
 
 
 def test_what_stands_before_a_large_document_waits_not_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "FIRST_CHARACTERS", 1_000)
     monkeypatch.setattr(pace, "LEAST_CHARACTERS", 1_000)
     monkeypatch.setattr(pace, "MOST_CHARACTERS", 1_000)
     store = MemoryStore()
@@ -163,6 +164,7 @@ def test_what_stands_before_a_large_document_waits_not_for_it(monkeypatch: pytes
 
 
 def test_an_entry_left_for_the_next_step_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "FIRST_CHARACTERS", 100)
     monkeypatch.setattr(pace, "LEAST_CHARACTERS", 100)
     monkeypatch.setattr(pace, "MOST_CHARACTERS", 100)
     store = MemoryStore()

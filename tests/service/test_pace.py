@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.indexer.pace import LEAST_CHARACTERS, MOST_CHARACTERS, Pace
+from service.indexer.pace import FIRST_CHARACTERS, LEAST_CHARACTERS, MOST_CHARACTERS, Pace
 
 
 def _after(*steps: tuple[int, float]) -> int:
@@ -17,12 +17,12 @@ def _after(*steps: tuple[int, float]) -> int:
 @pytest.mark.parametrize(
     ("steps", "characters"),
     [
-        ([], LEAST_CHARACTERS),
-        ([(LEAST_CHARACTERS, 0.1)], 10 * LEAST_CHARACTERS),
-        ([(LEAST_CHARACTERS, 0.1), (300_000, 3.0)], 100_000),
-        ([(LEAST_CHARACTERS, 0.1), (10, 0.0)], 10 * LEAST_CHARACTERS),
-        ([(LEAST_CHARACTERS, 0.0)], MOST_CHARACTERS),
-        ([(LEAST_CHARACTERS, 60.0)], LEAST_CHARACTERS),
+        ([], FIRST_CHARACTERS),
+        ([(FIRST_CHARACTERS, 0.1)], 10 * FIRST_CHARACTERS),
+        ([(FIRST_CHARACTERS, 0.1), (300_000, 3.0)], 100_000),
+        ([(FIRST_CHARACTERS, 0.1), (10, 0.0)], 10 * FIRST_CHARACTERS),
+        ([(FIRST_CHARACTERS, 0.0)], MOST_CHARACTERS),
+        ([(FIRST_CHARACTERS, 60.0)], LEAST_CHARACTERS),
         ([(1_000, 10.0)], LEAST_CHARACTERS),
     ],
     ids=["first", "quick", "slower", "too small to tell", "at once", "very slow", "an outage"],
