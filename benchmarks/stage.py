@@ -149,7 +149,7 @@ class Stage:
             tail = tail_of(append.run())
         folder = self.root / f"builder-{shard}"
         folder.mkdir()
-        shard_store = ShardStore(store, build, shard, folder)
+        shard_store = ShardStore(store, build, shard, folder, ObjectStore("documents"))
         name = publish_generation(shard_store, entry=tail.number, generation=1, threads=threads)
         searched = manifest_of(store, build, shard, name).shares[DEFAULT_ID].searched
         if searched is not None:

@@ -125,7 +125,9 @@ def _next_generation(stage: Stage, store: Held) -> None:
     )
     # On the node's own disk, as its builder does it: whoever takes over finds the files there.
     folder = stage.members[0].disk / stage.build.id / "shard-00"
-    publish_generation(ShardStore(store, stage.build, 0, folder), entry=tail.number, generation=2)
+    publish_generation(
+        ShardStore(store, stage.build, 0, folder, ObjectStore("documents")), entry=tail.number, generation=2
+    )
 
 
 async def _load(

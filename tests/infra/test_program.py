@@ -774,13 +774,11 @@ def run_as_pulumi(monkeypatch: pytest.MonkeyPatch, config: dict[str, str]) -> No
     """What `pulumi up` and `pulumi preview` run, as its executor does."""
     monkeypatch.chdir(PROJECT_ROOT / "infra")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    record(
-        lambda: runpy.run_path(".", run_name="__main__") and None,
-        config,
-        project="vectorfleet",
-        stack="test",
-        model=synthetic,
-    )
+
+    def program() -> None:
+        runpy.run_path(".", run_name="__main__")
+
+    record(program, config, project="vectorfleet", stack="test", model=synthetic)
 
 
 def test_pulumi_refuses_every_placeholder_of_an_example_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

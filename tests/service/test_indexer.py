@@ -19,7 +19,7 @@ from service.storage.documents import Written, documents_log, from_entry
 from service.storage.entry import Damaged
 from service.storage.log import Tail
 from service.storage.objects import Stored, StoreError
-from service.storage.shards import Vectors, shard_log
+from service.storage.shards import shard_log
 from tests.service.memory_store import Crashed, Fault, MemoryStore, at_write
 from tests.service.recorded import ids, ours, parent, recorded
 from tests.service.shard_history import Batch, fold, folded, histories, index_all, indexer, write
