@@ -22,6 +22,7 @@ from benchmarks import peers as servers
 from benchmarks import takeover
 from benchmarks.peer import Asked, PeerError
 from benchmarks.serving import Figures, Setting, measure
+from infra.numbers import Number
 from service.index.bench import clustered
 from service.index.part import Vectors
 from service.storage.builds import INDEX_RANGES, IndexParameters
@@ -36,7 +37,11 @@ DATA: Callable[[Command], Command] = click.option(
     help="A .npy file of vectors, shape (rows, dims); `python -m loadtests vectors` writes one of real text.",
 )
 ROWS: Callable[[Command], Command] = click.option(
-    "--rows", type=click.IntRange(2_000), default=50_000, show_default=True, help="At most so many of them."
+    "--rows",
+    type=click.IntRange(2_000, 100_000_000),
+    default=50_000,
+    show_default=True,
+    help="At most so many of them.",
 )
 DIMS: Callable[[Command], Command] = click.option(
     "--dims", type=click.IntRange(2, 4_096), default=384, show_default=True, help="Of rows made up without."
@@ -65,7 +70,7 @@ def main() -> None:
 @click.option("--queries", type=click.IntRange(10, 5_000), default=500, show_default=True, help="Held out to ask with.")
 @click.option("--connections", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at once.")
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Turns of each.")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
+@click.option("--seconds", type=Number(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def serving(
     data: Path | None,
@@ -97,8 +102,8 @@ def serving(
 @DATA
 @ROWS
 @DIMS
-@click.option("--rate", type=click.FloatRange(1, 1_000), default=100.0, show_default=True, help="Searches a second.")
-@click.option("--quiet", type=click.FloatRange(5, 300), default=20.0, show_default=True, help="Seconds around it.")
+@click.option("--rate", type=Number(1, 1_000), default=100.0, show_default=True, help="Searches a second.")
+@click.option("--quiet", type=Number(5, 300), default=20.0, show_default=True, help="Seconds around it.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def take_over(data: Path | None, rows: int, dims: int, rate: float, quiet: float, as_json: bool) -> None:
     """Latencies under open load while a fresh process takes over with a new generation, beside those outside."""
@@ -141,7 +146,7 @@ def bulk(data: Path | None, rows: int, dims: int, as_json: bool) -> None:
 @DIMS
 @click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), default=100, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 50), default=3, show_default=True, help="Turns of each point.")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), default=3.0, show_default=True, help="Of a turn.")
+@click.option("--seconds", type=Number(0.2, 60), default=3.0, show_default=True, help="Of a turn.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the curves into this file.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def growth(
@@ -177,7 +182,7 @@ def growth(
 @DIMS
 @click.option("--ef", type=click.IntRange(*INDEX_RANGES["ef_search"]), default=100, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Turns of each.")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
+@click.option("--seconds", type=Number(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def hop(data: Path | None, rows: int, dims: int, ef: int, rounds: int, seconds: float, as_json: bool) -> None:
     """What a router over two shards adds to one of them asked directly, on the same processor."""
@@ -206,7 +211,7 @@ def _point(one: growing.Point) -> tuple[str, ...]:
 @ROWS
 @DIMS
 @click.option("--rounds", type=click.IntRange(1, 50), default=7, show_default=True, help="Turns of each.")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
+@click.option("--seconds", type=Number(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def levels(data: Path | None, rows: int, dims: int, rounds: int, seconds: float, as_json: bool) -> None:
     """hnswlib compiled for this machine, for the artifact's level and for any x86-64, one thread each."""

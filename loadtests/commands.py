@@ -119,7 +119,7 @@ def questions_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @collection_option
 @corpus_option
 @click.option("--services", help="Of aws only these services, as botocore names them, comma-separated.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N documents.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000_000), help="Only the first N documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def ingest_command(
     endpoint: str | None,
@@ -241,7 +241,7 @@ def search_command(endpoint: str | None, outputs: Path, collection: str, text: s
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @corpus_option
-@click.option("--limit", type=click.IntRange(min=1), help="Only so many texts.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000_000), help="Only so many texts.")
 @click.option("--dims", type=click.Choice(["64", "128", "256"]), default="256", show_default=True, help="Dimensions.")
 def vectors_command(file: Path, corpus: str | None, limit: int | None, dims: str) -> None:
     """Embed a corpus with what arrives under load, each text once, and write FILE (.npy) for `bench-index`."""

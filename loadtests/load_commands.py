@@ -56,7 +56,7 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Every setting as an option, spelt as in the locustfile."""
     for item in reversed(list(option_fields())):
         name = f"--{item.name.replace('_', '-')}"
-        kind, text = type(item.default), item.metadata["help"]
+        kind, text = item.metadata["kind"] or str, item.metadata["help"]
         command = click.option(name, type=kind, default=item.default, show_default=bool(item.default), help=text)(
             command
         )
@@ -109,9 +109,9 @@ def _asked(corpus: str | None, questions: Path | None, vectors: Path | None) -> 
 
 @click.command()
 @endpoint_options
-@click.option("--runs", type=click.IntRange(min=1), default=RUNS, show_default=True, help="Fresh runs.")
-@click.option("--extension", type=click.IntRange(min=0), default=0, help="More runs, once, if UNDECIDED.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="Generator processes that share the load.")
+@click.option("--runs", type=click.IntRange(1, 100), default=RUNS, show_default=True, help="Fresh runs.")
+@click.option("--extension", type=click.IntRange(0, 100), default=0, help="More runs, once, if UNDECIDED.")
+@click.option("--workers", type=click.IntRange(1, 1_000), default=1, help="Generator processes that share the load.")
 @click.option("--listen", metavar="HOST:PORT", help="Wait there for the workers, on other machines.")
 @click.option("--evidence", type=click.Path(path_type=Path), help="New folder for the evidence.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -11,12 +11,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 # By hand this file is run from anywhere, and Locust puts only its folder on the path.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
+import click
 import gevent
 from locust import LoadTestShape, events, task
 from locust.env import Environment
@@ -50,13 +53,26 @@ class OneSchedulerPerWorker(LoadTestShape):  # type: ignore[misc]  # locust is o
 
 
 def add_options(parser: Any) -> None:
-    """Every setting is an option."""
-    group = parser.add_argument_group("vectorfleet", "open arrivals and their gate")
+    """Make every setting an option, also of the web page; whatever the parser refuses ends with 64."""
+    leave = parser.exit
+    # argparse's own 2 would read as UNDECIDED.
+    parser.exit = lambda status=0, message=None: leave(64 if status == 2 else status, message)
     for item in option_fields():
-        option = f"--{item.name.replace('_', '-')}"
-        text = item.metadata["help"].replace("%", "%%")
-        group.add_argument(option, type=type(item.default), default=item.default, help=f"{text} (%(default)s)")
-    group.add_argument("--evidence", default="", help="new folder for the evidence (.rehearsal/load/<time>)")
+        option, text = f"--{item.name.replace('_', '-')}", item.metadata["help"].replace("%", "%%")
+        parser.add_argument(option, type=_argument(item.metadata["kind"]), default=item.default, help=text)
+    parser.add_argument("--evidence", default="", help="new folder for the evidence (.rehearsal/load/<time>)")
+
+
+def _argument(kind: click.ParamType[Any] | None) -> Callable[[str], Any]:
+    """Read an option as `python -m loadtests gate` does, and refuse it in the same words."""
+
+    def read(text: str) -> Any:
+        try:
+            return text if kind is None else kind(text)
+        except click.BadParameter as error:
+            raise ArgumentTypeError(error.message) from error
+
+    return read
 
 
 def set_up(environment: Environment, **_: Any) -> None:

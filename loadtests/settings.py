@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any
 
+import click
+
+from infra.numbers import Number
 from infra.slo import objective
+
+# A run's records are read at once when it is judged: about half a kilobyte each.
+MOST_REQUESTS = 2_000_000
 
 
 class SettingsError(ValueError):
@@ -17,39 +23,52 @@ _LATENCY = objective("retrieval_p95_ms")
 _ERRORS = objective("error_rate_percent")
 
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _option(default: Any, text: str, kind: click.ParamType[Any] | None = None) -> Any:
+    return field(default=default, metadata={"help": text, "kind": kind})
+
+
+_RATE, _OPTIONAL_RATE = Number(0, 100_000, least_open=True), Number(0, 100_000)
+_SHARE, _PART = Number(0, 1), Number(0, 1, least_open=True, most_open=True)
+_TIME_MS, _FACTOR = Number(0, 1e6, least_open=True), Number(0, 1e6, least_open=True)
 
 
 @dataclass(frozen=True)
 class Load:
     """What is sent, and when."""
 
-    rate: float = _option(40.0, "searches offered per second, as a Poisson stream")
-    warmup_seconds: float = _option(2.0, "seconds of load before the measured window, by intended time")
-    window_seconds: float = _option(10.0, "seconds of the measured window")
-    timeout_seconds: float = _option(5.0, "an answer later than this is an error")
-    flight_cap: int = _option(256, "searches in flight at most; an arrival beyond it is unsent, hence slow")
-    seed: int = _option(1, "seed of the arrivals and of the choice of questions")
-    k: int = _option(10, "documents asked for")
+    rate: float = _option(40.0, "searches offered per second, as a Poisson stream", _RATE)
+    warmup_seconds: float = _option(
+        2.0, "seconds of load before the measured window, by intended time", Number(0, 86_400)
+    )
+    window_seconds: float = _option(10.0, "seconds of the measured window", Number(0, 86_400, least_open=True))
+    timeout_seconds: float = _option(5.0, "an answer later than this is an error", Number(0, 3_600, least_open=True))
+    flight_cap: int = _option(
+        256, "searches in flight at most; an arrival beyond it is unsent, hence slow", click.IntRange(1, 10_000)
+    )
+    seed: int = _option(1, "seed of the arrivals and of the choice of questions", click.IntRange(0, (1 << 63) - 1))
+    k: int = _option(10, "documents asked for", click.IntRange(1, 1_000))
     collection: str = _option("", "collection that is asked and written to; the fleet's own without it")
     queries: str = _option("", "file of questions with their true answers; a few plain questions without it")
-    writes_per_second: float = _option(0.0, "documents written per second while searches run")
-    write_batch: int = _option(5, "documents in one write")
+    writes_per_second: float = _option(0.0, "documents written per second while searches run", _OPTIONAL_RATE)
+    write_batch: int = _option(5, "documents in one write", click.IntRange(1, 1_000))
     documents: str = _option("", "JSON-lines file of {title, text, vector} to write; short texts without it")
-    null_rate: float = _option(5.0, "requests per second to the null endpoint, for the floor of the harness")
+    null_rate: float = _option(
+        5.0, "requests per second to the null endpoint, for the floor of the harness", _OPTIONAL_RATE
+    )
 
 
 @dataclass(frozen=True)
 class Targets:
     """What is claimed: limits of the service, and the confidence a verdict needs."""
 
-    p95_target_ms: float = _option(_LATENCY.target, "a search is slow when its answer takes longer, in milliseconds")
-    alert_ms: float = _option(_LATENCY.alert, "the alert level of the same figure, in milliseconds")
-    slow_share: float = _option(0.05, "share of slow searches that must not be reached (0.05 means P95)")
-    error_share: float = _option(_ERRORS.target / 100, "share of failed requests that must not be reached")
-    recall_floor: float = _option(0.95, "least mean recall of the timed answers; 0 judges no recall")
-    alpha: float = _option(0.05, "chance of a wrong verdict that is accepted at the exact limit")
+    p95_target_ms: float = _option(
+        _LATENCY.target, "a search is slow when its answer takes longer, in milliseconds", _TIME_MS
+    )
+    alert_ms: float = _option(_LATENCY.alert, "the alert level of the same figure, in milliseconds", _TIME_MS)
+    slow_share: float = _option(0.05, "share of slow searches that must not be reached (0.05 means P95)", _PART)
+    error_share: float = _option(_ERRORS.target / 100, "share of failed requests that must not be reached", _PART)
+    recall_floor: float = _option(0.95, "least mean recall of the timed answers; 0 judges no recall", _SHARE)
+    alpha: float = _option(0.05, "chance of a wrong verdict that is accepted at the exact limit", _PART)
 
 
 @dataclass(frozen=True)
@@ -75,13 +94,18 @@ class Limits:
       recorded but not judged, because beside a fleet it is the normal state.
     """
 
-    lag_limit_ms: float = _option(_LATENCY.target / 4, "a search sent later than this after its instant is late")
-    lag_share: float = _option(0.05, "share of late searches above which a run is void")
-    cpu_share: float = _option(0.8, "share of one core above which a generator is too busy")
-    floor_limit_ms: float = _option(_LATENCY.target / 2, "P95 of the null endpoint above which a run is void")
-    spin_change: float = _option(1.6, "factor between calibrations before and after that voids a run")
-    steal_share: float = _option(0.1, "share of stolen CPU time above which a run is void")
-    judged_least: int = _option(50, "judged answers below which recall cannot be said")
+    lag_limit_ms: float = _option(
+        _LATENCY.target / 4, "a search sent later than this after its instant is late", _TIME_MS
+    )
+    lag_share: float = _option(0.05, "share of late searches above which a run is void", _SHARE)
+    cpu_share: float = _option(0.8, "share of one core above which a generator is too busy", _FACTOR)
+    floor_limit_ms: float = _option(_LATENCY.target / 2, "P95 of the null endpoint above which a run is void", _TIME_MS)
+    spin_change: float = _option(1.6, "factor between calibrations before and after that voids a run", _FACTOR)
+    steal_share: float = _option(0.1, "share of stolen CPU time above which a run is void", _SHARE)
+    judged_least: int = _option(50, "judged answers below which recall cannot be said", click.IntRange(0, 1_000_000))
+
+
+_PARTS = (Load, Targets, Limits)
 
 
 @dataclass(frozen=True)
@@ -95,13 +119,28 @@ class Settings:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
         """Pick the known names out of flat ``values``; raises SettingsError when one of them cannot be."""
-        settings = cls(
-            load=Load(**_known(asdict(Load()), values)),
-            targets=Targets(**_known(asdict(Targets()), values)),
-            limits=Limits(**_known(asdict(Limits()), values)),
-        )
+        given = {item.name: _read(item, values[item.name]) for item in option_fields() if item.name in values}
+        names = [{item.name for item in fields(part)} for part in _PARTS]
+        chosen = [{name: value for name, value in given.items() if name in part} for part in names]
+        settings = cls(Load(**chosen[0]), Targets(**chosen[1]), Limits(**chosen[2]))
         settings.check()
         return settings
+
+    @classmethod
+    def from_options(cls, options: Any) -> Settings:
+        """Read the options of a Locust process, where ``--run-time`` is the length of the warm-up and the window."""
+        settings, seconds = cls.from_values(vars(options)), getattr(options, "run_time", None)
+        if not seconds:
+            return settings
+        load = settings.load
+        if load.window_seconds != Load.window_seconds:
+            raise SettingsError("--run-time and --window-seconds both say how long the run is; give one of them.")
+        if seconds <= load.warmup_seconds:
+            raise SettingsError(
+                f"--run-time is {seconds} s, and the warm-up takes {load.warmup_seconds:g} s of it; give more time, or "
+                "a shorter --warmup-seconds."
+            )
+        return cls.from_values(settings.values() | {"window_seconds": seconds - load.warmup_seconds})
 
     def values(self) -> dict[str, Any]:
         """All fields as one flat mapping, the inverse of ``from_values``."""
@@ -109,7 +148,7 @@ class Settings:
 
     def arguments(self) -> list[str]:
         """The command line of the locustfile that means these settings."""
-        return [f"--{name.replace('_', '-')}={value}" for name, value in self.values().items()]
+        return [f"{_spelt(name)}={value}" for name, value in self.values().items()]
 
     def with_seed(self, seed: int) -> Settings:
         """The same test with another seed."""
@@ -122,46 +161,35 @@ class Settings:
 
     def check(self) -> None:
         """Raise SettingsError for a value outside what it can be."""
-        values = self.values()
-        for name in _POSITIVE:
-            _require(values[name] > 0, name, values[name], "more than 0")
-        for name in _NOT_NEGATIVE:
-            _require(values[name] >= 0, name, values[name], "0 or more")
-        for name in _SHARES:
-            _require(0 < values[name] < 1, name, values[name], "between 0 and 1, both excluded")
-        _require(values["recall_floor"] <= 1, "recall_floor", values["recall_floor"], "between 0 and 1")
-        _require(
-            self.targets.alert_ms >= self.targets.p95_target_ms,
-            "alert_ms",
-            self.targets.alert_ms,
-            "the target or more",
-        )
-
-
-_POSITIVE = (
-    "rate",
-    "window_seconds",
-    "timeout_seconds",
-    "flight_cap",
-    "k",
-    "write_batch",
-    "p95_target_ms",
-    "spin_change",
-)
-_NOT_NEGATIVE = ("warmup_seconds", "writes_per_second", "null_rate", "recall_floor", "judged_least", "seed")
-_SHARES = ("slow_share", "error_share", "alpha")
+        for item in option_fields():
+            _read(item, self.values()[item.name])
+        if self.targets.alert_ms < self.targets.p95_target_ms:
+            raise SettingsError(
+                f"--alert-ms is {self.targets.alert_ms:g}; it must be --p95-target-ms, {self.targets.p95_target_ms:g}, "
+                "or more."
+            )
+        for name in ("rate", "writes_per_second", "null_rate"):
+            due = self.values()[name] * self.run_seconds
+            if due > MOST_REQUESTS:
+                raise SettingsError(
+                    f"{_spelt(name)} over {self.run_seconds:g} s is {due:,.0f}; a run has at most {MOST_REQUESTS:,}. "
+                    "Make the run shorter, and take more runs."
+                )
 
 
 def option_fields() -> Iterator[Field[Any]]:
     """Every setting with its default and help text, for command line parsers."""
-    for part in (Load, Targets, Limits):
+    for part in _PARTS:
         yield from fields(part)
 
 
-def _known(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: type(default)(values[name]) for name, default in defaults.items() if name in values}
+def _read(item: Field[Any], given: object) -> Any:
+    kind = item.metadata["kind"]
+    try:
+        return str(given) if kind is None else kind(str(given))
+    except click.BadParameter as error:
+        raise SettingsError(f"{_spelt(item.name)}: {error.message}") from error
 
 
-def _require(allowed: bool, name: str, given: object, rule: str) -> None:
-    if not allowed:
-        raise SettingsError(f"--{name.replace('_', '-')} is {given}; it must be {rule}.")
+def _spelt(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

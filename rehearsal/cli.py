@@ -115,7 +115,9 @@ def status(root: Path, as_json: bool) -> None:
 @main.command()
 @_root
 @click.argument("name", required=False)
-@click.option("--lines", "-n", type=click.IntRange(min=1), default=40, show_default=True, help="Lines from the end.")
+@click.option(
+    "--lines", "-n", type=click.IntRange(1, 1_000_000), default=40, show_default=True, help="Lines from the end."
+)
 def logs(root: Path, name: str | None, lines: int) -> None:
     """List the log files, one per process, or show the end of those whose name contains NAME."""
     folder = root / "logs"

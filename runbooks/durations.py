@@ -6,6 +6,7 @@ import re
 
 import click
 
+MOST_SECONDS = 31 * 86_400.0
 _DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
 
 
@@ -15,7 +16,10 @@ def parse_seconds(text: str) -> float:
     if not text.strip() or found is None:
         raise ValueError(f"`{text}` is not a duration: write hours, minutes and seconds as in 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(found[unit] or 0) for unit in "hms")
-    return hours * 3600 + minutes * 60 + seconds
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > MOST_SECONDS:
+        raise ValueError(f"`{text:.40}` is too long: a duration is at most 744h, which are 31 days")
+    return total
 
 
 def spoken(seconds: float) -> str:

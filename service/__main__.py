@@ -26,6 +26,10 @@ from service.settings import (
 if TYPE_CHECKING:
     from service.node.restore import ShardStore
 
+MOST_ENTRIES = (1 << 63) - 1
+ENTRY = click.IntRange(0, MOST_ENTRIES)
+FILE_DESCRIPTOR = click.IntRange(0, 1 << 20)
+
 # click's own 2 reads as UNDECIDED where verdicts are exit codes.
 click.UsageError.exit_code = 64
 
@@ -58,11 +62,13 @@ def node() -> None:
 
 
 @main.command()
-@click.option("--listener", type=int, required=True, help="File descriptor of the socket that listens.")
-@click.option("--channel", type=int, required=True, help="File descriptor of the channel to the node's own process.")
+@click.option("--listener", type=FILE_DESCRIPTOR, required=True, help="File descriptor of the socket that listens.")
+@click.option(
+    "--channel", type=FILE_DESCRIPTOR, required=True, help="File descriptor of the channel to the node's own process."
+)
 @click.option("--snapshot", help="Take over from a process that serves, with this snapshot, or the `newest`.")
-@click.option("--position", type=click.IntRange(min=0), default=0, help="Of the process that serves.")
-@click.option("--covers", type=click.IntRange(min=0), help="The position from which on that process is ready.")
+@click.option("--position", type=ENTRY, default=0, help="Of the process that serves.")
+@click.option("--covers", type=ENTRY, help="The position from which on that process is ready.")
 def serve(listener: int, channel: int, snapshot: str | None, position: int, covers: int | None) -> None:
     """Take a node's requests; `node` starts this by itself."""
     die_with_parent()
@@ -96,8 +102,8 @@ def indexer() -> None:
 
 
 @main.command()
-@click.option("--entry", type=click.IntRange(min=0), required=True, help="Shard-log entry to build up to.")
-@click.option("--generation", type=click.IntRange(min=1), required=True, help="Number of the new generation.")
+@click.option("--entry", type=ENTRY, required=True, help="Shard-log entry to build up to.")
+@click.option("--generation", type=click.IntRange(1, MOST_ENTRIES), required=True, help="Number of the new generation.")
 def build(entry: int, generation: int) -> None:
     """Build, verify and publish the next generation of a node's shard."""
     die_with_parent()
@@ -111,7 +117,7 @@ def build(entry: int, generation: int) -> None:
 
 
 @main.command()
-@click.option("--entry", type=click.IntRange(min=0), required=True, help="Shard-log entry to fold up to.")
+@click.option("--entry", type=ENTRY, required=True, help="Shard-log entry to fold up to.")
 def digest(entry: int) -> None:
     """Print the digest that a node's shard has by what lies in S3."""
     die_with_parent()

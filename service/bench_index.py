@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from infra.numbers import Number
 from service.index import bench
 from service.index.metric import METRICS, Name
 from service.storage.builds import INDEX_RANGES, IndexParameters
@@ -34,14 +35,16 @@ def _parameter(name: str, default: int, text: str) -> Callable[[Command], Comman
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A .npy file of vectors, shape (rows, dims); `python -m loadtests vectors` writes one of real text.",
 )
-@click.option("--rows", type=click.IntRange(min=1_000), default=50_000, show_default=True, help="Rows made up without.")
+@click.option(
+    "--rows", type=click.IntRange(1_000, 100_000_000), default=50_000, show_default=True, help="Rows made up without."
+)
 @click.option("--dims", type=click.IntRange(2, 4_096), default=256, show_default=True, help="Their dimensions.")
 @click.option(
     "--queries", type=click.IntRange(10, 10_000), default=500, show_default=True, help="Held out to ask with."
 )
 @click.option("--k", type=click.IntRange(1, 100), default=10, show_default=True, help="Rows asked for.")
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Turns of each.")
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Of a turn.")
+@click.option("--seconds", type=Number(0.1, 60), default=1.0, show_default=True, help="Of a turn.")
 @click.option("--metric", type=click.Choice(list(METRICS)), default="cosine", show_default=True, help="What is near.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="To build with.")
 @_parameter("m", 16, "HNSW: links of a row.")

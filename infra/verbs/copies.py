@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from infra.numbers import WEEK_SECONDS
 from infra.operations.copies import Copies, CopiesError, to_json
 from infra.verbs.options import outputs_option
 from infra.verbs.refusal import FAILED_EXIT_CODE
@@ -16,7 +17,7 @@ from infra.verbs.standing import standing
 
 @click.command()
 @outputs_option
-@click.option("--within", type=click.IntRange(min=1), default=3600, show_default=True, help="Seconds to wait.")
+@click.option("--within", type=WEEK_SECONDS, default=3600, show_default=True, help="Seconds to wait.")
 @click.option("--json", "as_json", is_flag=True, help="The result as plain JSON; progress goes to standard error.")
 def copies(path: Path, within: int, as_json: bool) -> None:
     """Have S3 copy to the vault what was there before it and what failed, and wait for the end."""

@@ -24,11 +24,13 @@ def generators() -> None:
 
 @generators.command()
 @outputs_option
-@click.option("--count", type=click.IntRange(min=1), required=True, help="Instances.")
+@click.option("--count", type=click.IntRange(1, 1_000), required=True, help="Instances.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Workers on each of them.")
 @click.option("--master", "host", required=True, help="Address of Locust's master, as the instances reach it.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="Its port.  [default: loadGenerators.masterPort]")
-@click.option("--within", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds to wait for them.")
+@click.option(
+    "--within", type=click.IntRange(1, 86_400), default=600, show_default=True, help="Seconds to wait for them."
+)
 def start(path: Path, count: int, processes: int, host: str, port: int | None, within: int) -> None:
     """Start instances and wait until they are in service; they work for whatever listens there, run after run."""
     with standing(path, GeneratorsError) as outputs:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.numbers import Number
 from infra.operations.access_keys import ROLES, AccessKeyError, AccessKeys, save_key, to_json
 from infra.operations.outputs import KEY_FILE
 from infra.verbs.options import outputs_option
@@ -27,7 +28,7 @@ def keys() -> None:
 @outputs_option
 @click.option("--role", type=click.Choice(ROLES), default="read", show_default=True, help="What the key may do.")
 @click.option("--save", is_flag=True, help="Keep it as the file `key` beside the outputs, for this project's tools.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests a second, at each router.")
+@click.option("--rate", type=Number(0, 1_000_000, least_open=True), help="Requests a second, at each router.")
 def create(name: str, path: Path, role: str, save: bool, rate: float | None) -> None:
     """Make the key NAME and print it, alone, on standard output, or save it."""
     place = path.with_name(KEY_FILE)

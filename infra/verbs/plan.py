@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +12,7 @@ from infra import cost
 from infra.capacity import read_capacity
 from infra.config import ConfigError, settings_from
 from infra.consistency import LEAST_QUERIES, MOST_QUERIES, MOST_VECTORS
+from infra.numbers import Number
 from infra.plan import Plan, PlanError
 from infra.sizing import INDEX_TYPES, IndexType
 from infra.stack import own_values, stack_config
@@ -25,21 +24,10 @@ DEFAULT_STACK_VALUES = {"fleet": "plan", "amiId": "ami-00000000", "zones": '["a"
 ANY_MODEL: dict[str, object] = {"provider": "given", "model": "any", "version": "1"}
 
 
-class Rate(click.FloatRange):
-    """Queries per second; a range alone lets through what is not a number."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType.convert`."""
-        found = super().convert(value, param, ctx)
-        if not math.isfinite(found):
-            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
-        return found
-
-
 @click.command()
 @click.option("--vectors", type=click.IntRange(1, MOST_VECTORS), help="How many vectors.")
 @click.option("--dims", type=click.IntRange(2, 16_384), help="Dimensions of a vector.")
-@click.option("--queries", type=Rate(LEAST_QUERIES, MOST_QUERIES), help="Peak queries per second.  [default: 100]")
+@click.option("--queries", type=Number(LEAST_QUERIES, MOST_QUERIES), help="Peak queries per second.  [default: 100]")
 @click.option(
     "--recovery",
     type=click.IntRange(10, 86_400),

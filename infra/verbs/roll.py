@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from infra.numbers import SHARD, WEEK_SECONDS
 from infra.operations.outputs import Outputs, OutputsError, read_outputs
 from infra.operations.roll import ROLES, Groups, RefreshError, RollOut, Target, targets
 from infra.verbs.options import outputs_option
@@ -19,23 +20,19 @@ JUDGING_ALARM = "retrieval_p95"
 
 @click.command()
 @outputs_option
-@click.option(
-    "--shard", "shards", type=click.IntRange(min=0), multiple=True, help="Only cells of this shard; again for more."
-)
+@click.option("--shard", "shards", type=SHARD, multiple=True, help="Only cells of this shard; again for more.")
 @click.option(
     "--role", "roles", type=click.Choice(ROLES), multiple=True, help="Only these groups.  [default: all, cells first]"
 )
 @click.option(
-    "--warm-up", type=click.IntRange(min=0), help="Seconds that old and new serve together.  [default: the alarm's]"
+    "--warm-up", type=click.IntRange(0, 86_400), help="Seconds that old and new serve together.  [default: the alarm's]"
 )
 @click.option(
     "--bake",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 86_400),
     help="Seconds that the new one is watched without the old.  [default: the alarm's and a period]",
 )
-@click.option(
-    "--within", type=click.IntRange(min=1), default=3600, show_default=True, help="Seconds that a group may take."
-)
+@click.option("--within", type=WEEK_SECONDS, default=3600, show_default=True, help="Seconds that a group may take.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="The result as plain JSON; progress goes to standard error.")
 def roll(

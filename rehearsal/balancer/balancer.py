@@ -17,6 +17,7 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.numbers import Number
 from rehearsal.balancer.counts import EVERY_SECONDS, NAMESPACE, Counts, Hosts
 from rehearsal.balancer.forwarding import Client
 from rehearsal.balancer.listeners import Listener, View, read
@@ -194,7 +195,7 @@ async def _run(endpoint: str, every_seconds: float) -> None:
     "--poll-seconds",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0.05),
+    type=Number(0.05, 3_600),
     help="How often elbv2 is read.",
 )
 def main(endpoint: str, poll_seconds: float) -> None:

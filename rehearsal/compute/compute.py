@@ -18,6 +18,7 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.numbers import Number
 from rehearsal import processes
 from rehearsal.compute.machine import Facts, Machine, Site
 from rehearsal.compute.userdata import Manifest, NotUnderstoodError, decode, parse
@@ -170,7 +171,7 @@ def run(compute: Compute) -> None:
     "--grace-seconds",
     default=2.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Number(0, 3_600),
     help="From SIGTERM to SIGKILL.",
 )
 def main(endpoint: str, root: Path, grace_seconds: float) -> None:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import click
 from rich.console import Console
 
+from infra.numbers import SHARD
 from runbooks.cli.pages import find_page
 from runbooks.cli.refusal import FleetRefusal, Refusal, json_option, outputs_option, says_errors
 from runbooks.drills.settings import RB_02, DrillSettings
@@ -27,7 +28,7 @@ from runbooks.runner.lint import check_file
 @click.command()
 @click.argument("page", metavar="PAGE", default="RB-02")
 @outputs_option
-@click.option("--shard", type=click.IntRange(min=0), default=0, show_default=True, help="The shard that is lost.")
+@click.option("--shard", type=SHARD, default=0, show_default=True, help="The shard that is lost.")
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), default=Path(".rehearsal/report/drill"))
 @click.option(
     "--baseline",

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from infra.numbers import SHARD
 from runbooks.alarms import AlarmView, ringing, see_alarms
 from runbooks.cli.refusal import json_option, outputs_option, says_errors
 from runbooks.drills.measure import Window, Yardstick
@@ -28,7 +29,7 @@ GROUP_FIELDS = ("unreplaced",)
 ALARM_FIELDS = ("ringing",)
 PIPE_WIDTH = 160
 
-shard_option = click.option("--shard", type=click.IntRange(min=0), multiple=True, help="Only this shard; repeatable.")
+shard_option = click.option("--shard", type=SHARD, multiple=True, help="Only this shard; repeatable.")
 
 
 @click.command()
@@ -188,7 +189,7 @@ def replace(outputs: Path, role: str) -> None:
 @click.command()
 @outputs_option
 @click.option("--shard-ready", is_flag=True, required=True, help="Wait until every shard has ready replicas.")
-@click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True, help="Ready replicas per shard.")
+@click.option("--replicas", type=click.IntRange(1, 100), default=1, show_default=True, help="Ready replicas per shard.")
 @click.option("--within", "within_seconds", type=DURATION, default="10m", show_default=True, help="Give up after this.")
 @says_errors
 def wait(outputs: Path, shard_ready: bool, replicas: int, within_seconds: float) -> None:

@@ -26,10 +26,11 @@ def names(content: bytes) -> list[str]:
     return zipfile.ZipFile(io.BytesIO(content)).namelist()
 
 
-def test_it_holds_the_service_its_installer_and_two_pure_modules(project: Path) -> None:
+def test_it_holds_the_service_its_installer_and_three_pure_modules(project: Path) -> None:
     assert names(build(project).content) == [
         "infra/__init__.py",
         "infra/install.sh",
+        "infra/numbers.py",
         "infra/sizing.py",
         "infra/slo.py",
         "service/__init__.py",

@@ -194,7 +194,7 @@ def test_a_capacity_file_that_says_nothing_usable_is_refused(
         (["--vectors", "5"], "Give --dims, or --stack NAME"),
         (["--vectors", "9" * 400, "--dims", "8"], "'--vectors'"),
         (["--vectors", "5", "--dims", "8", "--queries", "inf"], "'--queries': inf is not in the range"),
-        (["--vectors", "5", "--dims", "8", "--queries", "nan"], "'--queries': 'nan' is not in the range"),
+        (["--vectors", "5", "--dims", "8", "--queries", "nan"], "'--queries': nan is not in the range"),
         (["--vectors", "5", "--dims", "8", "--queries", "1e-320"], "'--queries'"),
         (["--vectors", "5", "--dims", "8", "--recovery", "9"], "'--recovery': 9 is not in the range 10<=x<=86400"),
         (["--vectors", "5", "--dims", "8", "--recovery", "60"], "Raise objectives.recoveryTimeSeconds above 195."),

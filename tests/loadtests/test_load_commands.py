@@ -37,4 +37,4 @@ def test_mistakes_are_sentences_and_end_with_64(tmp_path: Path) -> None:
     empty = CliRunner().invoke(judge_command, [str(tmp_path)])
     assert (empty.exit_code, "no readable gate.json" in empty.output) == (64, True)
     still = CliRunner().invoke(gate_command, ["--endpoint", "http://127.0.0.1:1", "--rate", "0"])
-    assert (still.exit_code, "--rate is 0.0; it must be more than 0." in still.output) == (64, True)
+    assert (still.exit_code, "0.0 is not in the range 0<x<=100000." in still.output) == (64, True)

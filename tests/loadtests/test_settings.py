@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from infra.slo import objective
@@ -32,15 +34,52 @@ def test_types_of_options_are_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("rate", 0.0, "--rate is 0.0; it must be more than 0."),
-        ("window_seconds", -1.0, "--window-seconds is -1.0; it must be more than 0."),
-        ("warmup_seconds", -1.0, "--warmup-seconds is -1.0; it must be 0 or more."),
-        ("slow_share", 1.0, "--slow-share is 1.0; it must be between 0 and 1, both excluded."),
-        ("recall_floor", 1.5, "--recall-floor is 1.5; it must be between 0 and 1."),
-        ("alert_ms", 100.0, "--alert-ms is 100.0; it must be the target or more."),
+        ("rate", 0.0, "--rate: 0.0 is not in the range 0<x<=100000."),
+        ("window_seconds", -1.0, "--window-seconds: -1.0 is not in the range 0<x<=86400."),
+        ("warmup_seconds", -1.0, "--warmup-seconds: -1.0 is not in the range 0<=x<=86400."),
+        ("slow_share", 1.0, "--slow-share: 1.0 is not in the range 0<x<1."),
+        ("recall_floor", 1.5, "--recall-floor: 1.5 is not in the range 0<=x<=1."),
+        ("steal_share", float("nan"), "--steal-share: nan is not in the range 0<=x<=1."),
+        ("k", "ten", "--k: 'ten' is not a valid integer range."),
+        ("alert_ms", 100.0, "--alert-ms is 100; it must be --p95-target-ms, 200, or more."),
+        (
+            "window_seconds",
+            80_000.0,
+            "--rate over 80002 s is 3,200,080; a run has at most 2,000,000. Make the run shorter, and take more runs.",
+        ),
     ],
 )
-def test_impossible_values_are_refused(name: str, value: float, sentence: str) -> None:
+def test_impossible_values_are_refused(name: str, value: object, sentence: str) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.from_values({name: value})
     assert str(refused.value) == sentence
+
+
+def test_numbers_that_never_end_are_refused() -> None:
+    for item in option_fields():
+        for given in ("inf", "nan", "1e300", float("inf")) if item.metadata["kind"] else ():
+            with pytest.raises(SettingsError, match=f"--{item.name.replace('_', '-')}: "):
+                Settings.from_values({item.name: given})
+
+
+def options(**given: object) -> SimpleNamespace:
+    return SimpleNamespace(**(Settings().values() | {"run_time": None} | given))
+
+
+def test_run_time_is_the_warmup_and_the_window() -> None:
+    assert Settings.from_options(options()) == Settings()
+    assert Settings.from_options(options(run_time=30)).load == Load(window_seconds=28.0)
+    assert Settings.from_options(options(run_time=30, warmup_seconds=5.0)).run_seconds == 30
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"run_time": 30, "window_seconds": 20.0}, "give one of them"),
+        ({"run_time": 2}, "the warm-up takes 2 s of it"),
+        ({"run_time": 10**6}, "--window-seconds: 999998.0 is not in the range"),
+    ],
+)
+def test_run_time_that_cannot_be_is_refused(given: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Settings.from_options(options(**given))

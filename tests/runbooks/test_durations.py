@@ -23,6 +23,13 @@ def test_anything_else_is_refused(text: str) -> None:
         parse_seconds(text)
 
 
+@pytest.mark.parametrize("text", ["745h", "744h0.001s", f"{'9' * 400}s"])
+def test_a_duration_beyond_a_month_is_refused(text: str) -> None:
+    assert parse_seconds("744h") == 31 * 86_400
+    with pytest.raises(ValueError, match="at most 744h"):
+        parse_seconds(text)
+
+
 @settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10_000_000))
 def test_what_is_spoken_is_read_back(milliseconds: int) -> None:
