@@ -13,11 +13,11 @@ from locust.env import Environment
 from loadtests.doubts import void_reasons
 from loadtests.evidence import EvidenceFolder, Registration, read_run, write_json
 from loadtests.gate import Judgement, judge
-from loadtests.generator import RECORDS_MESSAGE
+from loadtests.generator import RECORDS_MESSAGE, SearchUser
 from loadtests.machine import Generator
 from loadtests.orders import ORDERS_OPTION, orders
-from loadtests.queries import load_queries
-from loadtests.settings import Settings, SettingsError
+from loadtests.queries import QuerySet
+from loadtests.settings import Load, Settings, SettingsError
 from loadtests.tally import Tally, tally
 from loadtests.writer import load_documents
 
@@ -40,8 +40,8 @@ class Conductor:
 
     def begin(self) -> None:
         """Register the run, then hand out its shares. Raises SettingsError or EvidenceError before any request."""
-        settings = Settings.from_values(vars(self._environment.parsed_options))
-        queries = load_queries(settings.load.queries, settings.load.k)
+        settings = Settings.from_options(self._environment.parsed_options)
+        queries = query_mix(self._environment, settings.load)
         documents = load_documents(settings.load.documents, settings.load.seed)
         workers = self._workers()
         self._ended, self._shares = [], len(workers)
@@ -103,15 +103,31 @@ class Conductor:
             self._runner.stop()
 
 
-def refusal(environment: Environment) -> str:
-    """Why this run cannot start, as a sentence; empty when it can."""
+def refusal(environment: Environment, options: Any) -> str:
+    """Say why a run with these options can't start; empty when it can."""
+    if {options.num_users, options.spawn_rate} - {None, 1}:
+        return (
+            f"Users are {options.num_users or 1}, started at {options.spawn_rate or 1} a second; leave both out, or at "
+            "1: searches arrive at --rate, and one user of each process sends them all."
+        )
     try:
-        settings = Settings.from_values(vars(environment.parsed_options))
-        load_queries(settings.load.queries, settings.load.k)
+        settings = Settings.from_options(options)
+        query_mix(environment, settings.load)
         load_documents(settings.load.documents, settings.load.seed)
     except SettingsError as error:
         return str(error)
     return ""
+
+
+def query_mix(environment: Environment, load: Load) -> QuerySet:
+    """The questions of the one user class that runs. Raises SettingsError where that is no SearchUser."""
+    classes = environment.user_classes
+    if len(classes) != 1 or not issubclass(classes[0], SearchUser):
+        raise SettingsError(
+            f"The locustfile has the user classes {', '.join(one.__name__ for one in classes)}; one that derives from "
+            "SearchUser has to run alone: name it at the end of the command line, or move the others."
+        )
+    return classes[0].query_mix(load)
 
 
 def _evidence_path(environment: Environment, settings: Settings) -> Path:

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import gevent
-from locust import FastHttpUser
+from locust import FastHttpUser, task
+from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
+from locust.event import EventHook
 from locust.exception import StopUser
 
 from loadtests.arrivals import Arrival, Due, Probe, poisson, share_of, steady
@@ -18,7 +20,8 @@ from loadtests.machine import Generator, Watch
 from loadtests.null_endpoint import NullEndpoint
 from loadtests.open_loop import OpenLoop
 from loadtests.orders import Order, take_order
-from loadtests.settings import Settings
+from loadtests.queries import QuerySet, load_queries
+from loadtests.settings import Load, Settings
 
 RECORDS_MESSAGE = "vectorfleet-records"
 REPORT_SECONDS = 0.5
@@ -48,12 +51,18 @@ class SearchUser(FastHttpUser):  # type: ignore[misc]  # locust is outside the t
     abstract = True
 
     def __init__(self, environment: Environment) -> None:
-        load = Settings.from_values(vars(environment.parsed_options)).load
+        load = Settings.from_options(environment.parsed_options).load
         # The session's own default of ten connections would be a queue in front of the service.
         self.concurrency = load.flight_cap + _WRITES_IN_FLIGHT
         self.connection_timeout = self.network_timeout = load.timeout_seconds
         super().__init__(environment)
 
+    @classmethod
+    def query_mix(cls, load: Load) -> QuerySet:
+        """Choose the questions, once before each run; a class of your own may make them instead of reading a file."""
+        return load_queries(load.queries, load.k)
+
+    @task
     def offer(self) -> None:
         """Offer the share; ends the user."""
         order = take_order(self.environment)
@@ -67,7 +76,7 @@ class Offering:
 
     def __init__(self, user: SearchUser, order: Order) -> None:
         self._order, self._runner = order, user.environment.runner
-        self._settings = Settings.from_values(vars(user.environment.parsed_options))
+        self._settings = Settings.from_options(user.environment.parsed_options)
         load = self._settings.load
         self._outbox = Outbox()
         self._documents = order.documents
@@ -110,7 +119,10 @@ class Offering:
         planned = poisson(rate, self._settings.run_seconds, load.seed, stream)
         loop = OpenLoop(load.flight_cap, self._epoch_seconds)
         keep = self._outbox.floor.append
-        loop.offer((due for due, _ in planned), lambda due: keep(self._ask.probe(due, null.url)), lambda due: None)
+        # With events of its own, so that Locust's statistics hold requests to the service alone.
+        limits = {"connection_timeout": load.timeout_seconds, "network_timeout": load.timeout_seconds}
+        session = FastHttpSession(null.url, EventHook(), None, concurrency=load.flight_cap, **limits)
+        loop.offer((due for due, _ in planned), lambda due: keep(self._ask.probe(due, session)), lambda due: None)
         loop.drain(load.timeout_seconds)
 
     def _write(self) -> None:

@@ -1,13 +1,14 @@
-"""Open load by hand: ``locust -f loadtests/locustfile.py --host http://…`` with the web page, or
-``--headless``.
+"""The locustfile: ``locust -f loadtests/locustfile.py --host http://…`` with the web page, or ``--headless``.
 
-The exit code is the verdict of the last run: PASS 0, FAIL 1, UNDECIDED 2, VOID 3; settings that cannot be end
-with 64. One Locust user is one scheduler, so the number of users is the number of workers and is not asked
-for.
+The exit code is the verdict of the last run: PASS 0, FAIL 1, UNDECIDED 2, VOID 3. Options that cannot be end with 64.
+One Locust user is one scheduler, so the number of users is the number of workers and is not asked for.
+
+A locustfile of your own takes ``SearchUser`` and ``OneSchedulerPerWorker`` from here; see docs/loadtests.md.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -21,14 +22,15 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import click
 import gevent
-from locust import LoadTestShape, events, task
+from locust import LoadTestShape, events, stats
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from loadtests import web_page
 from loadtests.conductor import Conductor, refusal
 from loadtests.evidence import EvidenceError
 from loadtests.generator import SearchUser
-from loadtests.settings import SettingsError, option_fields
+from loadtests.settings import Settings, SettingsError, option_fields
 from loadtests.table import show_run
 from service.client import find_key
 
@@ -36,14 +38,12 @@ from service.client import find_key
 class Searcher(SearchUser):
     """Offers its share of the searches."""
 
-    abstract = False
-    offer = task(SearchUser.offer)
-
 
 class OneSchedulerPerWorker(LoadTestShape):  # type: ignore[misc]  # locust is outside the types
     """As many users as workers; the conductor ends the test when every share was offered."""
 
-    abstract = False
+    # So that --run-time counts, and is asked for on the web page.
+    use_common_options = True
 
     def tick(self) -> tuple[int, float]:
         """The number of users wanted, all at once."""
@@ -78,14 +78,17 @@ def _argument(kind: click.ParamType[Any] | None) -> Callable[[str], Any]:
 def set_up(environment: Environment, **_: Any) -> None:
     """Refuse what cannot be before anything starts; whoever is no worker conducts."""
     find_key(Path(os.environ.get("VECTORFLEET_OUTPUTS", ".rehearsal/outputs.json")))
-    if problem := refusal(environment):
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    if problem := refusal(environment, environment.parsed_options):
         print(problem, file=sys.stderr)
         sys.exit(64)
-    if not isinstance(environment.runner, WorkerRunner):
-        environment.vectorfleet_conductor = conductor = Conductor(environment)
-        if environment.parsed_options.headless:
-            # Locust listens for SIGTERM only after a shape has ended, so a run would die without a verdict.
-            gevent.signal_handler(signal.SIGTERM, conductor.stop)
+    environment.vectorfleet_conductor = conductor = Conductor(environment)
+    if environment.web_ui:
+        web_page.extend(environment, conductor)
+    else:
+        # Locust listens for SIGTERM only after a shape has ended, so a run would die without a verdict.
+        gevent.signal_handler(signal.SIGTERM, conductor.stop)
 
 
 def begin(environment: Environment, **_: Any) -> None:
@@ -93,8 +96,11 @@ def begin(environment: Environment, **_: Any) -> None:
     if conductor := getattr(environment, "vectorfleet_conductor", None):
         try:
             conductor.begin()
+            # A point every five seconds makes no chart of a short run; more than a thousand make a heavy page.
+            settings = Settings.from_options(environment.parsed_options)
+            stats.HISTORY_STATS_INTERVAL_SEC = max(1.0, settings.run_seconds / 1_000)
         except (SettingsError, EvidenceError) as error:
-            print(error, file=sys.stderr)
+            logging.error(str(error))
             environment.process_exit_code = 64
             gevent.spawn(conductor.stop)
 
@@ -108,10 +114,17 @@ def conclude(environment: Environment, **_: Any) -> None:
 
 
 def conclude_at_the_latest(environment: Environment, **_: Any) -> None:
-    """A run that is broken off is judged too, which makes it VOID."""
+    """Judge also a run that is broken off, which makes it VOID, and let Locust's own files have all of it."""
     conclude(environment)
+    if environment.parsed_options.csv_prefix:
+        # Locust writes these files each second, and not once more at the end.
+        gevent.sleep(1.1 * stats.CSV_STATS_INTERVAL_SEC)
+    report, conductor = environment.parsed_options.html_file, getattr(environment, "vectorfleet_conductor", None)
+    if report and conductor and Path(report).is_file():
+        web_page.add_to_report(Path(report), conductor)
 
 
+stats.HISTORY_STATS_INTERVAL_SEC = 1
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(set_up)
 events.test_start.add_listener(begin)

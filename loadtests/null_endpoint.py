@@ -23,7 +23,7 @@ class NullEndpoint:
             [sys.executable, "-I", str(Path(__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
-        self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}/"
+        self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
 
     def close(self) -> None:
         """End the process and wait for it."""

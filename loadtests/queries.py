@@ -1,25 +1,35 @@
-"""Questions with their true answers: a JSON-lines file whose first line is a header.
+"""Questions to ask under load: a JSON-lines file, with true answers where recall is to be judged.
 
     {"kind": "vectorfleet-queries", "prefix": "aws/", "k": 10}
     {"text": "stop an instance", "truth": ["aws/ec2/2016-11-15/StopInstances", …]}
+    {"text": "lamp", "filter": {"stock": {"gt": 0}}, "weight": 9}
 
-A question is a ``text``, or a ``vector`` as base64 of little-endian float32.
+A question is a ``text``, or a ``vector`` as base64 of little-endian float32. ``filter`` and ``exact`` are sent with it;
+it is asked ``weight`` times as often as one of weight 1. Any other member is refused, with its line.
+
 ``prefix`` begins every source_id of the documents that were there when the truth was made; ``truth`` is the
-answer of the exact search then, best first. A file without any ``truth`` asks without judging.
+answer of the exact search then, best first. A file without any ``truth`` asks without judging, and needs no header.
 """
 
 from __future__ import annotations
 
-import json
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+import msgspec
 
 from loadtests.recall import is_original, recall_while_growing
 from loadtests.settings import SettingsError
+from loadtests.vectors import vector_bytes
+from service.index.filters import BadFilter, parse
 
 KIND = "vectorfleet-queries"
+Line = TypeVar("Line")
 
 _PLAIN = (
     "how do I create a bucket",
@@ -33,18 +43,41 @@ _PLAIN = (
 )
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One question, a text or a vector; ``truth`` is empty when it is not known."""
 
     text: str = ""
     truth: tuple[str, ...] = ()
     vector: str = ""
+    filter: dict[str, Any] | None = None
+    exact: bool = False
+    weight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
 
     @property
-    def asked(self) -> dict[str, str]:
-        """What a search asks by."""
-        return {"vector": self.vector} if self.vector else {"text": self.text}
+    def asked(self) -> dict[str, Any]:
+        """The body of a search, without what all questions have in common."""
+        by: dict[str, Any] = {"vector": self.vector} if self.vector else {"text": self.text}
+        more = {"filter": self.filter} if self.filter is not None else {}
+        return by | more | ({"exact": True} if self.exact else {})
+
+    def problem(self) -> str:
+        """Say why no service can be asked this; empty when it can."""
+        if bool(self.text.strip()) == bool(self.vector):
+            return "a question needs a text, or a vector as base64, and not both"
+        try:
+            vector_bytes(self.vector)
+            parse(self.filter or {})
+        except BadFilter as error:
+            return str(error)
+        except ValueError as error:
+            return f"the vector {error}"
+        return ""
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kind: str
+    prefix: str = ""
+    k: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,27 +94,26 @@ class QuerySet:
         return any(query.truth for query in self.queries)
 
     def pick(self, draw: float) -> int:
-        """The index of the question that a draw in [0, 1) means."""
-        return int(draw * len(self.queries))
+        """The index of the question that a draw in [0, 1) means, each as often as its weight says."""
+        return bisect_right(self._weights, draw * self._weights[-1], hi=len(self.queries) - 1)
 
     def recall(self, index: int, answer: list[str]) -> float | None:
         """Recall of an answer to question ``index``; None when it cannot be judged."""
         truth = self.queries[index].truth
         return recall_while_growing(answer, truth, self.k, self.prefix) if truth else None
 
+    @cached_property
+    def _weights(self) -> list[float]:
+        return list(accumulate(query.weight for query in self.queries))
+
     def as_json(self) -> dict[str, Any]:
         """Plain values that travel to a worker on another machine."""
-        return {
-            "queries": [[query.text, list(query.truth), query.vector] for query in self.queries],
-            "k": self.k,
-            "prefix": self.prefix,
-        }
+        return {"queries": msgspec.to_builtins(self.queries), "k": self.k, "prefix": self.prefix}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> QuerySet:
         """The inverse of ``as_json``."""
-        queries = tuple(Query(text, tuple(truth), vector) for text, truth, vector in found["queries"])
-        return cls(queries, found["k"], found["prefix"])
+        return msgspec.convert(found, cls)
 
 
 def plain_questions(k: int) -> QuerySet:
@@ -94,51 +126,63 @@ def load_queries(path: str, k: int) -> QuerySet:
     if not path:
         return plain_questions(k)
     lines = _read_lines(Path(path))
-    header = _parse(path, 1, lines[0]) if lines else {}
-    if header.get("kind") != KIND:
-        raise SettingsError(
-            f"{path} does not begin with a header line of kind {KIND!r}; `loadtests truth` writes such files."
-        )
-    queries = tuple(_query(path, number, line) for number, line in enumerate(lines[1:], start=2))
-    return _checked(path, QuerySet(queries, k, str(header.get("prefix", ""))), int(header.get("k", k)))
+    header = _header(path, *lines[0]) if lines else None
+    queries = tuple(_query(path, number, line) for number, line in lines[0 if header is None else 1 :])
+    return _checked(path, QuerySet(queries, k, header.prefix if header else ""), header)
 
 
 def save_queries(path: Path, queries: QuerySet) -> None:
     """Write the file that ``load_queries`` reads."""
-    header = {"kind": KIND, "prefix": queries.prefix, "k": queries.k}
-    entries = [{**query.asked, "truth": list(query.truth)} for query in queries.queries]
+    header = _Header(KIND, queries.prefix, queries.k)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in (header, *entries)), encoding="utf-8")
+    path.write_bytes(msgspec.json.Encoder().encode_lines((header, *queries.queries)))
 
 
-def _read_lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines that hold something, each with its number."""
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise SettingsError(f"The queries file {path} cannot be read: {error.strerror}.") from error
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The queries file {path} cannot be read: {error}.") from error
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _parse(path: str, number: int, line: str) -> Mapping[str, Any]:
+def _parse(path: str, number: int, line: str, kind: type[Line]) -> Line:
     try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise SettingsError(f"{path}, line {number} is not JSON: {error.msg}.") from error
-    if not isinstance(entry, dict):
-        raise SettingsError(f"{path}, line {number} is not a JSON object.")
-    return entry
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}, line {number}: {error}. It may have {', '.join(_members(kind))}.") from error
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{path}, line {number} is not JSON: {error}.") from error
+
+
+def _members(kind: Any) -> tuple[str, ...]:
+    return tuple(getattr(kind, "__struct_fields__", ("members",)))
+
+
+def _header(path: str, number: int, line: str) -> _Header | None:
+    """Read the first line where it is a header; a question has no kind."""
+    if "kind" not in _parse(path, number, line, dict):
+        return None
+    header = _parse(path, number, line, _Header)
+    if header.kind != KIND:
+        raise SettingsError(f"{path} is of kind {header.kind!r}; needed is {KIND!r}, as `loadtests truth` writes it.")
+    return header
 
 
 def _query(path: str, number: int, line: str) -> Query:
-    entry = _parse(path, number, line)
-    given = {name: entry[name] for name in ("text", "vector") if entry.get(name)}
-    if len(given) != 1 or not all(isinstance(one, str) for one in given.values()):
-        raise SettingsError(f"{path}, line {number} needs a text, or a vector as base64, and not both.")
-    return Query(truth=tuple(map(str, entry.get("truth", ()))), **given)
+    query = _parse(path, number, line, Query)
+    if problem := query.problem():
+        raise SettingsError(f"{path}, line {number}: {problem}.")
+    return query
 
 
-def _checked(path: str, queries: QuerySet, truth_k: int) -> QuerySet:
+def _checked(path: str, queries: QuerySet, header: _Header | None) -> QuerySet:
     if not queries.queries:
         raise SettingsError(f"{path} holds no question.")
+    if queries.has_truth and header is None:
+        raise SettingsError(f"{path} has truth and no header line of kind {KIND!r}, which `loadtests truth` writes.")
+    truth_k = header.k if header and header.k else queries.k
     if queries.has_truth and queries.k > truth_k:
         raise SettingsError(
             f"{path} knows the first {truth_k} answers, so --k {queries.k} cannot be judged; ask for fewer."

@@ -37,6 +37,11 @@ def runs_table(runs: Sequence[Tally]) -> Table:
     return table
 
 
+def figures(run: Tally) -> list[tuple[str, str]]:
+    """Name the figures of one run."""
+    return [(name, figure(run)) for name, figure in _FIGURES.items()]
+
+
 def _time(time_ms: float | None) -> str:
     return "none" if time_ms is None else f"{time_ms:.1f} ms"
 

@@ -32,6 +32,27 @@ def test_built_in_questions_judge_nothing() -> None:
     assert queries.recall(0, ["aws/a"]) is None
 
 
+def test_filter_exact_and_weight_are_asked_as_written(tmp_path: Path) -> None:
+    """A mix of a user's own needs no header."""
+    written = [
+        {"text": "lamp", "filter": {"stock": {"gt": 0}}, "weight": 9},
+        {"vector": "AACAPw==", "exact": True},
+    ]
+    queries = load_queries(file_of(tmp_path, *written), 3)
+    asked = [{"text": "lamp", "filter": {"stock": {"gt": 0}}}, {"vector": "AACAPw==", "exact": True}]
+    assert [query.asked for query in queries.queries] == asked
+    assert [queries.pick(draw) for draw in (0.0, 0.8999, 0.9001, 0.9999999999999999)] == [0, 0, 1, 1]
+    save_queries(tmp_path / "saved.jsonl", queries)
+    assert load_queries(str(tmp_path / "saved.jsonl"), 3) == queries
+    assert QuerySet.from_json(json.loads(json.dumps(queries.as_json()))) == queries
+
+
+def test_equal_weights_pick_evenly() -> None:
+    queries = plain_questions(10)
+    picked = [queries.pick(draw / 1000) for draw in range(1000)]
+    assert picked == [int(draw / 1000 * len(queries.queries)) for draw in range(1000)]
+
+
 def test_every_draw_picks_a_question() -> None:
     queries = plain_questions(10)
     last = len(queries.queries) - 1
@@ -47,12 +68,26 @@ def test_questions_without_truth_are_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ((), "does not begin with a header"),
-        ((ENTRY,), "does not begin with a header"),
+        ((), "holds no question"),
         ((HEADER,), "holds no question"),
+        ((ENTRY,), "has truth and no header line"),
+        ((HEADER | {"kind": "other"}, ENTRY), "is of kind 'other'; needed is 'vectorfleet-queries'"),
+        ((HEADER | {"weights": 1}, ENTRY), "line 1: Object contains unknown field `weights`"),
+        ((HEADER | {"k": "ten"}, ENTRY), r"line 1: Expected `int \| null`, got `str` - at `\$.k`"),
         ((HEADER, "{"), "line 2 is not JSON"),
-        ((HEADER, "[]"), "line 2 is not a JSON object"),
-        ((HEADER, {"truth": []}), "line 2 needs a text, or a vector as base64, and not both"),
+        ((HEADER, "[]"), "line 2: Expected `object`, got `array`"),
+        ((HEADER, {"truth": []}), "line 2: a question needs a text, or a vector as base64, and not both"),
+        ((HEADER, "", ENTRY, "", {"text": "\u2028"}), "line 5: a question needs a text"),
+        ((HEADER, {"text": " "}), "line 2: a question needs a text"),
+        ((HEADER, {"text": "q", "vector": "AACAPw=="}), "and not both"),
+        ((HEADER, {"vector": "AACA"}), "line 2: the vector has 3 bytes, which are no float32s"),
+        ((HEADER, {"text": "q", "wieght": 2}), "line 2: Object contains unknown field `wieght`. It may have text, tr"),
+        ((HEADER, {"text": "q", "weight": 0}), r"line 2: Expected `float` > 0.0 - at `\$.weight`"),
+        ((HEADER, {"text": "q", "weight": 1e300}), r"line 2: Expected `float` <= 1000000.0 - at `\$.weight`"),
+        ((HEADER, '{"text": "q", "weight": NaN}'), "line 2 is not JSON"),
+        ((HEADER, {"text": "q", "exact": "yes"}), "line 2: Expected `bool`, got `str`"),
+        ((HEADER, {"text": "q", "filter": ["x"]}), r"line 2: Expected `object \| null`, got `array`"),
+        ((HEADER, {"text": "q", "filter": {"year": {"above": 3}}}), "line 2: the filter on 'year' has 'above'"),
         ((HEADER, ENTRY, {"text": "r", "truth": []}), "with and without truth"),
         ((HEADER, {"text": "r", "truth": ["param/x"]}), "'param/x'"),
         ((HEADER | {"k": 1}, ENTRY), "so --k 2 cannot be judged"),
@@ -65,6 +100,9 @@ def test_file_that_cannot_be_is_refused_with_a_sentence(
         load_queries(file_of(tmp_path, *entries), 2)
 
 
-def test_missing_file_is_named() -> None:
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "\xe9"}')
+    with pytest.raises(SettingsError, match=r"latin\.jsonl cannot be read: 'utf-8' codec"):
+        load_queries(str(tmp_path / "latin.jsonl"), 10)
     with pytest.raises(SettingsError, match=r"nowhere\.jsonl cannot be read"):
         load_queries("nowhere.jsonl", 10)
