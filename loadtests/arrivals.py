@@ -32,7 +32,7 @@ class Arrival:
 
     ``lag_ms`` from the intended instant to the first byte sent, ``response_ms`` from the intended instant to
     the end, ``service_ms`` from sending to the end; all three are None when nothing was sent. ``recall`` is
-    None when it could not be judged.
+    None when it could not be judged. ``reason`` says why there is no proper answer.
     """
 
     number: int
@@ -45,6 +45,7 @@ class Arrival:
     service_ms: float | None = None
     recall: float | None = None
     partial: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True)

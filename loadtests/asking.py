@@ -10,7 +10,10 @@ from typing import Any
 
 from loadtests.arrivals import Arrival, Due, Outcome, Probe
 from loadtests.evidence import WriteBatch
+from loadtests.failures import LATE, cause_of, kind_of, no_answer, refused
 from loadtests.queries import QuerySet
+
+UNSENT = "unsent: too many in flight"
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,12 @@ class Answer:
 
 
 def read_answer(status: int, body: bytes | None, error: BaseException | None) -> Answer:
-    """Understand the reply to a search; anything but 200 with a list of hits is a failure."""
-    if error is not None and isinstance(error, TimeoutError):
-        return Answer("timeout", problem="no answer in time")
-    if status == 0:
-        return Answer("failed", problem=f"no answer: {type(error).__name__}")
+    """Understand the reply to a search, or the error, unwrapped; anything but 200 with a list of hits is a failure."""
+    if error is not None:
+        outcome, reason = no_answer(error)
+        return Answer(outcome, problem=reason)
     if status != 200:
-        return Answer("failed", problem=f"status {status}")
+        return Answer("failed", problem=refused(status, body))
     try:
         reply = json.loads(body or b"")
         hits = tuple(str(hit["source_id"]) for hit in reply["hits"])
@@ -60,7 +62,7 @@ class Asker:
 
     def search(self, due: Due, keep: Callable[[Arrival], None]) -> None:
         """Ask, and keep exactly one record whatever happens, also when this greenlet is killed while it waits."""
-        record = Arrival(due.number, due.offset_seconds, self._queries.pick(due.draw), "timeout")
+        record = Arrival(due.number, due.offset_seconds, self._queries.pick(due.draw), "timeout", reason=LATE)
         try:
             record = self._search(due)
         finally:
@@ -73,10 +75,10 @@ class Asker:
             name="search",
             response_time=None,
             response_length=0,
-            exception=RuntimeError("unsent: too many in flight"),
+            exception=RuntimeError(UNSENT),
             context={},
         )
-        return Arrival(due.number, due.offset_seconds, self._queries.pick(due.draw), "unsent")
+        return Arrival(due.number, due.offset_seconds, self._queries.pick(due.draw), "unsent", reason=UNSENT)
 
     def probe(self, due: Due, session: Any) -> Probe:
         """Ask the null endpoint through a session to it."""
@@ -92,11 +94,14 @@ class Asker:
             "/v1/documents", json=body, headers=self._headers, name="write", catch_response=True
         ) as reply:
             seconds = time.perf_counter() - sent
-            status = reply.status_code or 0
-            if status != 200:
-                reply.failure(f"status {status}")
+            error = cause_of(reply.request_meta.get("exception"))
+            # An answer that broke off says neither that the documents are stored nor that they are not.
+            status = 0 if error else reply.status_code or 0
+            reason = no_answer(error)[1] if error else "" if status == 200 else refused(status, reply.content)
+            if reason:
+                reply.failure(kind_of(reason))
             position = _position(reply.content) if status == 200 else None
-            return WriteBatch(first, due.offset_seconds, len(documents), status, seconds, position)
+            return WriteBatch(first, due.offset_seconds, len(documents), status, seconds, position, reason)
 
     def _search(self, due: Due) -> Arrival:
         index = self._queries.pick(due.draw)
@@ -107,11 +112,13 @@ class Asker:
         ) as reply:
             service_ms, response_ms = (time.perf_counter() - sent) * 1000, self._since_ms(due)
             reply.request_meta["response_time"] = response_ms
-            answer = read_answer(reply.status_code or 0, reply.content, getattr(reply, "error", None))
+            error = cause_of(reply.request_meta.get("exception"))
+            # What broke off in the middle has a status and half a body, which may not even decompress.
+            answer = read_answer(reply.status_code or 0, None if error else reply.content, error)
             if answer.outcome == "answered" and service_ms > self._timeout_seconds * 1000:
-                answer = Answer("timeout", problem="no answer in time")
+                answer = Answer("timeout", problem=LATE)
             if answer.problem:
-                reply.failure(answer.problem)
+                reply.failure(kind_of(answer.problem))
         judged = answer.outcome == "answered"
         return Arrival(
             number=due.number,
@@ -124,6 +131,7 @@ class Asker:
             service_ms=service_ms,
             recall=self._queries.recall(index, list(answer.source_ids)) if judged else None,
             partial=answer.partial,
+            reason=answer.problem,
         )
 
     def _since_ms(self, due: Due) -> float:

@@ -26,7 +26,10 @@ _LOOK_SECONDS = 0.1
 
 
 class Conductor:
-    """Conducts one run after another (the web interface may start several) and keeps the last judgement."""
+    """
+    Conducts one run after another (the web interface may start several) and keeps the last judgement; ``busy`` from a
+    run's start until it is judged.
+    """
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -34,6 +37,7 @@ class Conductor:
         self._folder: EvidenceFolder | None = None
         self._ended: list[Generator] = []
         self._shares = 0
+        self.busy = False
         self.judgement: Judgement | None = None
         self.tally: Tally | None = None
         self._runner.register_message(RECORDS_MESSAGE, self._collect)
@@ -49,8 +53,8 @@ class Conductor:
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         host = str(self._environment.host)
         folder.register(Registration(host, settings, self._shares, queries.has_truth, started_at))
-        self._folder = folder
-        given = orders(str(folder.path), workers, queries, documents)
+        self._folder, self.busy = folder, True
+        given = orders(str(folder.path), workers, settings, queries, documents)
         setattr(self._environment.parsed_options, ORDERS_OPTION, given)
         gevent.spawn(self._watch, settings)
 
@@ -65,6 +69,7 @@ class Conductor:
         doubts = void_reasons([self.tally], settings.targets, settings.limits)
         self.judgement = judge([self.tally], settings.targets, doubts)
         write_json(folder.path / "verdict.json", self.judgement.as_json())
+        self.busy = False
         return True
 
     def _workers(self) -> list[str]:

@@ -37,6 +37,7 @@ class WriteBatch:
     status: int
     seconds: float | None
     position: int | None = None
+    reason: str = ""
 
     @property
     def acknowledged(self) -> int:

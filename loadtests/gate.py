@@ -21,6 +21,7 @@ from enum import IntEnum
 from typing import Any, Literal
 
 from loadtests import binomial
+from loadtests.failures import told
 from loadtests.settings import Targets
 from loadtests.tally import Tally
 
@@ -126,6 +127,8 @@ def errors(runs: Sequence[Tally], targets: Targets, alpha: float, count: Callabl
         f"{bad:,} of {total:,} requests failed ({_percent(bad, total)}; {_allowed(allowed)} "
         f"an error rate below {100 * targets.error_share:g} %)."
     )
+    if kinds := told(kind for run in runs for kind in run.failures):
+        sentence = f"{sentence[:-1]}: {kinds}."
     if total and bad <= allowed:
         return Condition("errors", "holds", sentence)
     broken = binomial.above(bad, total, targets.error_share, alpha)

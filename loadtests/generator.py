@@ -14,7 +14,7 @@ from locust.event import EventHook
 from locust.exception import StopUser
 
 from loadtests.arrivals import Arrival, Due, Probe, poisson, share_of, steady
-from loadtests.asking import Asker
+from loadtests.asking import UNSENT, Asker
 from loadtests.evidence import WriteBatch
 from loadtests.machine import Generator, Watch
 from loadtests.null_endpoint import NullEndpoint
@@ -76,7 +76,7 @@ class Offering:
 
     def __init__(self, user: SearchUser, order: Order) -> None:
         self._order, self._runner = order, user.environment.runner
-        self._settings = Settings.from_options(user.environment.parsed_options)
+        self._settings = order.settings
         load = self._settings.load
         self._outbox = Outbox()
         self._documents = order.documents
@@ -138,7 +138,7 @@ class Offering:
         loop.offer(
             steady(load.writes_per_second / size, self._settings.run_seconds),
             send,
-            unsent=lambda due: keep(WriteBatch(due.number * size, due.offset_seconds, size, 0, None)),
+            unsent=lambda due: keep(WriteBatch(due.number * size, due.offset_seconds, size, 0, None, reason=UNSENT)),
         )
         loop.drain(2 * load.timeout_seconds)
 

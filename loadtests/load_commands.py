@@ -186,7 +186,7 @@ def gate_bar(plan: Plan) -> Iterator[Callable[[GateProgress], None]]:
 
 def _address(text: str) -> Address:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 1024 <= int(port) <= 65_535:
+    if not host or not port.isdecimal() or not 1024 <= int(port) <= 65_535:
         raise UserError(
             f"--listen is {text!r}; it must be HOST:PORT with a port from 1024 to 65535, as in 0.0.0.0:5557."
         )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loadtests.queries import QuerySet
+from loadtests.settings import Settings
 from loadtests.writer import Documents
 from service.client import key_header
 
@@ -18,22 +19,27 @@ class Order:
     """
     What a process was told to offer: share number ``share`` of ``shares`` in the run of that name.
 
-    With all that it needs for it: a worker may run on a machine that has none of the conductor's files.
+    With all that it needs for it: a worker may run on a machine that has none of the conductor's files, and Locust
+    keeps options of its own, such as the run time, from it.
     """
 
     run: str
     share: int
     shares: int
+    settings: Settings
     queries: QuerySet
     documents: Documents
     headers: dict[str, str]
 
 
-def orders(run: str, workers: Sequence[str], queries: QuerySet, documents: Documents) -> dict[str, Any]:
+def orders(
+    run: str, workers: Sequence[str], settings: Settings, queries: QuerySet, documents: Documents
+) -> dict[str, Any]:
     """What the conductor gives out to workers of these ids, as plain values."""
     return {
         "run": run,
         "shares": {worker: share for share, worker in enumerate(workers)},
+        "settings": settings.values(),
         "queries": queries.as_json(),
         "documents": asdict(documents),
         "headers": key_header(),
@@ -52,4 +58,5 @@ def take_order(environment: Any) -> Order | None:
     environment.vectorfleet_taken = given["run"]
     documents = Documents(tuple(map(tuple, given["documents"]["texts"])), given["documents"]["seed"])
     queries = QuerySet.from_json(given["queries"])
-    return Order(given["run"], share, len(given["shares"]), queries, documents, given["headers"])
+    settings = Settings.from_values(given["settings"])
+    return Order(given["run"], share, len(given["shares"]), settings, queries, documents, given["headers"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from loadtests.gate import Judgement, Verdict
 from loadtests.tally import Tally
@@ -32,14 +33,20 @@ def runs_table(runs: Sequence[Tally]) -> Table:
     table = Table("run", *(str(number) for number in range(1, len(runs) + 1)))
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, figure in _FIGURES.items():
-        table.add_row(name, *(figure(run) for run in runs))
+    for name, cells in _rows(runs):
+        table.add_row(Text(name), *cells)
     return table
 
 
 def figures(run: Tally) -> list[tuple[str, str]]:
     """Name the figures of one run."""
-    return [(name, figure(run)) for name, figure in _FIGURES.items()]
+    return [(name, *cells) for name, cells in _rows([run])]
+
+
+def _rows(runs: Sequence[Tally]) -> Iterator[tuple[str, list[str]]]:
+    yield from ((name, [figure(run) for run in runs]) for name, figure in _FIGURES.items())
+    for kind in dict.fromkeys(kind for run in runs for kind, _ in run.failures):
+        yield kind, [f"{dict(run.failures).get(kind, 0):,}" for run in runs]
 
 
 def _time(time_ms: float | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loadtests.arrivals import Arrival, poisson
 from loadtests.evidence import RunEvidence
+from loadtests.failures import count_kinds
 from loadtests.machine import Generator
 from loadtests.settings import Load, Targets
 
@@ -19,7 +20,7 @@ class Tally:
     ``slow`` searches answered after the target, failed, timed out or were never sent. ``slow_service`` is the
     same without what may be the generator's doing: time counts from sending, and the unsent are left out.
     Percentiles are information only; an unanswered search counts as slower than any other, and None means the
-    percentile is one of those.
+    percentile is one of those. ``failures`` counts the errors by kind: status and reason.
     """
 
     seed: int
@@ -48,6 +49,7 @@ class Tally:
     workers: int
     generators: tuple[Generator, ...]
     truth: bool
+    failures: tuple[tuple[str, int], ...] = ()
 
     @property
     def requests(self) -> int:
@@ -105,6 +107,7 @@ def tally(run: RunEvidence) -> Tally:
         workers=run.registration.workers,
         generators=run.generators,
         truth=run.registration.truth,
+        failures=count_kinds(arrivals, writes),
     )
 
 

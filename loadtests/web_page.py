@@ -41,7 +41,10 @@ def extend(environment: Environment, conductor: Conductor) -> None:
     def show(response: Response) -> Response:
         if request.path.endswith("/stats/requests") and response.json:
             data = [{"figure": figure, "value": value} for figure, value in _rows(conductor)]
-            response.set_data(jsonify(response.json | {"extended_stats": [{"key": _TAB, "data": data}]}).data)
+            # The page asks on until it is told of another state, and shall see the verdict with it.
+            state = {"state": "running"} if conductor.busy else {}
+            told = response.json | state | {"extended_stats": [{"key": _TAB, "data": data}]}
+            response.set_data(jsonify(told).data)
         elif request.path.endswith("/stats/report"):
             response.set_data(with_verdict(response.get_data(as_text=True), conductor))
         return response

@@ -27,7 +27,7 @@ def test_anything_else_with_200_is_a_failure(body: bytes | None) -> None:
 
 def test_status_and_lost_connection_are_failures() -> None:
     assert read_answer(503, b"", None) == Answer("failed", problem="status 503")
-    assert read_answer(0, None, ConnectionRefusedError()).problem == "no answer: ConnectionRefusedError"
+    assert read_answer(0, None, ConnectionRefusedError()).problem == "connection refused"
 
 
 def test_timeout_is_told_apart() -> None:
@@ -101,4 +101,4 @@ def test_answer_after_the_timeout_is_a_timeout() -> None:
 
 
 def test_search_that_is_cut_off_leaves_its_record() -> None:
-    assert asked(Session(Reply(), seconds=-1), 0.0) == Arrival(7, 0.0, 0, "timeout")
+    assert asked(Session(Reply(), seconds=-1), 0.0) == Arrival(7, 0.0, 0, "timeout", reason="no answer in time")

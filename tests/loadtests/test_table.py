@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 from rich.console import Console
 
 from loadtests.gate import judge
 from loadtests.settings import Targets
-from loadtests.table import show_runs
+from loadtests.table import figures, show_runs
 from tests.loadtests.samples import healthy
 
 
@@ -19,3 +20,15 @@ def test_verdict_and_figures_are_told() -> None:
     assert "P95 (information)" in text
     assert "none" in text
     assert f"0 of {2 * run.arrivals:,} searches took 200 ms or more" in text
+
+
+def test_failures_are_told_by_status_and_reason() -> None:
+    told = StringIO()
+    kinds = (("search: status 503: behind N positions", 4), ("write: connection [refused]", 1))
+    runs = [healthy(), healthy(failed=5, failures=kinds)]
+    show_runs(runs, judge(runs, Targets(), ()), Console(file=told, width=120))
+    shown = told.getvalue()
+    assert re.search(r"│ search: status 503: behind N positions +│ +0 │ +4 │", shown)
+    assert re.search(r"│ write: connection \[refused\] +│ +0 │ +1 │", shown)
+    assert "4 × search: status 503: behind N positions; 1 × write: connection [refused]." in " ".join(shown.split())
+    assert ("write: connection [refused]", "1") in figures(runs[1])

@@ -13,11 +13,12 @@ from loadtests.__main__ import main
 from loadtests.orders import ORDERS_OPTION, Order, orders, take_order
 from loadtests.queries import Query, QuerySet
 from loadtests.run import Address, Plan, master_arguments
-from loadtests.settings import Settings
+from loadtests.settings import Load, Settings
 from loadtests.worker import Master
 from loadtests.writer import Documents
 
 QUERIES = QuerySet((Query("q", ("aws/a",)), Query("r"), Query(vector="AACAPw==")), 3, "aws/")
+SETTINGS = Settings(Load(window_seconds=3.0))
 DOCUMENTS = Documents((("t", "x", ""), ("u", "y", [0.5, 1.0])), 7)
 
 
@@ -31,11 +32,11 @@ def environment(given: Any, client: str) -> Any:
 def test_an_order_arrives_as_it_was_given_and_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VECTORFLEET_KEY", "vf_load_1")
     # Options go over a wire that knows plain values alone.
-    given = json.loads(json.dumps(orders("run", ["w0", "w1"], QUERIES, DOCUMENTS)))
+    given = json.loads(json.dumps(orders("run", ["w0", "w1"], SETTINGS, QUERIES, DOCUMENTS)))
     monkeypatch.delenv("VECTORFLEET_KEY")
     there = environment(given, "w1")
     headers = {"Authorization": "Bearer vf_load_1"}
-    assert take_order(there) == Order("run", 1, 2, QUERIES, DOCUMENTS, headers)
+    assert take_order(there) == Order("run", 1, 2, SETTINGS, QUERIES, DOCUMENTS, headers)
     assert take_order(there) is None
     assert take_order(environment(given, "w7")) is None
 

@@ -131,6 +131,19 @@ def test_dead_server_fails(load: Load, tmp_path: Path) -> None:
     (run,) = result.runs
     assert result.judgement.verdict == Verdict.FAIL
     assert run.failed == run.arrivals == run.planned
+    assert run.failures == (("search: connection refused", run.failed),)
+    assert f"{run.failed:,} × search: connection refused." in " ".join(result.judgement.sentences)
+
+
+def test_answers_that_never_come_are_time_outs(load: Load, tmp_path: Path) -> None:
+    with serving(SearchServer(exact, freeze_at=100, freeze_seconds=3.0)) as endpoint:
+        result = gate(endpoint, replace(load, timeout_seconds=0.5, flight_cap=400), tmp_path / "gate")
+    (run,) = result.runs
+    assert run.timeouts > 150
+    # While the server stands still, its listener's queue fills up as well.
+    reasons = {"search: no answer in time", "search: no connection in time"}
+    assert {kind for kind, _ in run.failures} <= reasons
+    assert sum(count for _, count in run.failures) == run.timeouts
 
 
 @pytest.fixture

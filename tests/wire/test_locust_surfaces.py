@@ -150,6 +150,22 @@ def test_run_time_csv_and_html_are_those_of_the_run(tmp_path: Path, start: Start
     assert len(history) >= 5
 
 
+def test_run_time_reaches_the_workers(tmp_path: Path, start: Start) -> None:
+    """Locust itself keeps it from them."""
+    with serving(SearchServer(lambda body, written: HITS)) as endpoint, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+        free.close()
+        workers = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
+        process = start("--host", endpoint, "--headless", "-t", "6s", "--rate=80", "--evidence=run", *workers)
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    run = read_run(tmp_path / "run")
+    assert run.registration.settings.run_seconds == 6.0
+    assert len(run.generators) == 2
+    assert max(arrival.offset_seconds for arrival in run.arrivals) < 6.0
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

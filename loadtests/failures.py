@@ -1,0 +1,104 @@
+"""Failed requests: the reason of each, in the words of whoever mends it, and how many have the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import traceback
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+
+from geventhttpclient._parser import HTTPParseError
+from geventhttpclient.response import HTTPConnectionClosed
+from geventhttpclient.useragent import ConnectionError as ClientError
+from geventhttpclient.useragent import RetriesExceeded
+
+from loadtests.arrivals import Arrival, Outcome
+from loadtests.evidence import WriteBatch
+
+LATE = "no answer in time"
+_MOST_KINDS, _SHOWN_KINDS = 20, 5
+_MOST_CHARACTERS = 200
+# Figures differ from one answer to the next; the status is what they have in common.
+_FIGURE = re.compile(r"(?<!status )\b\d[\d.,]*\b")
+_ENDED = re.compile("EOF|Incomplete|closed")
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (ConnectionRefusedError, "connection refused"),
+    (ConnectionResetError, "connection reset"),
+    (BrokenPipeError, "connection closed while the request was sent"),
+    (HTTPConnectionClosed, "connection closed before the answer"),
+    (zlib.error, "malformed answer: its compression is broken"),
+    (RetriesExceeded, "redirected too often"),
+)
+
+
+def cause_of(error: BaseException | None) -> BaseException | None:
+    """Unwrap what the HTTP client raised; None where there was an answer, whose status says the rest."""
+    if isinstance(error, RetriesExceeded):
+        # Time-outs come inside this, also where nothing is tried again.
+        return getattr(error, "original", None) or error
+    if isinstance(error, HTTPConnectionClosed) and isinstance(error.__context__, ConnectionResetError):
+        return error.__context__
+    return None if isinstance(error, ClientError) else error
+
+
+def no_answer(error: BaseException) -> tuple[Outcome, str]:
+    """The outcome of a request that met this error, unwrapped, and the reason."""
+    if isinstance(error, TimeoutError):
+        frames = traceback.extract_tb(error.__traceback__)
+        connecting = any(frame.name == "_create_socket" for frame in frames)
+        return "timeout", "no connection in time" if connecting else LATE
+    if isinstance(error, ssl.SSLError):
+        return "failed", f"TLS: {error.reason or error}"
+    known = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "")
+    if not known and isinstance(error, HTTPParseError):
+        known = "connection closed within the answer" if _ENDED.search(str(error)) else "malformed answer"
+    return "failed", known or f"{type(error).__name__}: {error}"[:_MOST_CHARACTERS]
+
+
+def refused(status: int, body: bytes | None) -> str:
+    """The reason of an answer that is not 200: the status, and the detail of a problem document."""
+    try:
+        detail = f": {json.loads(body or b'')['detail']}"
+    except (ValueError, KeyError, TypeError):
+        detail = ""
+    return f"status {status}{detail}"[:_MOST_CHARACTERS]
+
+
+def kind_of(reason: str) -> str:
+    """What reasons have in common that differ in figures alone."""
+    return _FIGURE.sub("N", reason)
+
+
+def count_kinds(arrivals: Iterable[Arrival], writes: Iterable[WriteBatch]) -> tuple[tuple[str, int], ...]:
+    """Count failures of the same kind, the most frequent first; rare kinds beyond the first twenty are one."""
+    counts = Counter(f"search: {kind}" for arrival in arrivals if (kind := _kind_of_search(arrival)))
+    counts.update(f"write: {kind_of(batch.reason or _status(batch))}" for batch in writes if batch.status != 200)
+    return _first(counts, _MOST_KINDS)
+
+
+def told(kinds: Iterable[tuple[str, int]]) -> str:
+    """Tell the counts of several runs together, as a clause; empty where nothing failed."""
+    total = Counter[str]()
+    for kind, count in kinds:
+        total[kind] += count
+    return "; ".join(f"{count:,} × {kind}" for kind, count in _first(total, _SHOWN_KINDS))
+
+
+def _kind_of_search(arrival: Arrival) -> str:
+    if arrival.outcome == "answered":
+        return "a shard did not answer" if arrival.partial else ""
+    return kind_of(arrival.reason or _status(arrival) or arrival.outcome)
+
+
+def _status(record: Arrival | WriteBatch) -> str:
+    """What evidence of older versions has for a reason."""
+    return f"status {record.status}" if record.status not in (0, 200) else ""
+
+
+def _first(counts: Counter[str], most: int) -> tuple[tuple[str, int], ...]:
+    ordered = counts.most_common()
+    rest = sum(count for _, count in ordered[most:])
+    return (*ordered[:most], *([("other kinds", rest)] if rest else []))

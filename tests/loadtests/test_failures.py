@@ -1,0 +1,180 @@
+"""Every way in which a request can go unanswered, provoked on a real connection, has its outcome and its reason."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from loadtests.arrivals import Arrival, Due
+from loadtests.asking import Asker
+from loadtests.evidence import WriteBatch
+from loadtests.failures import count_kinds, kind_of, told
+from loadtests.queries import plain_questions
+from tests.real_locust import EventHook, FastHttpSession
+
+Answer = Callable[[socket.socket], None]
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n"
+LIMIT_SECONDS = 0.3
+
+
+@contextmanager
+def answering(answer: Answer) -> Iterator[str]:
+    """A server that reads one request of each connection, gives this answer, and hangs up."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if ended.is_set():
+                    return
+                connection.recv(65_536)
+                answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = listener.getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+        ended.set()
+        socket.create_connection(("127.0.0.1", port)).close()
+        thread.join()
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@contextmanager
+def not_accepting() -> Iterator[str]:
+    """A listener whose queue is full, so that the next connection is never made."""
+    with ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            caller = open_sockets.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def not_tls() -> Iterator[str]:
+    with answering(says(b"SSH-2.0-OpenSSH")) as endpoint:
+        yield endpoint.replace("http", "https")
+
+
+def says(sent: bytes) -> Answer:
+    return lambda connection: connection.sendall(sent)
+
+
+def says_nothing(sent: bytes = b"") -> Answer:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(sent)
+        # Until the caller hangs up.
+        connection.recv(1)
+
+    return answer
+
+
+def resets(sent: bytes = b"") -> Answer:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(sent)
+        if sent:
+            time.sleep(0.05)  # a reset that overtakes what was sent would hide it
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return answer
+
+
+def problem(status: bytes, body: bytes) -> Answer:
+    return says(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+
+CASES = {
+    "refused": (refusing, "failed", "connection refused"),
+    "connecting": (not_accepting, "timeout", "no connection in time"),
+    "not TLS": (not_tls, "failed", "TLS: WRONG_VERSION_NUMBER"),
+    "silent": (says_nothing(), "timeout", "no answer in time"),
+    "silent in the body": (says_nothing(HEAD + b"\r\n{"), "timeout", "no answer in time"),
+    "reset": (resets(), "failed", "connection reset"),
+    "reset in the body": (resets(HEAD + b"\r\n{"), "failed", "connection reset"),
+    "closed": (says(b""), "failed", "connection closed before the answer"),
+    "closed in the head": (says(b"HTTP/1.1 200 O"), "failed", "connection closed within the answer"),
+    "closed in the body": (says(HEAD + b"\r\n{"), "failed", "connection closed within the answer"),
+    "not HTTP": (says(b"SSH-2.0-OpenSSH\r\n\r\n"), "failed", "malformed answer"),
+    "broken compression": (
+        says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"),
+        "failed",
+        "malformed answer: its compression is broken",
+    ),
+    "no search": (problem(b"200 OK", b"{}"), "failed", "not an answer to a search"),
+    "status": (problem(b"502 Bad Gateway", b"<html>"), "failed", "status 502"),
+    "status with detail": (
+        problem(b"503 No", json.dumps({"detail": "behind 12 positions"}).encode()),
+        "failed",
+        "status 503: behind 12 positions",
+    ),
+    "redirected": (says(b"HTTP/1.1 307 No\r\nLocation: /x\r\n\r\n"), "failed", "redirected too often"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_request_that_fails_has_its_outcome_and_reason(name: str) -> None:
+    made, outcome, reason = CASES[name]
+    server = made() if made in (refusing, not_accepting, not_tls) else answering(made)
+    kept: list[Arrival] = []
+    shown: list[str] = []
+    events = EventHook()
+    events.add_listener(lambda exception, **_: shown.append(str(exception)))
+    with server as endpoint:
+        limits = {"connection_timeout": LIMIT_SECONDS, "network_timeout": LIMIT_SECONDS, "max_redirects": 3}
+        session = FastHttpSession(endpoint, events, None, concurrency=2, **limits)
+        asker = Asker(session, time.perf_counter(), plain_questions(10), 5.0, {})
+        asker.search(Due(0, 0.0, 0.0), kept.append)
+        written = asker.write(Due(0, 0.0, 0.0), [{"source_id": "a", "text": "a"}], 0)
+        session.client.close()
+    assert [(one.outcome, one.reason) for one in kept] == [(outcome, reason)]
+    assert shown[0] == kind_of(reason)
+    if name != "no search":
+        assert (written.reason, written.acknowledged) == (reason, 0)
+        assert written.status == (int(reason[7:10]) if reason.startswith("status") else 0)
+
+
+def arrival(outcome: str, reason: str = "", status: int = 0, partial: bool = False) -> Arrival:
+    return Arrival(0, 0.0, 0, outcome, status, reason=reason, partial=partial)  # type: ignore[arg-type]
+
+
+def test_failures_are_counted_by_status_and_reason() -> None:
+    arrivals = [
+        *(arrival("failed", f"status 503: behind {count:,} positions", 503) for count in range(998, 1_003)),
+        *(arrival("timeout", "no answer in time") for _ in range(3)),
+        arrival("failed", status=429),  # as older versions recorded it
+        arrival("answered", status=200),
+        arrival("answered", status=200, partial=True),
+    ]
+    writes = [WriteBatch(0, 0.0, 5, 200, 0.1, 7), WriteBatch(5, 0.0, 5, 507, 0.1, None, "status 507: 91.5 % used")]
+    kinds = count_kinds(arrivals, writes)
+    assert kinds == (
+        ("search: status 503: behind N positions", 5),
+        ("search: no answer in time", 3),
+        ("search: status 429", 1),
+        ("search: a shard did not answer", 1),
+        ("write: status 507: N % used", 1),
+    )
+    assert told((*kinds, ("write: status 400", 2)))[:92] == (
+        "5 × search: status 503: behind N positions; 3 × search: no answer in time; 2 × write: status"
+    )
+    assert told((*kinds, ("write: status 400", 2))).endswith("; 1 × other kinds")
+    assert told([]) == ""
