@@ -132,7 +132,8 @@ def query_mix(environment: Environment, load: Load) -> QuerySet:
             f"The locustfile has the user classes {', '.join(one.__name__ for one in classes)}; one that derives from "
             "SearchUser has to run alone: name it at the end of the command line, or move the others."
         )
-    return classes[0].query_mix(load)
+    mix: QuerySet = classes[0].query_mix(load)
+    return mix
 
 
 def _evidence_path(environment: Environment, settings: Settings) -> Path:

@@ -38,7 +38,8 @@ def cause_of(error: BaseException | None) -> BaseException | None:
     """Unwrap what the HTTP client raised; None where there was an answer, whose status says the rest."""
     if isinstance(error, RetriesExceeded):
         # Time-outs come inside this, also where nothing is tried again.
-        return getattr(error, "original", None) or error
+        original: BaseException | None = getattr(error, "original", None)
+        return original or error
     if isinstance(error, HTTPConnectionClosed) and isinstance(error.__context__, ConnectionResetError):
         return error.__context__
     return None if isinstance(error, ClientError) else error

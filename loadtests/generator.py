@@ -62,7 +62,7 @@ class SearchUser(FastHttpUser):  # type: ignore[misc]  # locust is outside the t
         """Choose the questions, once before each run; a class of your own may make them instead of reading a file."""
         return load_queries(load.queries, load.k)
 
-    @task
+    @task  # type: ignore[untyped-decorator]  # locust is outside the types
     def offer(self) -> None:
         """Offer the share; ends the user."""
         order = take_order(self.environment)

@@ -40,7 +40,7 @@ def runs_table(runs: Sequence[Tally]) -> Table:
 
 def figures(run: Tally) -> list[tuple[str, str]]:
     """Name the figures of one run."""
-    return [(name, *cells) for name, cells in _rows([run])]
+    return [(name, cells[0]) for name, cells in _rows([run])]
 
 
 def _rows(runs: Sequence[Tally]) -> Iterator[tuple[str, list[str]]]:

@@ -27,7 +27,6 @@ def extend(environment: Environment, conductor: Conductor) -> None:
         "extended_tables": [{"key": _TAB, "structure": list(_COLUMNS)}],
     }
 
-    @page.app.before_request
     def refuse() -> Response | None:
         if not request.path.endswith("/swarm"):
             return None
@@ -37,7 +36,6 @@ def extend(environment: Environment, conductor: Conductor) -> None:
         problem = form_problem(environment, request.form)
         return jsonify({"success": False, "message": problem, "host": environment.host}) if problem else None
 
-    @page.app.after_request
     def show(response: Response) -> Response:
         if request.path.endswith("/stats/requests") and response.json:
             data = [{"figure": figure, "value": value} for figure, value in _rows(conductor)]
@@ -48,6 +46,9 @@ def extend(environment: Environment, conductor: Conductor) -> None:
         elif request.path.endswith("/stats/report"):
             response.set_data(with_verdict(response.get_data(as_text=True), conductor))
         return response
+
+    page.app.before_request(refuse)
+    page.app.after_request(show)
 
 
 def form_problem(environment: Environment, form: Mapping[str, str]) -> str:

@@ -58,6 +58,10 @@ def _text(path: str, number: int, line: str) -> tuple[str, str, Any]:
     try:
         entry = json.loads(line)
         vector = entry.get("vector", "")
+        if others := sorted(entry.keys() - {"title", "text", "vector"}):
+            raise SettingsError(
+                f"{path}, line {number} has {', '.join(others)}; it may have title, text and vector alone."
+            )
         return str(entry.get("title", "")), str(entry.get("text", "") if vector else entry["text"]), vector
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path}, line {number} is not a JSON object with a text or a vector.") from error

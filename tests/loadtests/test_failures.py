@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ def problem(status: bytes, body: bytes) -> Answer:
     return says(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
 
-CASES = {
+CASES: dict[str, tuple[Any, str, str]] = {
     "refused": (refusing, "failed", "connection refused"),
     "connecting": (not_accepting, "timeout", "no connection in time"),
     "not TLS": (not_tls, "failed", "TLS: WRONG_VERSION_NUMBER"),

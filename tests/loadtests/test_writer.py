@@ -26,7 +26,16 @@ def test_short_texts_without_a_file() -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("", "holds no document"), ("{", "line 1"), ('{"text": "a"}\n[1]', "line 2"), ("{}", "line 1")],
+    [
+        ("", "holds no document"),
+        ("{", "line 1"),
+        ('{"text": "a"}\n[1]', "line 2"),
+        ("{}", "line 1"),
+        (
+            '{"text": "a"}\n{"text": "b", "source_id": "b", "metadata": {}}',
+            "line 2 has metadata, source_id; it may have",
+        ),
+    ],
 )
 def test_file_that_cannot_be_is_refused(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "documents.jsonl"
