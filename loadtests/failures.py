@@ -21,8 +21,7 @@ from loadtests.evidence import WriteBatch
 LATE = "no answer in time"
 _MOST_KINDS, _SHOWN_KINDS = 20, 5
 _MOST_CHARACTERS = 200
-# Figures differ from one answer to the next; the status is what they have in common.
-_FIGURE = re.compile(r"(?<!status )\b\d[\d.,]*\b")
+_FIGURE = re.compile(r"\b\d[\d.,]*\b")
 _ENDED = re.compile("EOF|Incomplete|closed")
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionRefusedError, "connection refused"),
@@ -69,8 +68,9 @@ def refused(status: int, body: bytes | None) -> str:
 
 
 def kind_of(reason: str) -> str:
-    """What reasons have in common that differ in figures alone."""
-    return _FIGURE.sub("N", reason)
+    """What reasons have in common whose details differ in figures alone."""
+    head, colon, detail = reason.partition(": ")
+    return head + colon + _FIGURE.sub("N", detail)
 
 
 def count_kinds(arrivals: Iterable[Arrival], writes: Iterable[WriteBatch]) -> tuple[tuple[str, int], ...]:
@@ -89,8 +89,10 @@ def told(kinds: Iterable[tuple[str, int]]) -> str:
 
 
 def _kind_of_search(arrival: Arrival) -> str:
+    if arrival.partial:
+        return "a shard did not answer"
     if arrival.outcome == "answered":
-        return "a shard did not answer" if arrival.partial else ""
+        return kind_of(arrival.reason)
     return kind_of(arrival.reason or _status(arrival) or arrival.outcome)
 
 
