@@ -26,7 +26,7 @@ $(INSTALLED): requirements.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
-rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recover, report. PROFILE=short, CORPUS=python, PORT=n.
+rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recover, report. PROFILE=short|acceptance, CORPUS=python, PORT=n.
 	@$(BIN)/python -m rehearsal run --root $(ROOT) --port $(PORT) --profile $(PROFILE) \
 		--corpus $(CORPUS) $(if $(QUESTIONS),--questions $(QUESTIONS))
 

@@ -19,7 +19,7 @@ from benchmarks import growth as growing
 from benchmarks import hop as routers
 from benchmarks import levels as instruction_sets
 from benchmarks import peers as servers
-from benchmarks import takeover
+from benchmarks import takeover, verdicts
 from benchmarks.peer import Asked, PeerError
 from benchmarks.serving import Figures, Setting, measure
 from infra.numbers import Number
@@ -58,7 +58,7 @@ click.UsageError.exit_code = 64
 
 @click.group()
 def main() -> None:
-    """Measure the service on this machine. Every figure is one of a noisy machine; compare ratios."""
+    """Measure the service on this machine, where every figure is noisy, so compare ratios; or the gate's verdicts."""
 
 
 @main.command()
@@ -331,6 +331,8 @@ def _row(one: Figures) -> tuple[str, ...]:
     latency = tuple(f"{plain[name]:.2f}" if name in plain else "" for name in ("p50_ms", "p95_ms"))
     return (one.name, f"{one.recall:.3f}", f"{plain['per_second']:,.0f}", *ratio, *latency, f"{plain['cpu_us']:,.0f}")
 
+
+main.add_command(verdicts.command, "verdicts")
 
 if __name__ == "__main__":
     main()

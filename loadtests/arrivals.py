@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["answered", "failed", "timeout", "unsent"]
+from loadtests.recall import Ranking
+
+Outcome = Literal["answered", "failed", "timeout", "unsent", "raised"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,10 @@ class Arrival:
     """What became of one planned search.
 
     ``lag_ms`` from the intended instant to the first byte sent, ``response_ms`` from the intended instant to
-    the end, ``service_ms`` from sending to the end; all three are None when nothing was sent. ``recall`` is
-    None when it could not be judged. ``reason`` says why there is no proper answer.
+    the end, ``service_ms`` from sending to the end; None where there is no such instant. During ``stalled_ms`` of
+    that the generator itself stood still. A search that ``raised`` met an error of the generator itself, so it says
+    nothing about the service. ``reason`` says why there is no proper answer. A ``short`` answer has fewer hits than it
+    must have. ``ranking`` is None where the truth isn't known; evidence of older versions has a ``recall`` instead.
     """
 
     number: int
@@ -45,6 +49,10 @@ class Arrival:
     service_ms: float | None = None
     recall: float | None = None
     partial: bool = False
+    short: bool = False
+    ranking: Ranking | None = None
+    answered_at: float | None = None
+    stalled_ms: float = 0.0
     reason: str = ""
 
 

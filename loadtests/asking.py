@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtests.arrivals import Arrival, Due, Outcome, Probe
 from loadtests.evidence import WriteBatch
-from loadtests.failures import LATE, cause_of, kind_of, no_answer, refused
+from loadtests.failures import LATE, cause_of, is_own, kind_of, named, no_answer, refused
 from loadtests.queries import QuerySet
 
 UNSENT = "unsent: too many in flight"
@@ -65,6 +65,8 @@ class Asker:
         record = Arrival(due.number, due.offset_seconds, self._queries.pick(due.draw), "timeout", reason=LATE)
         try:
             record = self._search(due)
+        except Exception as error:
+            record = replace(record, outcome="raised", reason=named(error))
         finally:
             keep(record)
 
@@ -87,9 +89,15 @@ class Asker:
         return Probe(due.number, due.offset_seconds, took_ms if reply.status_code == 200 else None)
 
     def write(self, due: Due, documents: list[dict[str, Any]], first: int) -> WriteBatch:
-        """Write a batch of documents."""
+        """Write a batch of documents; an error of the generator itself is named in the record."""
+        try:
+            return self._write(due, documents, first)
+        except Exception as error:
+            return WriteBatch(first, due.offset_seconds, len(documents), 0, None, reason=named(error), raised=True)
+
+    def _write(self, due: Due, documents: list[dict[str, Any]], first: int) -> WriteBatch:
         body = {"documents": documents} | self._of
-        sent = time.perf_counter()
+        sent, sent_at, lag_ms = time.perf_counter(), time.time(), self._since_ms(due)
         with self._session.post(
             "/v1/documents", json=body, headers=self._headers, name="write", catch_response=True
         ) as reply:
@@ -101,7 +109,19 @@ class Asker:
             if reason:
                 reply.failure(kind_of(reason))
             position = _position(reply.content) if status == 200 else None
-            return WriteBatch(first, due.offset_seconds, len(documents), status, seconds, position, reason)
+            raised = error is not None and is_own(error)
+            return WriteBatch(
+                first,
+                due.offset_seconds,
+                len(documents),
+                status,
+                seconds,
+                position,
+                reason,
+                sent_at,
+                lag_ms,
+                raised=raised,
+            )
 
     def _search(self, due: Due) -> Arrival:
         index = self._queries.pick(due.draw)
@@ -117,9 +137,12 @@ class Asker:
             answer = read_answer(reply.status_code or 0, None if error else reply.content, error)
             if answer.outcome == "answered" and service_ms > self._timeout_seconds * 1000:
                 answer = Answer("timeout", problem=LATE)
-            if answer.problem:
-                reply.failure(kind_of(answer.problem))
-        judged = answer.outcome == "answered"
+            judged = answer.outcome == "answered"
+            least = self._queries.least_hits(index)
+            short = judged and len(set(answer.source_ids)) < least
+            problem = f"fewer than {least} hits" if short else answer.problem
+            if problem:
+                reply.failure(kind_of(problem))
         return Arrival(
             number=due.number,
             offset_seconds=due.offset_seconds,
@@ -129,9 +152,11 @@ class Asker:
             lag_ms=lag_ms,
             response_ms=response_ms,
             service_ms=service_ms,
-            recall=self._queries.recall(index, list(answer.source_ids)) if judged else None,
             partial=answer.partial,
-            reason=answer.problem,
+            short=short,
+            ranking=self._queries.ranking(index, answer.source_ids) if judged else None,
+            answered_at=time.time(),
+            reason=problem,
         )
 
     def _since_ms(self, due: Due) -> float:

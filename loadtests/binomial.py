@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 def at_most(count: int, total: int, share: float) -> float:
     """P(X <= count) for X ~ Bin(total, share)."""
-    return min(1.0, math.fsum(_terms(range(0, min(count, total) + 1), total, share)))
+    return _tail(range(min(count, total), -1, -1), total, share)
 
 
 def at_least(count: int, total: int, share: float) -> float:
     """P(X >= count) for X ~ Bin(total, share)."""
-    return min(1.0, math.fsum(_terms(range(max(count, 0), total + 1), total, share)))
+    return _tail(range(max(count, 0), total + 1), total, share)
 
 
 def below(count: int, total: int, share: float, alpha: float) -> bool:
@@ -36,6 +36,16 @@ def most_allowed(total: int, share: float, alpha: float) -> int:
     return total
 
 
+def least_share(count: int, total: int, alpha: float) -> float:
+    """The lower bound, with confidence 1 - alpha, of the share behind ``count`` of ``total``."""
+    return _boundary(lambda share: at_least(count, total, share) <= alpha) if count > 0 else 0.0
+
+
+def most_share(count: int, total: int, alpha: float) -> float:
+    """The upper bound, with confidence 1 - alpha, of the share behind ``count`` of ``total``."""
+    return _boundary(lambda share: at_most(count, total, share) > alpha) if count < total else 1.0
+
+
 def runs_required(runs: int, alpha: float) -> int:
     """How many of ``runs`` must be good before "half of all runs are bad" is refuted (sign test).
 
@@ -45,6 +55,25 @@ def runs_required(runs: int, alpha: float) -> int:
         if at_least(good, runs, 0.5) > alpha:
             return min(good + 1, runs)
     return runs
+
+
+def _boundary(lies_above: Callable[[float], bool]) -> float:
+    """The share up to which ``lies_above`` is true."""
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lies_above(middle) else (low, middle)
+    return low
+
+
+def _tail(counts: range, total: int, share: float) -> float:
+    """The sum of the terms of ``counts``; behind the mode, it ends with the first that changes nothing."""
+    found = 0.0
+    for count, term in zip(counts, _terms(counts, total, share), strict=True):
+        found += term
+        if term <= found * 1e-17 and (count - total * share) * counts.step > 0:
+            break
+    return min(1.0, found)
 
 
 def _terms(counts: range, total: int, share: float) -> Iterator[float]:

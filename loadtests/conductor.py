@@ -10,16 +10,19 @@ from typing import Any
 import gevent
 from locust.env import Environment
 
-from loadtests.doubts import void_reasons
-from loadtests.evidence import EvidenceFolder, Registration, read_run, write_json
+from loadtests.arrivals import steady
+from loadtests.doubts import find_doubts
+from loadtests.evidence import EvidenceFolder, Registration, RunEvidence, read_run, write_json
 from loadtests.gate import Judgement, judge
 from loadtests.generator import RECORDS_MESSAGE, SearchUser
+from loadtests.ledger import look_up
 from loadtests.machine import Generator
 from loadtests.orders import ORDERS_OPTION, orders
 from loadtests.queries import QuerySet
-from loadtests.settings import Load, Settings, SettingsError
+from loadtests.settings import Load, Settings, SettingsError, base_url
 from loadtests.tally import Tally, tally
-from loadtests.writer import load_documents
+from loadtests.writer import load_documents, source_id
+from service.client import Client
 
 _STARTUP_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -37,6 +40,7 @@ class Conductor:
         self._folder: EvidenceFolder | None = None
         self._ended: list[Generator] = []
         self._shares = 0
+        self._present: list[str] = []
         self.busy = False
         self.judgement: Judgement | None = None
         self.tally: Tally | None = None
@@ -51,8 +55,11 @@ class Conductor:
         self._ended, self._shares = [], len(workers)
         folder = EvidenceFolder(_evidence_path(self._environment, settings))
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        host = str(self._environment.host)
+        host = base_url(str(self._environment.host))
         folder.register(Registration(host, settings, self._shares, queries.has_truth, started_at))
+        # Those that this run will write may be there already: an earlier run of this seed wrote them.
+        self._present = look_up(_client(host, settings.load), _planned(settings)) if queries.has_truth else []
+        folder.keep_present(self._present)
         self._folder, self.busy = folder, True
         given = orders(str(folder.path), workers, settings, queries, documents)
         setattr(self._environment.parsed_options, ORDERS_OPTION, given)
@@ -64,9 +71,10 @@ class Conductor:
             return False
         folder, self._folder = self._folder, None
         folder.close(self._ended)
+        folder.keep_present([*self._present, *_others_present(read_run(folder.path))])
         run = read_run(folder.path)
         settings, self.tally = run.registration.settings, tally(run)
-        doubts = void_reasons([self.tally], settings.targets, settings.limits)
+        doubts = find_doubts([self.tally], settings.targets, settings.limits)
         self.judgement = judge([self.tally], settings.targets, doubts)
         write_json(folder.path / "verdict.json", self.judgement.as_json())
         self.busy = False
@@ -108,6 +116,24 @@ class Conductor:
             self._runner.stop()
 
 
+def _client(endpoint: str, load: Load) -> Client:
+    return Client(endpoint, timeout_seconds=load.timeout_seconds, collection=load.collection)
+
+
+def _planned(settings: Settings) -> list[str]:
+    """The ids of the documents that a run will write."""
+    load = settings.load
+    batches = sum(1 for _ in steady(load.writes_per_second / load.write_batch, settings.run_seconds))
+    return [source_id(load.seed, number) for number in range(batches * load.write_batch)]
+
+
+def _others_present(run: RunEvidence) -> list[str]:
+    """Look up what answers hold of other load tests and drills; this run's own documents its ledger knows."""
+    settings, planned = run.registration.settings, set(_planned(run.registration.settings))
+    found = {one for arrival in run.arrivals if arrival.ranking for one in arrival.ranking.others}
+    return look_up(_client(run.registration.endpoint, settings.load), sorted(found - planned))
+
+
 def refusal(environment: Environment, options: Any) -> str:
     """Say why a run with these options can't start; empty when it can."""
     if {options.num_users, options.spawn_rate} - {None, 1}:
@@ -119,6 +145,8 @@ def refusal(environment: Environment, options: Any) -> str:
         settings = Settings.from_options(options)
         query_mix(environment, settings.load)
         load_documents(settings.load.documents, settings.load.seed)
+        if environment.host:
+            base_url(environment.host)
     except SettingsError as error:
         return str(error)
     return ""

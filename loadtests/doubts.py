@@ -1,28 +1,34 @@
-"""Reasons to doubt a measurement: each makes a run void, which may block a PASS and never excuses a FAIL."""
+"""Reasons to doubt a measurement: each makes a gate VOID, unless a FAIL holds without all that is in doubt."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from loadtests.settings import Limits, Targets
 from loadtests.tally import Tally
 
 
-def void_reasons(runs: Sequence[Tally], targets: Targets, limits: Limits) -> tuple[str, ...]:
-    """All reasons over all runs, each a clause that names its run when there are several."""
-    reasons: list[str] = []
-    for number, run in enumerate(runs, start=1):
-        prefix = f"run {number}: " if len(runs) > 1 else ""
-        reasons += [prefix + reason for reason in _of_run(run, limits)]
-    return (*reasons, *_recall(runs, targets, limits))
+@dataclass(frozen=True)
+class Doubt:
+    """A clause that says why, the index of the run that it is about, and whether that run's times are in doubt."""
+
+    reason: str
+    run: int | None = None
+    timing: bool = False
 
 
-def _of_run(run: Tally, limits: Limits) -> Iterator[str]:
-    yield from _completeness(run)
-    yield from _lateness(run, limits)
-    yield from _floor(run, limits)
-    yield from _machine(run, limits)
+def find_doubts(runs: Sequence[Tally], targets: Targets, limits: Limits) -> tuple[Doubt, ...]:
+    """Find all doubts over all runs; each names its run when there are several."""
+    doubts: list[Doubt] = []
+    for index, run in enumerate(runs):
+        prefix = f"run {index + 1}: " if len(runs) > 1 else ""
+        timing = chain(_lateness(run, limits), _floor(run, limits), _machine(run, limits))
+        doubts += [Doubt(prefix + reason, index) for reason in chain(_completeness(run), _own_errors(run))]
+        doubts += [Doubt(prefix + reason, index, timing=True) for reason in timing]
+    return (*doubts, *map(Doubt, _recall(runs, targets, limits)))
 
 
 def _completeness(run: Tally) -> Iterator[str]:
@@ -33,6 +39,11 @@ def _completeness(run: Tally) -> Iterator[str]:
         yield f"the record holds {run.arrivals} of the {run.planned} searches that the seed plans"
     if abs(run.arrivals - run.expected) > 4 * math.sqrt(run.expected):
         yield f"{run.arrivals} searches were due where {run.expected:g} are expected, over four sigma off"
+
+
+def _own_errors(run: Tally) -> Iterator[str]:
+    if own := run.raised + run.writes_raised:
+        yield f"{own} of {run.requests} requests met an error of the generator ({run.reason})"
 
 
 def _lateness(run: Tally, limits: Limits) -> Iterator[str]:

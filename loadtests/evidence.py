@@ -5,6 +5,7 @@
 ``floor.jsonl``     one line per request to the null endpoint
 ``writes.jsonl``    one line per batch of documents written
 ``generators.json`` one entry per worker that worked to the end: its CPU, its machine
+``present.json``    ids of other load tests' and drills' documents that the fleet held, by a look-up
 ``verdict.json``    what was concluded (not read back by a judgement)
 """
 
@@ -15,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from loadtests.arrivals import Arrival, Probe
 from loadtests.machine import Generator
@@ -29,7 +32,11 @@ class EvidenceError(ValueError):
 
 @dataclass(frozen=True)
 class WriteBatch:
-    """One write of ``documents`` documents, the first of them number ``first``; status 0 means no answer."""
+    """One write of ``documents`` documents, the first of them number ``first``; status 0 means no answer.
+
+    ``sent_at`` is in Unix seconds and None when nothing was sent. ``reason`` says why there is no proper answer;
+    ``raised`` that it is an error of the generator itself.
+    """
 
     first: int
     offset_seconds: float
@@ -38,6 +45,10 @@ class WriteBatch:
     seconds: float | None
     position: int | None = None
     reason: str = ""
+    sent_at: float | None = None
+    lag_ms: float | None = None
+    stalled_ms: float = 0.0
+    raised: bool = False
 
     @property
     def acknowledged(self) -> int:
@@ -65,6 +76,7 @@ class RunEvidence:
     probes: tuple[Probe, ...] = ()
     writes: tuple[WriteBatch, ...] = ()
     generators: tuple[Generator, ...] = ()
+    present: tuple[str, ...] = ()
 
 
 class EvidenceFolder:
@@ -94,16 +106,21 @@ class EvidenceFolder:
         """Write down which workers worked to the end."""
         write_json(self.path / "generators.json", [asdict(generator) for generator in generators])
 
+    def keep_present(self, source_ids: Iterable[str]) -> None:
+        """Write down which documents of others the fleet held."""
+        write_json(self.path / "present.json", sorted(source_ids))
+
 
 def read_run(path: Path) -> RunEvidence:
     """Read a run's folder; a run that broke off has fewer generators than workers. Raises EvidenceError."""
-    generators = path / "generators.json"
+    generators, present = path / "generators.json", path / "present.json"
     return RunEvidence(
         registration=read_registration(path),
         arrivals=tuple(_records(path / "arrivals.jsonl", Arrival)),
         probes=tuple(_records(path / "floor.jsonl", Probe)),
         writes=tuple(_records(path / "writes.jsonl", WriteBatch)),
         generators=tuple(Generator(**entry) for entry in _read_json(generators)) if generators.exists() else (),
+        present=tuple(_read_json(present)) if present.exists() else (),
     )
 
 
@@ -140,4 +157,4 @@ def _records(path: Path, kind: type[Record]) -> Iterator[Record]:
     for line in lines:
         # Only a run killed while writing leaves a line without its end.
         if line.endswith("\n"):
-            yield kind(**json.loads(line))
+            yield msgspec.json.decode(line, type=kind)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import socket
 import ssl
 import traceback
 import zlib
@@ -19,6 +21,7 @@ from loadtests.arrivals import Arrival, Outcome
 from loadtests.evidence import WriteBatch
 
 LATE = "no answer in time"
+_OWN_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 _MOST_KINDS, _SHOWN_KINDS = 20, 5
 _MOST_CHARACTERS = 200
 _FIGURE = re.compile(r"\b\d[\d.,]*\b")
@@ -50,12 +53,24 @@ def no_answer(error: BaseException) -> tuple[Outcome, str]:
         frames = traceback.extract_tb(error.__traceback__)
         connecting = any(frame.name == "_create_socket" for frame in frames)
         return "timeout", "no connection in time" if connecting else LATE
+    if is_own(error):
+        return "raised", named(error)
     if isinstance(error, ssl.SSLError):
         return "failed", f"TLS: {error.reason or error}"
     known = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "")
     if not known and isinstance(error, HTTPParseError):
         known = "connection closed within the answer" if _ENDED.search(str(error)) else "malformed answer"
-    return "failed", known or f"{type(error).__name__}: {error}"[:_MOST_CHARACTERS]
+    return "failed", known or named(error)
+
+
+def is_own(error: BaseException) -> bool:
+    """Whether a request failed at the generator: no socket, port or memory of its own, or no address to send to."""
+    return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _OWN_ERRORS)
+
+
+def named(error: BaseException) -> str:
+    """The kind and the words of an error."""
+    return f"{type(error).__name__}: {error}"[:_MOST_CHARACTERS]
 
 
 def refused(status: int, body: bytes | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import gevent
@@ -20,8 +20,9 @@ from loadtests.machine import Generator, Watch
 from loadtests.null_endpoint import NullEndpoint
 from loadtests.open_loop import OpenLoop
 from loadtests.orders import Order, take_order
+from loadtests.pulse import Pulse
 from loadtests.queries import QuerySet, load_queries
-from loadtests.settings import Load, Settings
+from loadtests.settings import Load, Settings, base_url
 
 RECORDS_MESSAGE = "vectorfleet-records"
 REPORT_SECONDS = 0.5
@@ -49,12 +50,14 @@ class SearchUser(FastHttpUser):  # type: ignore[misc]  # locust is outside the t
     """One scheduler, not one client: it offers this process's whole share of the arrivals and then is done."""
 
     abstract = True
+    host: str | None = None
 
     def __init__(self, environment: Environment) -> None:
         load = Settings.from_options(environment.parsed_options).load
         # The session's own default of ten connections would be a queue in front of the service.
         self.concurrency = load.flight_cap + _WRITES_IN_FLIGHT
         self.connection_timeout = self.network_timeout = load.timeout_seconds
+        self.host = base_url(str(self.host))
         super().__init__(environment)
 
     @classmethod
@@ -82,6 +85,7 @@ class Offering:
         self._documents = order.documents
         self._null = NullEndpoint() if load.null_rate else None
         self._watch = Watch(order.share)
+        self._pulse = Pulse()
         self._epoch_seconds = time.perf_counter() + _LEAD_SECONDS
         self._ask = Asker(
             user.client, self._epoch_seconds, order.queries, load.timeout_seconds, order.headers, load.collection
@@ -89,14 +93,14 @@ class Offering:
 
     def work(self) -> None:
         """Offer everything, wait for the last answer, hand in the rest."""
-        reporter = gevent.spawn(self._report)
+        aides = [gevent.spawn(self._report), gevent.spawn(self._pulse.run)]
         sides = [gevent.spawn(self._probe), gevent.spawn(self._write)]
         try:
             self._search()
             gevent.joinall(sides)
             self._hand_in(self._watch.finish())
         finally:
-            gevent.killall([reporter, *sides])
+            gevent.killall([*aides, *sides])
             if self._null:
                 self._null.close()
 
@@ -104,10 +108,15 @@ class Offering:
         load, keep = self._settings.load, self._outbox.arrivals.append
         planned = poisson(load.rate, self._settings.run_seconds, load.seed)
         loop = OpenLoop(load.flight_cap, self._epoch_seconds)
+
+        def send(due: Due) -> None:
+            before_ms = self._pulse.stalled_ms
+            self._ask.search(due, lambda found: keep(replace(found, stalled_ms=self._pulse.stalled_ms - before_ms)))
+
         loop.offer(
             share_of(planned, self._order.share, self._order.shares),
-            send=lambda due: self._ask.search(due, keep),
-            unsent=lambda due: keep(self._ask.unsent(due)),
+            send,
+            unsent=lambda due: keep(replace(self._ask.unsent(due), lag_ms=loop.lag_ms(due))),
         )
         loop.drain(2 * load.timeout_seconds)
 
@@ -133,13 +142,15 @@ class Offering:
         loop = OpenLoop(_WRITES_IN_FLIGHT, self._epoch_seconds)
 
         def send(due: Due) -> None:
-            keep(self._ask.write(due, self._documents.batch(due.number * size, size), due.number * size))
+            before_ms, first = self._pulse.stalled_ms, due.number * size
+            batch = self._ask.write(due, self._documents.batch(first, size), first)
+            keep(replace(batch, stalled_ms=self._pulse.stalled_ms - before_ms))
 
-        loop.offer(
-            steady(load.writes_per_second / size, self._settings.run_seconds),
-            send,
-            unsent=lambda due: keep(WriteBatch(due.number * size, due.offset_seconds, size, 0, None, reason=UNSENT)),
-        )
+        def unsent(due: Due) -> None:
+            lag_ms = loop.lag_ms(due)
+            keep(WriteBatch(due.number * size, due.offset_seconds, size, 0, None, reason=UNSENT, lag_ms=lag_ms))
+
+        loop.offer(steady(load.writes_per_second / size, self._settings.run_seconds), send, unsent)
         loop.drain(2 * load.timeout_seconds)
 
     def _report(self) -> None:

@@ -36,6 +36,10 @@ class OpenLoop:
         self._flight.join(timeout=seconds)
         self._flight.kill()
 
+    def lag_ms(self, due: Due) -> float:
+        """How late it is for ``due`` by now."""
+        return (time.perf_counter() - self.instant_seconds(due)) * 1000
+
     def instant_seconds(self, due: Due) -> float:
         """The planned instant on the clock of ``perf_counter``."""
         return self._epoch_seconds + due.offset_seconds

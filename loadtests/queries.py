@@ -7,14 +7,18 @@
 A question is a ``text``, or a ``vector`` as base64 of little-endian float32. ``filter`` and ``exact`` are sent with it;
 it is asked ``weight`` times as often as one of weight 1. Any other member is refused, with its line.
 
-``prefix`` begins every source_id of the documents that were there when the truth was made; ``truth`` is the
-answer of the exact search then, best first. A file without any ``truth`` asks without judging, and needs no header.
+``prefix`` begins every source_id of the corpus when the truth was made; ``truth`` is the answer of the exact search
+then, best first, and ``beside`` holds the ids without that prefix which stood between. A file without any ``truth``
+asks without judging recall, and needs no header.
+
+An answer with fewer hits than it must have is an error. It must have ``k``, or as many as the truth has, or
+``min_hits``, where a question says so; with a ``filter`` and neither of these, any number will do.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -23,7 +27,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from loadtests.recall import is_original, recall_while_growing
+from loadtests.recall import Ranking, is_original, rank
 from loadtests.settings import SettingsError
 from loadtests.vectors import vector_bytes
 from service.index.filters import BadFilter, parse
@@ -44,7 +48,7 @@ _PLAIN = (
 
 
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One question, a text or a vector; ``truth`` is empty when it is not known."""
+    """One question, a text or a vector; ``truth`` is empty when it is not known, ``min_hits`` None when not stated."""
 
     text: str = ""
     truth: tuple[str, ...] = ()
@@ -52,6 +56,8 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     filter: dict[str, Any] | None = None
     exact: bool = False
     weight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
+    beside: tuple[str, ...] = ()
+    min_hits: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -97,10 +103,16 @@ class QuerySet:
         """The index of the question that a draw in [0, 1) means, each as often as its weight says."""
         return bisect_right(self._weights, draw * self._weights[-1], hi=len(self.queries) - 1)
 
-    def recall(self, index: int, answer: list[str]) -> float | None:
-        """Recall of an answer to question ``index``; None when it cannot be judged."""
-        truth = self.queries[index].truth
-        return recall_while_growing(answer, truth, self.k, self.prefix) if truth else None
+    def ranking(self, index: int, answer: Sequence[str]) -> Ranking | None:
+        """Hold an answer to question ``index`` against its truth; None when that is not known."""
+        query = self.queries[index]
+        return rank(answer, query.truth, self.k, self.prefix, query.beside) if query.truth else None
+
+    def least_hits(self, index: int) -> int:
+        """How many hits an answer to question ``index`` must have."""
+        query = self.queries[index]
+        known = len(query.truth) or (self.k if query.filter is None else 0)
+        return min(self.k, known if query.min_hits is None else query.min_hits)
 
     @cached_property
     def _weights(self) -> list[float]:

@@ -9,29 +9,55 @@ down, but never changes their order and never pulls one up. So with m places lef
 
 which is 1 for every exact answer whatever was added, and plain recall@k when nothing was. A place that the
 answer leaves empty counts as a place of an original, so a short answer loses recall instead of hiding what it
-misses.
+misses. So does a place that is taken by a document of unknown origin: only what is known to be written counts
+as added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 # What load tests, drills and probes write; none of it belongs to a corpus, even to one whose ids begin alike.
 ADDED = ("load/", "vectorfleet/canary/")
 
 
-def recall_while_growing(answer: Sequence[str], truth: Sequence[str], k: int, prefix: str) -> float | None:
-    """Recall of ``answer`` (source ids, at most ``k``) against ``truth`` (original source ids, best first).
+@dataclass(frozen=True)
+class Ranking:
+    """An answer held against the truth of its question.
 
-    ``prefix`` says which ids are original. None when added documents take all places, so nothing can be
-    said.
+    ``found`` are the places in the truth of the true documents that the answer has, out of ``places``. The exact
+    answer had ``beside`` of the others too when the truth was made; ``others`` are left to be explained.
     """
-    originals = [source_id for source_id in answer[:k] if is_original(source_id, prefix)]
-    added = len(answer[:k]) - len(originals)
-    places = min(k - added, len(truth))
+
+    places: int
+    found: tuple[int, ...]
+    beside: int = 0
+    others: tuple[str, ...] = ()
+
+
+def rank(answer: Sequence[str], truth: Sequence[str], k: int, prefix: str, beside: Collection[str] = ()) -> Ranking:
+    """Hold ``answer`` (source ids, best first) against ``truth`` (original source ids, best first).
+
+    ``prefix`` says which ids are original; ``beside`` are the others that the exact answer had.
+    """
+    answered = dict.fromkeys(answer[:k])
+    found = tuple(place for place, source_id in enumerate(truth[:k]) if source_id in answered)
+    others = [source_id for source_id in answered if not is_original(source_id, prefix)]
+    unexplained = tuple(source_id for source_id in others if source_id not in beside)
+    return Ranking(len(truth[:k]), found, len(others) - len(unexplained), unexplained)
+
+
+def recall_while_growing(ranking: Ranking, k: int, written: Callable[[str], bool]) -> float | None:
+    """Recall of an answer of at most ``k`` documents; ``written`` says which others were there when it was given.
+
+    None when added documents take all places, so nothing can be said.
+    """
+    added = ranking.beside + sum(map(written, ranking.others))
+    places = min(k - added, ranking.places)
     if places <= 0:
         return None
-    return len(set(originals) & set(truth[:places])) / places
+    return sum(place < places for place in ranking.found) / places
 
 
 def is_original(source_id: str, prefix: str) -> bool:

@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests.doubts import void_reasons
+from loadtests.doubts import find_doubts
 from loadtests.evidence import EvidenceError, Registration, RunEvidence, read_run, write_json
 from loadtests.gate import Judgement, Verdict, judge
 from loadtests.queries import load_queries
-from loadtests.settings import Settings
+from loadtests.settings import Settings, base_url
 from loadtests.tally import Tally, tally
 from loadtests.tape import Tape
 from loadtests.writer import load_documents
@@ -105,6 +105,7 @@ class GateResult:
 def gate_runs(plan: Plan, evidence: Path, progress: Callable[[Progress], None] = lambda _: None) -> GateResult:
     """Register the plan, run it, judge it. Raises SettingsError or EvidenceError before any request."""
     plan.settings.check()
+    base_url(plan.endpoint)
     load_queries(plan.settings.load.queries, plan.settings.load.k)
     load_documents(plan.settings.load.documents, plan.settings.load.seed)
     _register(plan, evidence)
@@ -125,7 +126,7 @@ def rejudge(evidence: Path) -> GateResult:
     extended = (evidence / f"run-{plan.runs + 1}").exists()
     numbers = range(1, plan.runs + (plan.extension if extended else 0) + 1)
     runs = tuple(tally(_evidence_of(plan, evidence, number)) for number in numbers)
-    doubts = void_reasons(runs, settings.targets, settings.limits)
+    doubts = find_doubts(runs, settings.targets, settings.limits)
     return GateResult(judge(runs, settings.targets, doubts, plan.looks), runs, evidence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,6 +18,18 @@ MOST_REQUESTS = 2_000_000
 
 class SettingsError(ValueError):
     """A setting that cannot be; the message is a sentence for the person who gave it."""
+
+
+def base_url(endpoint: str) -> str:
+    """An endpoint as requests are built on it, without its last slash. Raises SettingsError for what is no URL."""
+    try:
+        parts = urlsplit(endpoint)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or parts.query or parts.fragment:
+        raise SettingsError(f"The endpoint is {endpoint!r}; it must be a URL such as http://127.64.0.4:8080.")
+    return endpoint.rstrip("/")
 
 
 _LATENCY = objective("retrieval_p95_ms")
@@ -40,7 +53,9 @@ class Load:
     warmup_seconds: float = _option(
         2.0, "seconds of load before the measured window, by intended time", Number(0, 86_400)
     )
-    window_seconds: float = _option(10.0, "seconds of the measured window", Number(0, 86_400, least_open=True))
+    window_seconds: float = _option(
+        60.0, "seconds of the measured window; less than 60 is a smoke test", Number(0, 86_400, least_open=True)
+    )
     timeout_seconds: float = _option(5.0, "an answer later than this is an error", Number(0, 3_600, least_open=True))
     flight_cap: int = _option(
         256, "searches in flight at most; an arrival beyond it is unsent, hence slow", click.IntRange(1, 10_000)

@@ -23,7 +23,7 @@ def show_runs(runs: Sequence[Tally], judgement: Judgement, console: Console) -> 
     """Print a row per run and the verdict with its sentences. Percentiles are information, counts decide."""
     console.print(runs_table(runs))
     colour = _COLOURS[judgement.verdict]
-    console.print(f"[bold {colour}]{judgement.verdict.name}[/] (exit code {int(judgement.verdict)})")
+    console.print(f"[bold {colour}]{judgement.label}[/] (exit code {int(judgement.verdict)})")
     for sentence in judgement.sentences:
         console.print(f"  {sentence}", markup=False, highlight=False)
 
@@ -59,7 +59,8 @@ _FIGURES: dict[str, Callable[[Tally], str]] = {
     "slow": lambda run: f"{run.slow:,}",
     "over the alert level": lambda run: f"{run.over_alert:,}",
     "failed, timed out, unsent": lambda run: f"{run.failed:,} {run.timeouts:,} {run.unsent:,}",
-    "partial answers": lambda run: f"{run.partial:,}",
+    "partial answers, too few hits": lambda run: f"{run.partial:,} {run.short:,}",
+    "errors of the generator": lambda run: f"{run.raised + run.writes_raised:,}",
     "sent late": lambda run: f"{run.late:,}",
     "P50 (information)": lambda run: _time(run.p50_ms),
     "P95 (information)": lambda run: _time(run.p95_ms),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from loadtests.arrivals import Arrival, poisson
-from loadtests.evidence import RunEvidence
+from loadtests.evidence import RunEvidence, WriteBatch
 from loadtests.failures import count_kinds
+from loadtests.ledger import Ledger
 from loadtests.machine import Generator
-from loadtests.settings import Load, Targets
+from loadtests.recall import recall_while_growing
+from loadtests.settings import Load, Settings
+
+# A service within its target never has twice as many searches in flight as arrive during the target.
+_ROOM = 2.0
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,10 @@ class Tally:
     """Counts over the measured window of one run, chosen by intended time.
 
     ``slow`` searches answered after the target, failed, timed out or were never sent. ``slow_service`` is the
-    same without what may be the generator's doing: time counts from sending, and the unsent are left out.
+    same without what may be the generator's doing: time counts from sending, less the time in which the generator
+    stood still. ``waits`` are the time-outs and the unsent among the errors that are the service's by the same rule.
+    ``raised`` requests met an error of the generator, of which ``reason`` is one. ``strangers`` are documents in
+    answers that are neither of the corpus nor known to be written.
     Percentiles are information only; an unanswered search counts as slower than any other, and None means the
     percentile is one of those. ``failures`` counts the errors by kind: status and reason.
     """
@@ -35,12 +45,21 @@ class Tally:
     timeouts: int
     late: int
     partial: int
+    short: int
+    raised: int
+    reason: str
+    waits: int
     answered: int
     judged: int
     recall_sum: float
+    strangers: int
+    stranger: str
     write_batches: int
     write_errors: int
+    write_waits: int
+    writes_raised: int
     documents_written: int
+    window_seconds: float
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -59,12 +78,13 @@ class Tally:
     @property
     def errors(self) -> int:
         """Requests without a proper answer."""
-        return self.unsent + self.service_errors
+        return self.unsent + self.raised + self.failed + self.timeouts + self.partial + self.short + self.write_errors
 
     @property
-    def service_errors(self) -> int:
-        """Requests that were sent and got no proper answer; one that lacks a shard is none."""
-        return self.failed + self.timeouts + self.partial + self.write_errors
+    def refused(self) -> int:
+        """Requests to which the service gave no proper answer, however long it took."""
+        own_writes = self.write_errors - self.write_waits - self.writes_raised
+        return self.failed + self.partial + self.short + own_writes
 
     @property
     def recall(self) -> float | None:
@@ -76,29 +96,26 @@ def tally(run: RunEvidence) -> Tally:
     """Count one run."""
     settings, load = run.registration.settings, run.registration.settings.load
     arrivals = [arrival for arrival in run.arrivals if _measured(load, arrival.offset_seconds)]
-    writes = [batch for batch in run.writes if _measured(load, batch.offset_seconds)]
     floor = [probe.response_ms for probe in run.probes if _measured(load, probe.offset_seconds)]
     times = [arrival.response_ms if arrival.outcome == "answered" else None for arrival in arrivals]
-    recalls = [arrival.recall for arrival in arrivals if arrival.recall is not None]
     return Tally(
         seed=load.seed,
         planned=_planned(load),
         arrivals=len(arrivals),
         expected=load.rate * load.window_seconds,
         slow=sum(_slow(arrival, settings.targets.p95_target_ms) for arrival in arrivals),
-        slow_service=sum(_slow_service(arrival, settings.targets) for arrival in arrivals),
+        slow_service=sum(_slow_service(arrival, settings) for arrival in arrivals),
         over_alert=sum(_slow(arrival, settings.targets.alert_ms) for arrival in arrivals),
         unsent=_outcomes(arrivals, "unsent"),
         failed=_outcomes(arrivals, "failed"),
         timeouts=_outcomes(arrivals, "timeout"),
         late=sum((arrival.lag_ms or 0.0) > settings.limits.lag_limit_ms for arrival in arrivals),
         partial=sum(arrival.partial for arrival in arrivals),
+        short=sum(arrival.short and not arrival.partial for arrival in arrivals),
+        raised=_outcomes(arrivals, "raised"),
+        reason=next(_reasons(run), ""),
+        waits=sum(_waited_out(arrival, settings) for arrival in arrivals),
         answered=_outcomes(arrivals, "answered"),
-        judged=len(recalls),
-        recall_sum=math.fsum(recalls),
-        write_batches=len(writes),
-        write_errors=sum(batch.status != 200 for batch in writes),
-        documents_written=sum(batch.acknowledged for batch in run.writes),
         p50_ms=percentile(times, 0.50),
         p95_ms=percentile(times, 0.95),
         p99_ms=percentile(times, 0.99),
@@ -107,8 +124,44 @@ def tally(run: RunEvidence) -> Tally:
         workers=run.registration.workers,
         generators=run.generators,
         truth=run.registration.truth,
-        failures=count_kinds(arrivals, writes),
+        window_seconds=load.window_seconds,
+        **_recalls(run, arrivals),
+        **_writes(run, arrivals),
     )
+
+
+def _recalls(run: RunEvidence, arrivals: Sequence[Arrival]) -> dict[str, Any]:
+    """What the answers hold of their truths, and which documents in them nobody is known to have written."""
+    load = run.registration.settings.load
+    ledger = Ledger(load.seed, run.writes, run.present)
+    recalls, strangers = [], []
+    for arrival in arrivals:
+        written = partial(ledger.written, by=arrival.answered_at)
+        recall = arrival.recall
+        if arrival.ranking is not None:
+            recall = recall_while_growing(arrival.ranking, load.k, written)
+            strangers += [source_id for source_id in arrival.ranking.others if not written(source_id)]
+        if recall is not None:
+            recalls.append(recall)
+    return {
+        "judged": len(recalls),
+        "recall_sum": math.fsum(recalls),
+        "strangers": len(strangers),
+        "stranger": strangers[0] if strangers else "",
+    }
+
+
+def _writes(run: RunEvidence, arrivals: Sequence[Arrival]) -> dict[str, Any]:
+    settings = run.registration.settings
+    writes = [batch for batch in run.writes if _measured(settings.load, batch.offset_seconds)]
+    return {
+        "write_batches": len(writes),
+        "write_errors": sum(batch.status != 200 for batch in writes),
+        "write_waits": sum(_may_be_own_wait(batch, settings) for batch in writes),
+        "writes_raised": sum(batch.raised for batch in writes),
+        "failures": count_kinds(arrivals, writes),
+        "documents_written": sum(batch.acknowledged for batch in run.writes),
+    }
 
 
 def percentile(times_ms: Iterable[float | None], share: float) -> float | None:
@@ -133,10 +186,33 @@ def _slow(arrival: Arrival, limit_ms: float) -> bool:
     return arrival.outcome != "answered" or arrival.response_ms is None or arrival.response_ms >= limit_ms
 
 
-def _slow_service(arrival: Arrival, targets: Targets) -> bool:
-    if arrival.outcome != "answered":
-        return arrival.outcome != "unsent"
-    return arrival.service_ms is not None and arrival.service_ms >= targets.p95_target_ms
+def _slow_service(arrival: Arrival, settings: Settings) -> bool:
+    """Whether a search is slow though none of the time in which the generator stood still is counted."""
+    if arrival.outcome in ("timeout", "unsent"):
+        return _waited_out(arrival, settings)
+    if arrival.outcome == "answered" and arrival.service_ms is not None:
+        return arrival.service_ms - arrival.stalled_ms >= settings.targets.p95_target_ms
+    return arrival.outcome == "failed"
+
+
+def _waited_out(arrival: Arrival, settings: Settings) -> bool:
+    """Whether the service alone explains that a search timed out, or found no room among those in flight."""
+    load, target_ms = settings.load, settings.targets.p95_target_ms
+    if arrival.outcome == "timeout":
+        return arrival.stalled_ms < target_ms
+    roomy = load.flight_cap >= _ROOM * load.rate * target_ms / 1000
+    return arrival.outcome == "unsent" and roomy and (arrival.lag_ms or 0.0) <= settings.limits.lag_limit_ms
+
+
+def _reasons(run: RunEvidence) -> Iterator[str]:
+    yield from (arrival.reason for arrival in run.arrivals if arrival.outcome == "raised")
+    yield from (batch.reason for batch in run.writes if batch.raised)
+
+
+def _may_be_own_wait(batch: WriteBatch, settings: Settings) -> bool:
+    """Whether a write may lack its answer, or room to be sent, because the generator stood still."""
+    late = (batch.lag_ms or 0.0) > settings.limits.lag_limit_ms or batch.stalled_ms >= settings.targets.p95_target_ms
+    return batch.status == 0 and not batch.raised and late
 
 
 def _outcomes(arrivals: Sequence[Arrival], outcome: str) -> int:

@@ -52,7 +52,8 @@ def ask_truth(
 ) -> QuerySet:
     """Ask every text or vector exactly and keep the first ``k`` source ids of the corpus that begin with ``prefix``.
 
-    ``extra`` more documents are asked for, since documents of earlier load tests may stand among the first.
+    ``extra`` more documents are asked for, since documents of earlier load tests may stand among the first; those
+    that do are kept as ``beside`` the truth.
     Raises TruthError when an answer is partial or has fewer than ``k`` documents of the prefix.
     """
     queries = []
@@ -67,9 +68,12 @@ def _ask(client: Searcher, asked: str | Vector, k: int, prefix: str, extra: int,
     answer = client.search(**by, k=k + extra, exact=True)
     if answer.get("partial"):
         raise TruthError(f"Not all shards answered {name}, so its truth is unknown; ask when all are back.")
-    ids = tuple(hit["source_id"] for hit in answer["hits"] if is_original(hit["source_id"], prefix))
-    if len(ids) < k:
-        raise TruthError(f"{name} has {len(ids)} exact answers that begin with {prefix!r}; {k} are needed.")
+    ids = [hit["source_id"] for hit in answer["hits"]]
+    truth = tuple(source_id for source_id in ids if is_original(source_id, prefix))[:k]
+    if len(truth) < k:
+        raise TruthError(f"{name} has {len(truth)} exact answers that begin with {prefix!r}; {k} are needed.")
+    above = ids[: ids.index(truth[-1])]
+    beside = tuple(source_id for source_id in above if not is_original(source_id, prefix))
     if isinstance(asked, str):
-        return Query(asked, ids[:k])
-    return Query(truth=ids[:k], vector=base64.b64encode(asked.astype("<f4").tobytes()).decode())
+        return Query(asked, truth, beside=beside)
+    return Query(truth=truth, vector=base64.b64encode(asked.astype("<f4").tobytes()).decode(), beside=beside)

@@ -28,13 +28,18 @@ class Documents:
     seed: int
 
     def batch(self, first: int, count: int) -> list[dict[str, Any]]:
-        """Documents number ``first`` to ``first + count - 1`` with source ids ``load/<seed>/<number>``."""
+        """Documents number ``first`` to ``first + count - 1``."""
         return [self._document(number) for number in range(first, first + count)]
 
     def _document(self, number: int) -> dict[str, Any]:
         title, text, vector = self.texts[number % len(self.texts)]
-        said = {"source_id": f"load/{self.seed}/{number}", "title": title, "text": text}
+        said = {"source_id": source_id(self.seed, number), "title": title, "text": text}
         return said | ({"vector": vector} if vector else {})
+
+
+def source_id(seed: int, number: int) -> str:
+    """The id of a document that the run of this seed writes."""
+    return f"load/{seed}/{number}"
 
 
 def load_documents(path: str, seed: int) -> Documents:

@@ -141,10 +141,10 @@ def logs(root: Path, name: str | None, lines: int) -> None:
 @_port
 @click.option(
     "--profile",
-    type=click.Choice(["full", "short"]),
+    type=click.Choice(["full", "short", "acceptance"]),
     default="full",
     show_default=True,
-    help="Short: less text, shorter load.",
+    help="Short: less text, shorter load. Acceptance: full, and load in windows of a minute.",
 )
 @click.option(
     "--corpus",

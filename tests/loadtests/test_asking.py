@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import time
 from contextlib import suppress
 from types import TracebackType
@@ -10,7 +12,10 @@ import pytest
 
 from loadtests.arrivals import Arrival, Due
 from loadtests.asking import Answer, Asker, read_answer
+from loadtests.evidence import WriteBatch
+from loadtests.failures import is_own
 from loadtests.queries import Query, QuerySet
+from loadtests.recall import Ranking
 
 HITS = json.dumps({"hits": [{"source_id": "aws/a"}, {"source_id": "aws/b"}], "partial": True}).encode()
 
@@ -57,14 +62,14 @@ class Reply:
 
 
 class Session:
-    """Answers every POST with the reply it was made with, after ``seconds``; raises when that is negative."""
+    """Answers every POST with the reply it was made with, after ``seconds``, or raises ``error``."""
 
-    def __init__(self, reply: Reply, seconds: float = 0.0) -> None:
-        self._reply, self._seconds = reply, seconds
+    def __init__(self, reply: Reply, seconds: float = 0.0, error: BaseException | None = None) -> None:
+        self._reply, self._seconds, self._error = reply, seconds, error
 
     def post(self, path: str, **request: Any) -> Reply:
-        if self._seconds < 0:
-            raise KeyboardInterrupt
+        if self._error:
+            raise self._error
         time.sleep(self._seconds)
         return self._reply
 
@@ -91,7 +96,8 @@ def test_time_counts_from_the_intended_instant() -> None:
     assert 1000 <= record.lag_ms <= record.response_ms
     assert record.service_ms < 500
     assert reply.request_meta["response_time"] == record.response_ms
-    assert (record.number, record.outcome, record.recall, record.partial) == (7, "answered", 0.5, True)
+    assert (record.number, record.outcome, record.partial) == (7, "answered", True)
+    assert record.ranking == Ranking(2, (0,))
 
 
 def test_answer_after_the_timeout_is_a_timeout() -> None:
@@ -101,4 +107,40 @@ def test_answer_after_the_timeout_is_a_timeout() -> None:
 
 
 def test_search_that_is_cut_off_leaves_its_record() -> None:
-    assert asked(Session(Reply(), seconds=-1), 0.0) == Arrival(7, 0.0, 0, "timeout", reason="no answer in time")
+    assert asked(Session(Reply(), error=KeyboardInterrupt()), 0.0) == Arrival(
+        7, 0.0, 0, "timeout", reason="no answer in time"
+    )
+
+
+def test_error_of_the_generator_is_no_time_out() -> None:
+    session = Session(Reply(), error=ValueError("no port"))
+    assert asked(session, 0.0) == Arrival(7, 0.0, 0, "raised", reason="ValueError: no port")
+    batch = Asker(session, time.perf_counter(), QUERIES, 5.0, {}).write(Due(2, 0.5, 0.0), [{}, {}], 4)
+    assert batch == WriteBatch(4, 0.5, 2, 0, None, reason="ValueError: no port", raised=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "own"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), True),
+        (socket.gaierror(-2, "Name or service not known"), True),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), False),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), False),
+        (ValueError("HTTP parse error"), False),
+    ],
+)
+def test_sockets_that_the_generator_lacks_are_its_own_error(error: Exception, own: bool) -> None:
+    assert is_own(error) == own
+    assert read_answer(0, None, error).outcome == ("raised" if own else "failed")
+
+
+def test_too_few_hits_are_marked() -> None:
+    two, twice = HITS, HITS.replace(b"aws/b", b"aws/a")
+    for truth, content, short in (("abc", two, True), ("ab", two, False), ("ab", twice, True)):
+        reply, kept = Reply(), list[Arrival]()
+        reply.content = content
+        asker = Asker(Session(reply), time.perf_counter(), QuerySet((Query("q", tuple(truth)),), 3, "aws/"), 5.0, {})
+        asker.search(Due(7, 0.0, 0.5), kept.append)
+        assert (kept[0].outcome, kept[0].short) == ("answered", short)
+        assert reply.failures == [f"fewer than {len(truth)} hits"] * short

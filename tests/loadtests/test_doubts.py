@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.doubts import void_reasons
+from loadtests.doubts import find_doubts
 from loadtests.machine import Generator
 from loadtests.settings import Limits, Targets
 from loadtests.tally import Tally
@@ -13,7 +13,7 @@ from tests.loadtests.samples import WORKER, healthy, sized
 
 
 def reasons(*runs: Tally, targets: Targets | None = None) -> tuple[str, ...]:
-    return void_reasons(runs, targets or Targets(), Limits())
+    return tuple(doubt.reason for doubt in find_doubts(runs, targets or Targets(), Limits()))
 
 
 def with_worker(**changes: Any) -> Tally:
@@ -35,6 +35,8 @@ def test_healthy_run_is_not_doubted() -> None:
         (sized(400, 0, late=21), "21 of 400 searches were sent more than 50 ms late"),
         (healthy(floor_p95_ms=101.0), "P95 of 101 ms"),
         (healthy(floor_p95_ms=None), "no P95"),
+        (healthy(raised=1, reason="ValueError: no port"), "error of the generator (ValueError: no port)"),
+        (healthy(writes_raised=2), "2 of 410 requests met an error"),
         (with_worker(cpu_share=0.81), "81% of its core"),
         (with_worker(steal_share=0.11), "11% of the CPU time was stolen"),
         (with_worker(spin_after_ms=1.7), "speed changed"),
@@ -65,3 +67,9 @@ def test_recall_is_not_doubted_where_it_is_not_judged() -> None:
 
 def test_reason_names_its_run() -> None:
     assert reasons(healthy(), healthy(workers=2))[0].startswith("run 2: ")
+
+
+def test_doubts_about_times_name_their_run() -> None:
+    slow = with_worker(cpu_share=0.9)
+    found = find_doubts([healthy(workers=2), slow, sized(400, 0, late=21, floor_p95_ms=None)], Targets(), Limits())
+    assert [(doubt.run, doubt.timing) for doubt in found] == [(0, False), (1, True), (2, True), (2, True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import struct
 import threading
@@ -37,7 +36,7 @@ def answering(answer: Answer) -> Iterator[str]:
             with connection:
                 if ended.is_set():
                     return
-                read_request(connection)
+                connection.recv(65_536)
                 answer(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -48,15 +47,6 @@ def answering(answer: Answer) -> Iterator[str]:
         ended.set()
         socket.create_connection(("127.0.0.1", port)).close()
         thread.join()
-
-
-def read_request(connection: socket.socket) -> None:
-    """To its end, since a connection that is closed with something unread is reset; a TLS greeting has none."""
-    head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)content-length: (\d+)", head)
-    missing = int(length[1]) - len(body) if length else 0
-    while missing > 0:
-        missing -= len(connection.recv(missing))
 
 
 @contextmanager
@@ -175,7 +165,7 @@ def test_failures_are_counted_by_status_and_reason() -> None:
         arrival("answered", status=200),
         arrival("answered", status=200, partial=True),
     ]
-    writes = [WriteBatch(0, 0.0, 5, 200, 0.1, 7), WriteBatch(5, 0.0, 5, 507, 0.1, reason="status 507: 91.5 % used")]
+    writes = [WriteBatch(0, 0.0, 5, 200, 0.1, 7), WriteBatch(5, 0.0, 5, 507, 0.1, None, "status 507: 91.5 % used")]
     kinds = count_kinds(arrivals, writes)
     assert kinds == (
         ("search: status 503: behind N positions", 5),
@@ -189,3 +179,14 @@ def test_failures_are_counted_by_status_and_reason() -> None:
     )
     assert told((*kinds, ("write: status 400", 2))).endswith("; 1 × other kinds")
     assert told([]) == ""
+
+
+def test_request_that_the_client_can_not_make_is_an_error_of_the_generator() -> None:
+    """As `//v1/search` is, which an endpoint with a last slash would make."""
+    session, kept = FastHttpSession("http://127.0.0.1:9/", EventHook(), None), list[Arrival]()
+    asker = Asker(session, time.perf_counter(), plain_questions(10), 5.0, {})
+    asker.search(Due(0, 0.0, 0.0), kept.append)
+    written = asker.write(Due(0, 0.0, 0.0), [{"source_id": "a", "text": "a"}], 0)
+    assert [one.outcome for one in kept] == ["raised"]
+    assert kept[0].reason.startswith("ValueError: invalid request URI '//v1/search'")
+    assert (written.status, written.raised) == (0, True)

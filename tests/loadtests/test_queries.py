@@ -20,7 +20,8 @@ def file_of(tmp_path: Path, *entries: object) -> str:
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
     by_vector = Query(vector="AACAPw==", truth=("aws/3", "aws/4"))
-    queries = QuerySet((Query("a", ("aws/1", "aws/2")), by_vector), 2, "aws/")
+    few = Query("b", ("aws/1",), beside=("load/1/0",), min_hits=0)
+    queries = QuerySet((Query("a", ("aws/1", "aws/2")), by_vector, few), 2, "aws/")
     save_queries(tmp_path / "new" / "q.jsonl", queries)
     assert load_queries(str(tmp_path / "new" / "q.jsonl"), 2) == queries
 
@@ -29,7 +30,7 @@ def test_built_in_questions_judge_nothing() -> None:
     queries = load_queries("", 10)
     assert queries == plain_questions(10)
     assert not queries.has_truth
-    assert queries.recall(0, ["aws/a"]) is None
+    assert queries.ranking(0, ["aws/a"]) is None
 
 
 def test_filter_exact_and_weight_are_asked_as_written(tmp_path: Path) -> None:
@@ -91,6 +92,8 @@ def test_questions_without_truth_are_asked(tmp_path: Path) -> None:
         ((HEADER, ENTRY, {"text": "r", "truth": []}), "with and without truth"),
         ((HEADER, {"text": "r", "truth": ["param/x"]}), "'param/x'"),
         ((HEADER | {"k": 1}, ENTRY), "so --k 2 cannot be judged"),
+        ((HEADER, ENTRY | {"min_hits": -1}), "line 2: Expected `int` >= 0"),
+        ((HEADER, ENTRY | {"min_hits": True}), r"line 2: Expected `int \| null`, got `bool`"),
     ],
 )
 def test_file_that_cannot_be_is_refused_with_a_sentence(
@@ -106,3 +109,19 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_queries(str(tmp_path / "latin.jsonl"), 10)
     with pytest.raises(SettingsError, match=r"nowhere\.jsonl cannot be read"):
         load_queries("nowhere.jsonl", 10)
+
+
+@pytest.mark.parametrize(
+    ("query", "least"),
+    [
+        (Query("q"), 3),
+        (Query("q", ("aws/a",)), 1),
+        (Query("q", tuple("abcde")), 3),
+        (Query("q", min_hits=0), 0),
+        (Query("q", filter={"year": 2026}), 0),
+        (Query("q", ("aws/a",), filter={"year": 2026}), 1),
+        (Query("q", ("aws/a", "aws/b"), min_hits=9), 3),
+    ],
+)
+def test_an_answer_has_k_hits_unless_its_question_says_less(query: Query, least: int) -> None:
+    assert QuerySet((query,), 3).least_hits(0) == least

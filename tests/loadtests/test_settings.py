@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from infra.slo import objective
-from loadtests.settings import Load, Settings, SettingsError, Targets, option_fields
+from loadtests.settings import Load, Settings, SettingsError, Targets, base_url, option_fields
 
 
 def test_targets_are_those_of_the_objectives() -> None:
@@ -53,6 +53,18 @@ def test_impossible_values_are_refused(name: str, value: object, sentence: str) 
     with pytest.raises(SettingsError) as refused:
         Settings.from_values({name: value})
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("given", ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://127.0.0.1:8080//"])
+def test_an_endpoint_has_no_last_slash(given: str) -> None:
+    assert base_url(given) == "http://127.0.0.1:8080"
+    assert base_url("https://fleet.example/search/") == "https://fleet.example/search"
+
+
+@pytest.mark.parametrize("given", ["", "127.0.0.1:8080", "http://", "ftp://x", "http://x:99999", "http://x/?a=1"])
+def test_what_is_no_endpoint_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match="it must be a URL such as"):
+        base_url(given)
 
 
 def test_numbers_that_never_end_are_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from loadtests.arrivals import Arrival
 from loadtests.evidence import RunEvidence, WriteBatch
+from loadtests.recall import Ranking
 from loadtests.tally import percentile, tally
 from tests.loadtests.samples import LOAD, evidence, healthy
 
@@ -37,9 +38,8 @@ def test_unsent_failed_and_timed_out_are_slow() -> None:
     )
     counts = tally(run)
     assert (counts.slow, counts.over_alert, counts.unsent, counts.failed, counts.timeouts) == (5, 4, 1, 1, 1)
-    assert counts.slow_service == 4
+    assert (counts.slow_service, counts.waits, counts.refused) == (5, 2, 1)
     assert counts.errors == 3
-    assert counts.service_errors == 2
 
 
 def test_late_search_is_slow_but_not_in_service_time() -> None:
@@ -88,4 +88,73 @@ def test_an_answer_that_lacks_a_shard_is_an_error() -> None:
     """As it is for the error-rate alarm."""
     run = with_first_measured(evidence(), Arrival(0, 0, 0, "answered", 200, 0.0, 9.0, 9.0, 0.5, partial=True))
     counts = tally(run)
-    assert (counts.partial, counts.errors, counts.service_errors, counts.slow) == (1, 1, 1, 0)
+    assert (counts.partial, counts.errors, counts.refused, counts.slow) == (1, 1, 1, 0)
+
+
+def test_an_answer_with_too_few_hits_is_an_error_once() -> None:
+    short = Arrival(0, 0, 0, "answered", 200, 0.0, 9.0, 9.0, 0.5, short=True)
+    counts = tally(with_first_measured(evidence(), short, replace(short, partial=True)))
+    assert (counts.partial, counts.short, counts.errors, counts.refused, counts.slow) == (1, 1, 2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("arrival", "certain"),
+    [
+        (Arrival(0, 0, 0, "answered", 200, 1.0, 301.0, 300.0, stalled_ms=99.0), True),
+        (Arrival(0, 0, 0, "answered", 200, 1.0, 301.0, 300.0, stalled_ms=101.0), False),
+        (Arrival(0, 0, 0, "answered", 200, 290.0, 301.0, 11.0), False),
+        (Arrival(0, 0, 0, "timeout", 0, 1.0, 5001.0, 5000.0, stalled_ms=199.0), True),
+        (Arrival(0, 0, 0, "timeout", 0, 1.0, 5001.0, 5000.0, stalled_ms=201.0), False),
+        (Arrival(0, 0, 0, "unsent", lag_ms=49.0), True),
+        (Arrival(0, 0, 0, "unsent", lag_ms=51.0), False),
+        (Arrival(0, 0, 0, "failed", 503, 1.0, 301.0, 300.0, stalled_ms=300.0), True),
+        (Arrival(0, 0, 0, "raised", reason="ValueError: no port"), False),
+    ],
+)
+def test_slowness_is_the_services_without_the_generators_stalls(arrival: Arrival, certain: bool) -> None:
+    counts = tally(with_first_measured(evidence(), arrival))
+    assert (counts.slow, counts.slow_service) == (1, int(certain))
+
+
+def test_unsent_is_the_generators_where_its_cap_is_too_small() -> None:
+    """At 50 searches a second and a target of 200 ms ten are in flight, by chance up to twice as many."""
+    for cap, certain in ((19, 0), (20, 1)):
+        run = with_first_measured(evidence(replace(LOAD, flight_cap=cap)), Arrival(0, 0, 0, "unsent"))
+        assert tally(run).waits == certain
+
+
+def test_error_of_the_generator_is_named() -> None:
+    run = with_first_measured(evidence(), Arrival(0, 0, 0, "raised", reason="ValueError: no port"))
+    counts = tally(replace(run, writes=(WriteBatch(0, 2.0, 5, 0, None, reason="OSError: no socket", raised=True),)))
+    assert (counts.raised, counts.writes_raised, counts.reason) == (1, 1, "ValueError: no port")
+    assert (counts.slow, counts.errors, counts.refused) == (1, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "refused"),
+    [
+        (WriteBatch(0, 2.0, 5, 503, 0.1, lag_ms=900.0, stalled_ms=900.0), 1),
+        (WriteBatch(0, 2.0, 5, 0, 5.0), 1),
+        (WriteBatch(0, 2.0, 5, 0, 5.0, stalled_ms=300.0), 0),
+        (WriteBatch(0, 2.0, 5, 0, None, lag_ms=51.0), 0),
+    ],
+)
+def test_writes_that_wait_for_the_generator_are_not_refused(batch: WriteBatch, refused: int) -> None:
+    counts = tally(evidence(writes=(batch,)))
+    assert (counts.write_errors, counts.refused) == (1, refused)
+
+
+def test_documents_count_as_added_from_when_they_were_sent() -> None:
+    write = WriteBatch(0, 2.0, 2, 0, None, sent_at=1_000.0)
+    answer = Arrival(0, 0, 0, "answered", 200, 1.0, 9.0, 8.0)
+    early, late = (
+        replace(answer, answered_at=at, ranking=Ranking(10, (0, 1, 2, 3, 4, 5, 6, 7, 8), 0, ("load/3/1",)))
+        for at in (990.0, 1_000.1)
+    )
+    foreign, present = (
+        replace(late, ranking=replace(late.ranking or Ranking(0, ()), others=(one,))) for one in ("x", "load/9/9")
+    )
+    run = with_first_measured(evidence(writes=(write,), present=("load/9/9",)), early, late, foreign, present)
+    counts = tally(run)
+    assert counts.judged - counts.recall_sum == pytest.approx(0.2)
+    assert (counts.strangers, counts.stranger) == (2, "load/3/1")

@@ -17,7 +17,9 @@ from loadtests.settings import Load, Settings
 from loadtests.worker import Master
 from loadtests.writer import Documents
 
-QUERIES = QuerySet((Query("q", ("aws/a",)), Query("r"), Query(vector="AACAPw==")), 3, "aws/")
+QUERIES = QuerySet(
+    (Query("q", ("aws/a",), beside=("load/1/0",)), Query("r", min_hits=0), Query(vector="AACAPw==")), 3, "aws/"
+)
 SETTINGS = Settings(Load(window_seconds=3.0))
 DOCUMENTS = Documents((("t", "x", ""), ("u", "y", [0.5, 1.0])), 7)
 

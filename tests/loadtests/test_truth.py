@@ -28,9 +28,10 @@ class Ranking:
 
 
 def test_truth_leaves_out_what_earlier_tests_wrote() -> None:
-    client = Ranking("load/1/0", "aws/a", "load/1/1", "aws/b", "aws/c")
-    truth = ask_truth(client, ["q"], 2, "aws/", extra=3)
+    client = Ranking("load/1/0", "aws/a", "load/1/1", "aws/b", "load/1/2", "aws/c")
+    truth = ask_truth(client, ["q"], 2, "aws/", extra=4)
     assert truth.queries[0].truth == ("aws/a", "aws/b")
+    assert truth.queries[0].beside == ("load/1/0", "load/1/1")
     assert (truth.k, truth.prefix) == (2, "aws/")
 
 

@@ -78,3 +78,10 @@ def test_the_page_says_that_a_first_measurement_was_void_and_nothing_where_none_
     said = "A first measurement was VOID and is not counted: the machine&#39;s speed changed."
     assert said in rendered(record_up_to(len(FINDINGS), load=load), tmp_path)
     assert "A first measurement" not in rendered(record_up_to(len(FINDINGS)), tmp_path)
+
+
+def test_the_page_says_that_a_gate_was_a_smoke_test(tmp_path: Path) -> None:
+    for smoke in (True, False):
+        page = rendered(record_up_to(len(FINDINGS), load=COMPLETE["load"] | {"smoke": smoke}), tmp_path)
+        assert page.count(", a smoke test") == 2 * smoke
+    assert ", a smoke test" not in rendered(record_up_to(len(FINDINGS)), tmp_path)
