@@ -257,7 +257,7 @@ OPERATIONS: tuple[Alarm, ...] = (
         "backup_age",
         (Watched("BackupAge", "Maximum", "Seconds"),),
         slo.BACKUP_AGE_HOURS * 3600,
-        f"a shard's newest snapshot is older than {slo.BACKUP_AGE_HOURS:g} hours and lacks what was written since",
+        f"a write of more than {slo.BACKUP_AGE_HOURS:g} hours ago is in no snapshot of its shard",
         "RB-07",
         "breaching",
         period_seconds=300,

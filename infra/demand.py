@@ -18,6 +18,7 @@ from infra.sizing import (
     ram,
     text_term,
     total_bytes,
+    written_entries,
     written_rows,
     written_terms,
 )
@@ -107,6 +108,7 @@ class Workload:
             snapshot_bytes=snapshot_bytes(rows, chunk_bytes=self.chunk_bytes),
             log_bytes=written * self.dims * FLOAT32_BYTES + text_term(written, self.chunk_bytes).bytes,
             log_rows=written,
+            log_entries=written_entries(rows.vectors),
         )
 
     @property

@@ -26,6 +26,7 @@ def values(settings: Settings, plan: Plan) -> dict[str, Mapping[str, object]]:
             "replicas": plan.replicas,
             "metrics_period_seconds": settings.alarm_period_seconds,
             "lag_seconds": settings.indexing.lag_seconds,
+            "snapshot_seconds": round(settings.snapshot_hours * 3600),
             "access_keys": naming.access_keys_prefix(settings.fleet) if settings.authentication == "keys" else "",
             "indexing": settings.indexing.mode,
         },

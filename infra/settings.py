@@ -105,6 +105,7 @@ class Settings(Section):
     load_generators: LoadGenerators = Field(
         default_factory=LoadGenerators, description="an object with maximum, masterPort and masterCidrs"
     )
+    snapshot_hours: float = Field(default=6, ge=0.1, le=20, description="hours from 0.1 to 20")
     alarm_period_seconds: int = Field(
         default=60, ge=10, le=3600, description="10, 30, or a multiple of 60 up to 3600 seconds"
     )

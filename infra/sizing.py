@@ -27,6 +27,8 @@ ROW_TEXT_OVERHEAD_BYTES = 160  # source_id, title, position and Arrow offsets be
 PROCESS_BYTES = 400 * 2**20  # interpreter, numpy, pyarrow and the embedding tables of one node
 DELTA_ROWS = 10_000  # rows kept outside the base before they are sealed
 WRITTEN_SHARE = 0.25  # of the base: so many rows may be written since, before the next base is built of all
+LOG_ENTRIES = 1_000  # since a base, before the next one is built, unless this share of its rows is more
+ENTRIES_SHARE = 0.0025
 
 GENERATIONS = 2  # the serving copy and the one that is built beside it
 AGREEMENT = 0.1  # formula and model that differ by less agree
@@ -198,6 +200,16 @@ def written_rows(base_rows: int) -> int:
     (10000, 250000)
     """
     return max(DELTA_ROWS, math.ceil(base_rows * WRITTEN_SHARE))
+
+
+def written_entries(base_rows: int) -> int:
+    """
+    Log entries that may have been written since a base of `base_rows`, when the next base is due.
+
+    >>> written_entries(1_000), written_entries(10_000_000)
+    (1000, 25000)
+    """
+    return max(LOG_ENTRIES, math.ceil(base_rows * ENTRIES_SHARE))
 
 
 def written_terms(rows: Rows, *, chunk_bytes: int) -> tuple[Term, ...]:

@@ -121,11 +121,15 @@ def _recovery(plan: Plan) -> Table:
         ("download", restore.download_seconds, _downloaded(restore)),
         ("verify", restore.verify_seconds, "every file's sha256, one core"),
         ("load", restore.load_seconds, "and canaries"),
-        ("replay", restore.replay_seconds, f"{restore.log_rows:,} rows written since, at most"),
+        ("replay", restore.replay_seconds, _replayed(restore)),
     ):
         table.add_row(step, f"{seconds:,.1f}", why)
     table.add_row("total", f"{restore.seconds:,.1f}", f"within the objective of {objective} s", style="bold")
     return table
+
+
+def _replayed(restore: Restore) -> str:
+    return f"{restore.log_rows:,} rows written since in {restore.log_entries:,} entries, at most"
 
 
 def _downloaded(restore: Restore) -> str:

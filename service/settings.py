@@ -14,6 +14,7 @@ from service.storage.builds import Chunking, Embedding, IndexParameters, Recipe
 from service.storage.objects import aws_client
 
 T = TypeVar("T")
+SNAPSHOT_SECONDS = 6 * 3600
 
 
 class BadSettings(Exception):
@@ -30,14 +31,15 @@ class Storage(msgspec.Struct, frozen=True):
 
 class FleetShape(msgspec.Struct, frozen=True):
     """
-    How many shards and replicas a slot has, how often metrics go to CloudWatch, below which prefix of parameters the
-    API's keys stand (without one, everybody is let in), how old a write may be that a shard does not cover yet, and
-    whether indexers run always or at set times.
+    How many shards and replicas a slot has, how often metrics go to CloudWatch, after how long a write has to be in a
+    snapshot, below which prefix of parameters the API's keys stand (without one, everybody is let in), how old a write
+    may be that a shard does not cover yet, and whether indexers run always or at set times.
     """
 
     shards: int
     replicas: int
     metrics_period_seconds: int = 60
+    snapshot_seconds: int = SNAPSHOT_SECONDS
     access_keys: str = ""
     lag_seconds: float = slo.LAG_SECONDS
     indexing: Literal["realtime", "batch"] = "realtime"

@@ -12,7 +12,7 @@ from infra.demand import LOOP_QUERIES_PER_SECOND
 from infra.option import MAX_CELLS
 from infra.placement import MAX_ROUTERS
 from infra.plan import DEARER_SHOWN, REFUSED_SHOWN
-from infra.restore import EC2_BOOT, GP3_MAX_MIBPS, LOCAL_BOOT, SYSTEM_GIB
+from infra.restore import EC2_BOOT, GP3_MAX_MIBPS, LOCAL_BOOT, REPLAY_ENTRIES_PER_SECOND, SYSTEM_GIB
 from infra.settings import SUBNET_BITS
 from infra.sizing import MAX_VECTORS_PER_SHARD
 from infra.stack import own_values, stack_config
@@ -29,6 +29,7 @@ from service.indexer import backlog
 from service.indexer.indexer import STEP_ENTRIES
 from service.node import generations
 from service.router import commits, replicas, scatter
+from service.settings import SNAPSHOT_SECONDS
 from service.storage import log
 from tests.pages import text
 
@@ -63,6 +64,9 @@ SENTENCES = [
     ("docs/service.md", f"the deadline ({log.APPEND_DEADLINE_SECONDS:.0f} s)"),
     ("docs/service.md", f"reach {delta.LARGE_DELTA_ROWS:,} and a quarter of the base"),
     ("docs/service.md", DUE),
+    ("docs/service.md", f"has {delta.LONG_LOG_ENTRIES:,} entries since the base"),
+    ("docs/service.md", f"waited {SNAPSHOT_SECONDS // 3600} hours for a snapshot"),
+    ("docs/infrastructure.md", f"takes {1000 // REPLAY_ENTRIES_PER_SECOND} ms, however little it holds"),
     ("docs/service.md", f"at least {canaries.RECALL_FLOORS['hnsw']} of what exact search finds"),
     ("docs/service.md", f"{canaries.RECALL_FLOORS['ivf']} with IVF, {canaries.RECALL_FLOORS['pq']} with PQ"),
     ("docs/service.md", f"{commits.QUEUE_BYTES >> 20} MiB of writes wait"),

@@ -12,11 +12,18 @@ from service.storage.shards import Record
 FIRST_CAPACITY = 256
 LARGE_DELTA_ROWS = 10_000
 LARGE_DELTA_SHARE = 0.25
+LONG_LOG_ENTRIES = 1_000
+LONG_LOG_SHARE = 0.0025
 
 
 def large_delta_rows(base_rows: int) -> int:
     """Rows written since a base of `base_rows` at which the next one is due though writes go on."""
     return max(LARGE_DELTA_ROWS, int(base_rows * LARGE_DELTA_SHARE))
+
+
+def long_log_entries(base_rows: int) -> int:
+    """Log entries since a base of `base_rows` at which the next one is due, however few rows they hold."""
+    return max(LONG_LOG_ENTRIES, int(base_rows * LONG_LOG_SHARE))
 
 
 class Delta:

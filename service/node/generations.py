@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from service import traces
-from service.index.delta import large_delta_rows
+from service.index.delta import large_delta_rows, long_log_entries
 from service.node.replica import Replica
 from service.node.restore import claimed, sized_in
 from service.node.room import PROC, modelled_bytes, shortage
+from service.settings import SNAPSHOT_SECONDS
 from service.storage.entry import Damaged
 from service.storage.objects import Refused, Stored, StoreError
 from service.storage.snapshot import Manifest, position_of
@@ -41,13 +42,15 @@ class Claim(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-def is_due(*, changed_rows: int, base_rows: int, quiet_seconds: float) -> bool:
+def is_due(*, changed_rows: int, base_rows: int, quiet_seconds: float, entries: int = 0) -> bool:
     """
     Whether a new generation is worth its while: much has changed since the base, or a fair amount and nobody is
-    writing. `changed_rows` counts the delta's rows and the base's dead ones: both make searches slower.
+    writing, or a replay of the `entries` since would take long.
+
+    `changed_rows` counts the delta's rows and the base's dead ones: both make searches slower.
     """
     is_quiet = changed_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS
-    return is_quiet or changed_rows >= large_delta_rows(base_rows)
+    return is_quiet or changed_rows >= large_delta_rows(base_rows) or entries >= long_log_entries(base_rows)
 
 
 def _claimed_at_ms(stored: Stored) -> int:
@@ -60,7 +63,8 @@ def _claimed_at_ms(stored: Stored) -> int:
 
 class Generations:
     """
-    Watches one replica's delta and its shard's snapshots.
+    Watches one replica's delta and its shard's snapshots. A write is in a snapshot after `snapshot_seconds`, and as
+    long as the next generation takes to build.
 
     `succeed` has a process from a newer snapshot take over, after which this one is told to end; where none came to
     serve it returns whether that one found the snapshot damaged. `proc` is where the kernel shows its figures.
@@ -68,8 +72,17 @@ class Generations:
     The files are the successor's to fetch and prove: beside searches, threads that download make those wait.
     """
 
-    def __init__(self, replica: Replica, instance: str, succeed: Succeed, proc: Path = PROC) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        instance: str,
+        succeed: Succeed,
+        proc: Path = PROC,
+        *,
+        snapshot_seconds: float = SNAPSHOT_SECONDS,
+    ) -> None:
         self._replica = replica
+        self._snapshot_seconds = snapshot_seconds
         self._instance = instance
         self._succeed = succeed
         self._proc = proc
@@ -140,11 +153,14 @@ class Generations:
             return False
         if self._replica.base_position < self._asked_position:
             return True
+        if self._replica.backup_age_seconds >= self._snapshot_seconds:
+            return True
         index = self._replica.index
         return is_due(
             changed_rows=index.changed_rows,
             base_rows=index.base_rows,
             quiet_seconds=time.monotonic() - self._replica.applied_at,
+            entries=self._replica.tail.number - self._replica.base_entry,
         )
 
     def _claimed(self) -> bool:

@@ -23,7 +23,7 @@ from service.node.sealing import Sealing
 from service.node.succession import DAMAGED_EXIT, NEWEST, REFUSED, SERVING, SUCCEED, Channel
 from service.node.verification import Verification
 from service.serving import Service, Task
-from service.settings import Parameters, Process, load_parameters
+from service.settings import FleetShape, Parameters, Process, load_parameters
 from service.storage.builds import Build, IndexParameters, Slots, judge
 from service.storage.entry import Damaged
 from service.storage.objects import ObjectStore, StoreError
@@ -154,7 +154,9 @@ class Node:
         """Wait for the slot's build, restore, then follow the log and the generations, and seal, for ever."""
         replica = self._replica = self._replica or await self._booted()
         verification = self._api.verification = Verification(replica, lambda: succeed(NEWEST))
-        generations = self._api.generations = Generations(replica, self._process.instance, succeed)
+        generations = self._api.generations = Generations(
+            replica, self._process.instance, succeed, snapshot_seconds=self._shape.snapshot_seconds
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.follow())
             tasks.create_task(replica.learn_head())
@@ -165,10 +167,14 @@ class Node:
             tasks.create_task(NodeMetrics(self._cloudwatch(), replica).run())
 
     def _cloudwatch(self) -> CloudWatch:
-        process, parameters = self._process, self._parameters
-        assert parameters is not None
-        period_seconds = parameters.fleet.metrics_period_seconds
+        process, period_seconds = self._process, self._shape.metrics_period_seconds
         return CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=period_seconds)
+
+    @property
+    def _shape(self) -> FleetShape:
+        """The fleet's figures, which a replica was found with."""
+        assert self._parameters is not None
+        return self._parameters.fleet
 
     async def _booted(self) -> Replica:
         """The restored replica, as soon as there is a build and the stores answer; until then readiness says why."""

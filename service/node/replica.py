@@ -50,7 +50,7 @@ class Replica:
         self.generation = 0
         self.base_entry = 0
         self.base_position = 0
-        self._backed_up_ms = shard.store.clock.now_ms()
+        self.unprotected, self._unprotected_ms = 0, 0
         self.served_snapshot = ""
         self.restored_from = ""
         self.refused: list[str] = []
@@ -94,10 +94,10 @@ class Replica:
 
     @property
     def backup_age_seconds(self) -> float:
-        """How old the newest snapshot is, or this process without one; 0 while it lacks nothing."""
-        if self.position <= self.base_position:
+        """How long ago the first write was indexed that the snapshot below lacks; 0 while it lacks none."""
+        if not self.unprotected:
             return 0.0
-        return max(0.0, (self.shard.store.clock.now_ms() - self._backed_up_ms) / 1000)
+        return max(0.0, (self.shard.store.clock.now_ms() - self._unprotected_ms) / 1000)
 
     def boot(self) -> None:
         """Restore, and replay to the head seen now, where nobody serves yet. Blocks; runs in a thread."""
@@ -167,7 +167,6 @@ class Replica:
             manifest.entry,
             manifest.position,
         )
-        self._backed_up_ms = manifest.created_ms
 
     def _replay(self) -> None:
         try:
@@ -188,6 +187,9 @@ class Replica:
         with self._crashes.applying(applied.tail.number):
             for record in applied.records:
                 self.index.apply(record)
+        if applied.records and not self.unprotected:
+            self._unprotected_ms = applied.tail.stamp_ms
+        self.unprotected += len(applied.records)
         self.tail = applied.tail
         self.applied_at = time.monotonic()
         self.stale, self.damaged = "", False
@@ -254,6 +256,7 @@ class Replica:
             "rows": self.index.rows,
             "documents": self.index.documents,
             "delta_rows": self.index.delta_rows,
+            "unprotected": self.unprotected,
             "digest": self.index.digest,
             "collections": {index.collection: index.documents for index in self.index.collections},
             "restored_from": self.restored_from,

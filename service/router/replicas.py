@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 
 class Report(msgspec.Struct, frozen=True):
     """
-    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection.
-    Searches go as `index` says, except for the bases that `adjusted` names. `misconfigured` is what of the node's
-    configuration the build refuses. A node that is `restored` answers by what it has; `reason` says why it is not
-    ready.
+    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection,
+    `unprotected` the writes that its snapshot lacks. Searches go as `index` says, except for the bases that `adjusted`
+    names. `misconfigured` is what of the node's configuration the build refuses. A node that is `restored` answers by
+    what it has; `reason` says why it is not ready.
     """
 
     ready: bool
@@ -46,6 +46,7 @@ class Report(msgspec.Struct, frozen=True):
     rows: int = 0
     documents: int = 0
     delta_rows: int = 0
+    unprotected: int = 0
     digest: str = ""
     collections: dict[int, int] = {}
     index: IndexParameters | None = None

@@ -58,7 +58,7 @@ def test_a_stacks_numbers_can_be_overridden(run: Run) -> None:
     _, plain = run("plan", "--stack", "rehearsal", "--json")
     _, larger = run("plan", "--stack", "rehearsal", "--vectors", "90000000", "--json")
     assert json.loads(plain)["shards"] == 2
-    assert json.loads(larger)["shards"] == 44
+    assert json.loads(larger)["shards"] == 52
 
 
 def test_the_page_says_how_long_a_replica_takes_and_what_a_zone_takes_along(run: Run) -> None:

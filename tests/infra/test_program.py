@@ -613,6 +613,7 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
             "replicas": 2,
             "metrics_period_seconds": 10,
             "lag_seconds": 30.0,
+            "snapshot_seconds": 21_600,
             "access_keys": "/vectorfleet-keys/rehearsal",
             "indexing": "realtime",
         },

@@ -23,6 +23,7 @@ from infra.sizing import (
     measured_terms,
     ram,
     total_bytes,
+    written_entries,
     written_rows,
     written_terms,
 )
@@ -121,6 +122,11 @@ def test_codes_and_lists_are_as_many_as_the_service_makes(rows: int, dims: int, 
 @given(st.integers(0, 10**9))
 def test_as_many_rows_are_written_since_a_base_as_the_service_lets_be(base: int) -> None:
     assert delta.large_delta_rows(base) <= written_rows(base) <= delta.large_delta_rows(base) + 1
+
+
+@given(st.integers(0, 10**9))
+def test_as_many_entries_are_written_as_the_service_lets_be(base: int) -> None:
+    assert delta.long_log_entries(base) <= written_entries(base) <= delta.long_log_entries(base) + 1
 
 
 def test_what_is_written_since_a_base_stands_in_segments_with_vectors_index_and_text() -> None:

@@ -18,7 +18,7 @@ from service.storage.collections import MOST_COLLECTIONS, Kind, Registry
 from tests.service.emitted import sender
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
-from tests.service.small_space import build
+from tests.service.small_space import build, document
 
 BUILD = build(shards=1)
 
@@ -69,18 +69,30 @@ def test_a_hundred_empty_collections_keep_no_generation_from_being_loaded() -> N
     assert modelled_bytes(empty) < modelled_bytes(empty[:1]) + (64 << 20)
 
 
-def test_a_backup_ages_only_while_it_lacks_something(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_backup_ages_from_the_first_write_that_it_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store = MemoryStore()
     now_ms = 1_000_000
     monkeypatch.setattr(store.clock, "now_ms", lambda: now_ms)
+    once = [document("once", "s", "stop")]
+    write(store, [once])
+    index_all(store, BUILD)
     _grow(store, 3)
-    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 4, 1)
-    now_ms += 60_000
+    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), 5, 1)
+    now_ms += 200_000_000
     complete = _replica(store, tmp_path / "a")
-    assert complete.backup_age_seconds == 0
-    _grow(store, 4)
-    assert _replica(store, tmp_path / "b").backup_age_seconds == 60
-    without = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path / "c"))
+    assert (complete.unprotected, complete.backup_age_seconds) == (0, 0)
+    # A repetition gives the shard an entry without a record: nothing that the snapshot lacks.
+    write(store, [once])
+    index_all(store, BUILD)
+    assert _replica(store, tmp_path / "b").backup_age_seconds == 0
+    for _ in range(2):
+        now_ms += 30_000
+        _grow(store, 4 + now_ms)
+    now_ms += 30_000
+    lacking = _replica(store, tmp_path / "c")
+    assert lacking.unprotected > 1
+    assert lacking.backup_age_seconds == 60
+    without = Replica(shard_store(MemoryStore(), BUILD, 0, tmp_path / "d"))
     assert without.backup_age_seconds == 0
 
 

@@ -22,13 +22,15 @@ from service.node.live import LiveRecords
 from service.node.replica import Replica
 from service.node.restore import open_snapshot
 from service.node.room import PROC, modelled_bytes
+from service.settings import SNAPSHOT_SECONDS
 from service.storage import snapshot
 from service.storage.entry import Damaged
 from service.storage.objects import Stored, Unanswered
+from service.storage.shards import shard_of
 from tests.service.memory_store import MemoryStore
 from tests.service.recorded import ours, recorded, said
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
-from tests.service.small_space import DIMS, build
+from tests.service.small_space import DIMS, build, document
 
 BUILD = build(shards=1)
 CLAIM_KEY = "builds/b-test/shard-00/claims/000001.json"
@@ -52,6 +54,41 @@ def test_a_generation_is_due_when_the_delta_is_large_or_the_shard_quiet(
     changed_rows: int, base_rows: int, quiet_seconds: float, due: bool
 ) -> None:
     assert is_due(changed_rows=changed_rows, base_rows=base_rows, quiet_seconds=quiet_seconds) is due
+
+
+@pytest.mark.parametrize(
+    ("entries", "base_rows", "due"),
+    [(999, 0, False), (1_000, 0, True), (1_000, 1_000_000, False), (2_500, 1_000_000, True)],
+)
+def test_a_generation_is_due_when_a_replay_would_be_long(entries: int, base_rows: int, due: bool) -> None:
+    assert is_due(changed_rows=0, base_rows=base_rows, quiet_seconds=0, entries=entries) is due
+
+
+def test_a_generation_is_due_when_a_write_has_waited_long(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = store.clock.now_ms()
+    replica = _replica(store, tmp_path / "a")
+    generations = _generations(replica)
+    assert not generations._is_due()
+    monkeypatch.setattr(store.clock, "now_ms", lambda: now_ms + SNAPSHOT_SECONDS * 1000 - 60_000)
+    assert not generations._is_due()
+    monkeypatch.setattr(store.clock, "now_ms", lambda: now_ms + SNAPSHOT_SECONDS * 1000 + 60_000)
+    assert generations._is_due()
+    # All of it is in a snapshot: a quiet shard is left alone, however old that gets.
+    snapshot_at(shard_store(store, BUILD, 0, tmp_path / "builder"), replica.tail.number, 1)
+    assert not _generations(_replica(store, tmp_path / "b"))._is_due()
+
+
+def test_a_shard_without_rows_gets_a_snapshot_too(tmp_path: Path) -> None:
+    empty, two = MemoryStore(), build(shards=2)
+    elsewhere = next(name for name in map(str, range(99)) if shard_of(name, 2) == 1)
+    write(empty, [[document(f"r{number}", elsewhere, "stop")] for number in range(3)])
+    index_all(empty, two)
+    snapshot_at(shard_store(empty, two, 0, tmp_path / "builder"), 1, 1)
+    restored = Replica(shard_store(empty, two, 0, tmp_path / "a"))
+    restored.boot()
+    assert (restored.generation, restored.index.rows) == (1, 0)
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_parameters_are_read_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> 
     parameters = _load(monkeypatch)
     assert parameters.storage.index == "idx"
     assert (parameters.fleet.shards, parameters.fleet.metrics_period_seconds) == (2, 10)
+    assert parameters.fleet.snapshot_seconds == 21_600
 
 
 def test_a_missing_parameter_is_named_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
