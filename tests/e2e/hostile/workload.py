@@ -223,10 +223,12 @@ class Workload:
 
 
 def whole(status: dict[str, Any]) -> bool:
-    """Whether a status says: every shard has ready replicas, none stands still, all reflect the head."""
-    return all(
+    """Whether a status says: every shard has ready replicas and reflects the head, and none stands still."""
+    return not status["head_fault"] and all(
         shard["replicas"]
-        and all(one["ready"] and not one["stale"] and one["position"] >= status["head"] for one in shard["replicas"])
+        and shard["lag"]["state"] == "current"
+        and shard["lag"]["positions"] == 0
+        and all(one["ready"] and not one["stale"] for one in shard["replicas"])
         for shard in status["shards"]
     )
 
