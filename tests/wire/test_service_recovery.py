@@ -162,7 +162,7 @@ def fleet(
 
 
 def _restarted(node: Member) -> dict[str, Any]:
-    """What it says of itself once it has restored what it can."""
+    """What it says of itself once it has restored what it can, and knows what it has to cover."""
     node.kill()
     node.start()
     report: dict[str, Any] = eventually(lambda: _report(node), "node restored")
@@ -172,7 +172,7 @@ def _restarted(node: Member) -> dict[str, Any]:
 def _report(node: Member) -> dict[str, Any] | None:
     _, _, body = get(f"{node.url}/readyz", timeout_seconds=1)
     report = msgspec.json.decode(body, type=dict[str, Any])
-    return report if report.get("restored") else None
+    return report if report.get("restored") and report["covers"] is not None else None
 
 
 def test_a_node_process_names_what_it_refused_and_serves_what_it_can(fleet: ServiceFleet, connect: Connect) -> None:
@@ -321,6 +321,23 @@ def test_an_emptied_index_bucket_is_indexed_into_another_build(small: ServiceFle
     found = small.client().lookup(names, 5)["documents"]
     assert [name for name in names if found[name] is None] == []
     assert _slot(small).id != before.id
+
+
+def test_an_index_bucket_emptied_under_a_running_fleet_heals(small: ServiceFleet) -> None:
+    """The node names it in seconds; the indexer looks once a minute; then a fresh process restores what it made."""
+    (node,) = small.nodes
+    names = _written(small, "kept", 6)
+    before, right = _slot(small), node.ready()
+    assert right is not None
+    _lost(small, small.index_store().keys(""))
+    eventually(
+        lambda: "was there and is missing now" in (_report(node) or {"reason": ""})["reason"], "named", seconds=100
+    )
+    healed = eventually(node.ready, "healed", seconds=150)
+    assert (healed["digest"], healed["position"], _slot(small)) == (right["digest"], 6, before)
+    position = small.client().write(documents(["after"], "words that are kept"))["position"]
+    found = small.client().lookup([*names, "after"], position)["documents"]
+    assert [name for name in (*names, "after") if found[name] is None] == []
 
 
 KILLED_BY_ITS_ENTRY = """
