@@ -84,7 +84,7 @@ def test_times_are_those_of_the_zone_and_of_the_span() -> None:
         zone_of("Europe/Nowhere")
 
 
-def test_an_action_comes_at_its_start_time_and_then_by_its_recurrence() -> None:
+def test_an_action_comes_at_its_start_then_by_its_recurrence() -> None:
     half_past = EIGHT + timedelta(minutes=30)
     backend, group = cloud(later=action(recurrence="0 9 * * *", start_time=half_past, desired_capacity=2))
     run(backend, half_past - SECOND, 1)

@@ -167,7 +167,7 @@ def test_a_whole_version_that_fits_no_predecessor_is_none(stack: Stack, s3: Any,
     assert whole(log) == [1, 2, 3, 4, 5]
 
 
-def test_a_shard_log_is_looked_through_from_where_a_replica_stands(stack: Stack, s3: Any) -> None:
+def test_a_shard_log_is_searched_from_where_a_replica_stands(stack: Stack, s3: Any) -> None:
     store = ObjectStore(stack.index_bucket, stack.aws)
     build = Slots(store).claim("blue", recipe(shards=1))
     log = shard_log(store, build.id, 0, build.recipe.embedding.dims)
