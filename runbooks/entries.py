@@ -17,7 +17,7 @@ from runbooks.fleet import FleetView, ReplicaView
 from runbooks.stack import Stack
 from service.storage.builds import Slots
 from service.storage.documents import documents_log
-from service.storage.entry import Damaged, Entry, decode
+from service.storage.entry import Damaged, Entry, Header, decode
 from service.storage.log import Log, Tail, check_link, tail_of
 from service.storage.objects import Missing, ObjectStore
 from service.storage.shards import shard_log
@@ -146,17 +146,18 @@ def _remove(bucket: str, over: tuple[Version, ...], s3: Any) -> None:
 
 def _newest_whole(log: Log, versions: list[Version], s3: Any) -> tuple[int | None, str]:
     """Find the place of the newest version that belongs at its number; else say why there is none."""
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, Header]] = []
     problem = "only delete markers are left of it"
     for place, version in enumerate(versions):
         if version.marker:
             continue
         body = s3.get_object(Bucket=log.store.bucket, Key=version.key, VersionId=version.identity)["Body"].read()
         try:
-            found.append((place, _belonging(log, version.key, body).header.append_id))
+            found.append((place, _belonging(log, version.key, body).header))
         except Damaged as error:
             problem = f"none of its versions is whole: {error}"
-    if len({append_id for _, append_id in found}) > 1:
+    # An entry of a shard log has an end, and may have been made again from the documents.
+    if len({header.append_id for _, header in found if not header.end}) > 1:
         return None, "several of its versions are whole and differ: each was acknowledged, so none may be dropped"
     return (found[0][0], "") if found else (None, problem)
 

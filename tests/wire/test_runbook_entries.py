@@ -179,5 +179,13 @@ def test_a_shard_log_is_searched_from_where_a_replica_stands(stack: Stack, s3: A
         s3.delete_object(Bucket=stack.index_bucket, Key=log.key(number))
     assert restored(stack, ENTRIES, stale="another-build/shard-00 entry 3: sha256 differs") == []
     # The entry that is named is not the first that the replica, which has applied one, lacks.
-    assert numbers(restored(stack, 1, stale=f"{log.name} entry 3 is missing, but entry 4 is there")) == [2, 3]
+    stale = f"{log.name} entry 3 is missing, but entry 4 is there"
+    assert numbers(restored(stack, 1, stale=stale)) == [2, 3]
     assert whole(log) == [1, 2, 3, 4]
+    # An indexer makes a lost entry of a shard log again, so that two whole ones are no conflict.
+    s3.delete_object(Bucket=stack.index_bucket, Key=log.key(4))
+    Append(log, tail_of(log.read(3)), to_shard_rows([], build.recipe.embedding.dims), "id-again", (4, 5)).run()
+    assert restored(stack, 1, stale=stale) == []
+    spoil(s3, log, 4)
+    assert numbers(restored(stack, 1, stale=stale)) == [4]
+    assert log.read(4).header.append_id == "id-again"
