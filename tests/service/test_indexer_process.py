@@ -89,7 +89,7 @@ def test_the_first_indexer_makes_the_build_of_its_configuration(stage: Stage) ->
     assert found.recipe == MADE
 
 
-def test_a_configuration_that_is_refused_leaves_the_build_its_recipe(stage: Stage) -> None:
+def test_a_refused_configuration_leaves_the_build_its_recipe(stage: Stage) -> None:
     build = Slots(stage.store).claim("blue", MADE)
     other = Embedding("other", "2", MADE.embedding.dims)
     stage.parameters = msgspec.structs.replace(CONFIGURED, embedding=other, fleet=FleetShape(3, 1))

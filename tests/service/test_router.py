@@ -134,7 +134,7 @@ def test_without_the_builds_model_searches_are_refused_with_the_reason_and_write
     _connected(monkeypatch, recipe, test)
 
 
-def test_a_configuration_that_the_build_refuses_is_in_status_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_configuration_is_in_status_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(api: RouterApi) -> None:
         status = json.loads(bytes((await api.status(_request({}))).body))
         assert "embedding.model then → now, embedding.version 1 → 2, shards 3 → 5" in status["misconfigured"]

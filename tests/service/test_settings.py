@@ -136,7 +136,7 @@ def test_an_index_parameter_outside_its_range_is_refused_with_the_range(
         assert getattr(_load(monkeypatch, index=value).index, name) == given
 
 
-def test_the_programs_configuration_has_the_same_ranges_and_recipes() -> None:
+def test_the_program_has_the_same_ranges_and_recipes() -> None:
     assert sections.BUILT_BY == BUILT_BY
     for name, (least, most) in INDEX_RANGES.items():
         limits = {type(limit).__name__: limit for limit in sections.Index.model_fields[name].metadata}

@@ -42,9 +42,7 @@ def _said(fleet: ServiceFleet, folder: Path, *arguments: str) -> str:
     return ran.stdout
 
 
-def test_efforts_change_without_a_build_and_a_build_s_own_parameters_do_not(
-    fleet: ServiceFleet, tmp_path: Path
-) -> None:
+def test_an_effort_changes_and_what_a_build_is_made_by_does_not(fleet: ServiceFleet, tmp_path: Path) -> None:
     client = fleet.client()
     head = client.write(documents([f"n{n}" for n in range(40)], "lanterns"))["position"]
     fleet.await_position(head)

@@ -182,7 +182,7 @@ def test_a_group_is_done_when_its_process_works_new_or_not(own: str, group: str,
 
 
 @pytest.mark.parametrize("state", [None, "catching up"])
-def test_an_indexer_that_nobody_knows_or_that_catches_up_stops_nothing(state: str | None) -> None:
+def test_an_indexer_unknown_or_catching_up_stops_nothing(state: str | None) -> None:
     given = outputs()
     subject = fleet(given)
     subject.indexer = state
