@@ -16,6 +16,7 @@ DOCUMENTS_LOG = "log/*"
 REQUEST_IDS = "requests/*"
 # How Amazon ends the names of the buckets that hold Amazon Linux 2023's packages, one in each region.
 AL2023_REPOSITORIES = "de612dc2"
+VERDICTS = ("verified", "refused")
 SHARD_LOGS = "builds/*/shard-*/log/*"
 
 
@@ -118,8 +119,8 @@ def _publish_metrics() -> Statement:
 
 def node(grounds: Grounds) -> Policy:
     """
-    A node reads the index bucket's logs, and reads and writes snapshots, claims and crash counts beside them. It lists
-    the documents log, whose head it has to cover, and reads nothing of it.
+    A node reads the index bucket's logs, and reads and writes snapshots, their verdicts, claims and crash counts beside
+    them. It lists the documents log, whose head it has to cover, and reads nothing of it.
     """
     return document(
         *_boot(grounds),
@@ -151,7 +152,11 @@ def _lifecycle(grounds: Grounds) -> list[Statement]:
 
 
 def _node_keys(grounds: Grounds) -> tuple[str, ...]:
-    return tuple(f"{grounds.index_arn}/*/{folder}/*" for folder in ("snapshots", "claims", "crashes"))
+    return tuple(f"{grounds.index_arn}/*/{folder}/*" for folder in ("snapshots", "claims", "crashes", *VERDICTS))
+
+
+def _verdicts(grounds: Grounds) -> tuple[str, ...]:
+    return tuple(f"{grounds.index_arn}/builds/*/{folder}/*" for folder in VERDICTS)
 
 
 def indexer(grounds: Grounds) -> Policy:
@@ -174,7 +179,7 @@ def indexer(grounds: Grounds) -> Policy:
 
 
 def router(grounds: Grounds) -> Policy:
-    """A router appends documents, reads the slots, what snapshots say and the last drill, finds replicas by tag."""
+    """A router appends documents, reads slots, snapshots and the last drill, keeps verdicts, finds replicas by tag."""
     return document(
         *_boot(grounds),
         _list("ListDocuments", grounds.documents_arn),
@@ -188,7 +193,8 @@ def router(grounds: Grounds) -> Policy:
         *_prove_conformance(grounds.documents_arn),
         _list("ListIndex", grounds.index_arn),
         _allow("ReadSlotsAndDrills", ["s3:GetObject"], f"{grounds.index_arn}/slots/*", f"{grounds.index_arn}/drills/*"),
-        _allow("ReadManifests", ["s3:GetObject"], f"{grounds.index_arn}/builds/*/snapshots/*/manifest.json"),
+        _allow("ReadSnapshots", ["s3:GetObject"], f"{grounds.index_arn}/builds/*/snapshots/*"),
+        _allow("KeepVerdicts", ["s3:GetObject", "s3:PutObject"], *_verdicts(grounds)),
         _read_access_keys(grounds),
         *_embed(grounds),
         # ec2:Describe* takes no resource and no useful condition: AWS offers nothing narrower.

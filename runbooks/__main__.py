@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from runbooks.cli.backups import backups
 from runbooks.cli.drills import drill, observe
 from runbooks.cli.entries import restore_entry
 from runbooks.cli.fleet import alarms, fleet, groups, launch_verb, probe, replace, wait
@@ -35,6 +36,7 @@ for verb in (
     probe,
     position,
     restore_entry,
+    backups,
 ):
     main.add_command(verb)
 

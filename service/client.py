@@ -153,6 +153,10 @@ class Client:
         """Have snapshots made; {"build", "shards": [{"shard", "position"}]} says what they will have at least."""
         return self._call("POST", "/v1/snapshots", _position(min_position))
 
+    def verify_snapshots(self, limit: int = 1) -> dict[str, Any]:
+        """Have every byte of the newest snapshots read; {"build", "shards"} lists them as they were before."""
+        return self._call("POST", "/v1/snapshots/verify", {"limit": limit})
+
     def slots(self) -> dict[str, Any]:
         """Both slots with their builds: {"slots": [{"slot", "build"}]}."""
         return self._call("GET", "/v1/slots", None)

@@ -46,7 +46,7 @@ def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
     elif as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
-        _print(_fleet_table(found))
+        print_table(_fleet_table(found))
         click.echo(f"Shards without a ready replica: {found.field('shards_missing')}")
         click.echo(f"Shards whose replicas differ: {found.field('diverged')}")
         for replica in found.stale:
@@ -85,29 +85,30 @@ def _indexer_line(found: FleetView) -> str:
     return missing.get(found.indexer, found.indexer)
 
 
-def _table(*columns: str) -> Table:
-    """A table that never cuts an id short: it is what the reader has to copy."""
-    table = Table(box=box.SIMPLE)
+def table(*columns: str) -> Table:
+    """Make a table that never cuts an id short: it is what the reader has to copy."""
+    made = Table(box=box.SIMPLE)
     for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+        made.add_column(column, overflow="fold")
+    return made
 
 
-def _print(table: Table) -> None:
+def print_table(shown: Table) -> None:
+    """Print a table, wide where it goes into a pipe."""
     terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)).print(table)
+    (terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)).print(shown)
 
 
 def _fleet_table(found: FleetView) -> Table:
-    table = _table("shard", "replica", "instance", "zone", "ready", "position", "rows", "restored from")
+    shown = table("shard", "replica", "instance", "zone", "ready", "position", "rows", "restored from")
     for replica in found.replicas:
         ready = "[green]yes[/]" if replica.ready else "[red]no[/]"
         figures = (str(replica.position), str(replica.rows), replica.restored_from or "-")
-        table.add_row(str(replica.shard), replica.replica, replica.instance, replica.zone, ready, *figures)
+        shown.add_row(str(replica.shard), replica.replica, replica.instance, replica.zone, ready, *figures)
     for indexer in found.indexers or ():
         ready = "[green]yes[/]" if indexer.state == "ready" else f"[red]{indexer.state}[/]"
-        table.add_row("-", "indexer", indexer.instance, indexer.zone, ready, str(indexer.position), "-", indexer.build)
-    return table
+        shown.add_row("-", "indexer", indexer.instance, indexer.zone, ready, str(indexer.position), "-", indexer.build)
+    return shown
 
 
 @click.command()
@@ -124,16 +125,16 @@ def groups(outputs: Path, shard: tuple[int, ...], field: str | None, as_json: bo
     elif as_json:
         click.echo(json.dumps([cell.to_json() for cell in cells], indent=2))
     else:
-        _print(_groups_table(cells))
+        print_table(_groups_table(cells))
 
 
 def _groups_table(cells: list[CellView]) -> Table:
-    table = _table("shard", "replica", "group", "desired", "instances", "last failure")
+    shown = table("shard", "replica", "group", "desired", "instances", "last failure")
     for view in cells:
         running = "\n".join(f"{instance.identity} {instance.state}" for instance in view.instances) or "[red]none[/]"
         cell = view.cell
-        table.add_row(str(cell.shard), cell.replica, cell.group, str(view.desired), running, view.last_failure)
-    return table
+        shown.add_row(str(cell.shard), cell.replica, cell.group, str(view.desired), running, view.last_failure)
+    return shown
 
 
 @click.command()
@@ -150,15 +151,15 @@ def alarms(outputs: Path, page: str, field: str | None, as_json: bool) -> None:
     elif as_json:
         click.echo(json.dumps([view.to_json() for view in found], indent=2))
     else:
-        _print(_alarms_table(found))
+        print_table(_alarms_table(found))
 
 
 def _alarms_table(found: list[AlarmView]) -> Table:
-    table = _table("alarm", "page", "state", "since", "reason")
+    shown = table("alarm", "page", "state", "since", "reason")
     for view in found:
         state = f"[red]{view.state}[/]" if view.rings else view.state
-        table.add_row(view.name, view.page, state, view.since, view.reason)
-    return table
+        shown.add_row(view.name, view.page, state, view.since, view.reason)
+    return shown
 
 
 @click.command(name="launch")

@@ -18,6 +18,7 @@ from service.node.replica import Replica
 from service.node.restore import claimed, sized_in
 from service.node.room import PROC, modelled_bytes, shortage
 from service.settings import SNAPSHOT_SECONDS
+from service.storage import verdicts
 from service.storage.entry import Damaged
 from service.storage.objects import Refused, Stored, StoreError
 from service.storage.snapshot import Manifest, position_of
@@ -123,22 +124,26 @@ class Generations:
             try:
                 manifest = await asyncio.to_thread(claimed, self._replica.shard, name)
             except Damaged as damage:
-                self._refuse(name, str(damage))
+                await self._refuse(name, str(damage))
                 continue
             if self._has_room(manifest):
                 with traces.span("take over", position=position, rows=manifest.rows):
                     damaged = await self._succeed(name)
                 self._failures[name] += 1
                 if damaged:
-                    self._refuse(name, f"snapshot {name}: the process that was to serve from it found it damaged")
+                    await self._refuse(name, f"snapshot {name}: the process that was to serve from it found it damaged")
                     continue
                 if self._failures[name] >= SUCCESSORS:
-                    self._refuse(name, f"snapshot {name}: {SUCCESSORS} processes that were to serve from it ended")
+                    await self._refuse(
+                        name, f"snapshot {name}: {SUCCESSORS} processes that were to serve from it ended"
+                    )
             return
 
-    def _refuse(self, name: str, reason: str) -> None:
+    async def _refuse(self, name: str, reason: str) -> None:
         self._refused.add(name)
         log.error("snapshot refused", extra={"reason": reason})
+        shard = self._replica.shard
+        await asyncio.to_thread(verdicts.refuse, shard.store, shard.build, shard.shard, name, reason, self._instance)
 
     def _has_room(self, manifest: Manifest) -> bool:
         """Whether a second process fits beside this one; the replica says so where it does not, and serves on."""

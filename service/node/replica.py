@@ -21,6 +21,7 @@ from service.node.restore import (
     tail_at,
 )
 from service.node.room import room
+from service.storage import verdicts
 from service.storage.documents import documents_log
 from service.storage.entry import Damaged
 from service.storage.log import Tail, tail_of
@@ -157,6 +158,9 @@ class Replica:
         remove_unserved(self.shard, self.served_snapshot)
         self.restore_seconds = time.monotonic() - started
         self.restored = True
+        if restored.opened is not None and restored.opened.fetched:
+            shard = self.shard
+            verdicts.prove(shard.store, shard.build, shard.shard, self.served_snapshot, "served", shard.reader)
         log.info("restored", extra=self.describe() | {"seconds": self.restore_seconds})
 
     def _rest_on(self, opened: Opened) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from service.index.base import Base
 from service.index.canaries import RECALL_FLOORS, look_far_enough
 from service.index.shard import ShardIndex, Sized, recipes_of
 from service.node.messages import LOG_ALONE
-from service.storage import snapshot
+from service.storage import snapshot, verdicts
 from service.storage.builds import Build, IndexParameters, Recipe
 from service.storage.collections import DEFAULT_ID
 from service.storage.entry import Damaged
@@ -53,6 +53,11 @@ class ShardStore(NamedTuple):
         return ShardIndex(self.recipe)
 
     @property
+    def reader(self) -> str:
+        """Who reads snapshots, as their verdicts say it."""
+        return f"a node of shard {self.shard}"
+
+    @property
     def log(self) -> Log:
         """The shard's log."""
         return shard_log(self.store, self.build.id, self.shard, self.build.recipe.embedding.dims)
@@ -64,10 +69,11 @@ class ShardStore(NamedTuple):
 
 @dataclass(frozen=True)
 class Opened:
-    """A verified snapshot, ready to serve."""
+    """A verified snapshot, ready to serve; `fetched` is whether every byte of it came from the store."""
 
     manifest: Manifest
     index: ShardIndex
+    fetched: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,8 @@ def claimed(shard: ShardStore, name: str) -> Manifest:
 def open_snapshot(shard: ShardStore, name: str) -> Opened:
     """Fetch a snapshot, check every claim of its manifest, and load it; raises Damaged for the first that fails."""
     manifest, folder = claimed(shard, name), shard.folder / name
-    snapshot.download(shard.store, manifest, folder)
-    return load_snapshot(manifest, shard.recipe, folder)
+    fetched = snapshot.download(shard.store, manifest, folder)
+    return replace(load_snapshot(manifest, shard.recipe, folder), fetched=fetched)
 
 
 def load_snapshot(manifest: Manifest, recipe: Recipe, folder: Path, *, prove: bool = False) -> Opened:
@@ -181,6 +187,7 @@ def restore(shard: ShardStore) -> Restored:
             opened = open_snapshot(shard, name)
         except Damaged as damage:
             refused.append(str(damage))
+            verdicts.refuse(shard.store, shard.build, shard.shard, name, str(damage), shard.reader)
             continue
         return Restored(opened, opened.index, refused)
     return Restored(None, shard.emptied(), refused)

@@ -91,7 +91,7 @@ def key_of(record: KeyRecord) -> Key:
 
 def needed(method: str, path: str) -> Role:
     """The least role for a request. Looking documents up only reads, for all that it is a POST."""
-    if path.rstrip("/") == "/v1/snapshots" and method == "POST":
+    if path.rstrip("/") in ("/v1/snapshots", "/v1/snapshots/verify") and method == "POST":
         return Role.ADMIN
     if path.startswith("/v1/collections/") and method in ("PUT", "DELETE"):
         return Role.ADMIN

@@ -13,6 +13,7 @@ from service.router.replicas import ReplicaStatus
 from service.storage.builds import Build, IndexParameters, Recipe
 from service.storage.collections import Source
 from service.storage.metadata import Value
+from service.storage.verdicts import Level
 
 
 class WriteResult(msgspec.Struct, frozen=True):
@@ -129,7 +130,13 @@ class SlotsAnswer(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What a snapshot's manifest says; where that can't be trusted, `refused` says why and the rest says nothing."""
+    """
+    What a snapshot's manifest says; where that can't be trusted, `refused` says why and the rest says nothing.
+
+    `level` says how far it was verified, when and by whom: `listed` where its manifest is damaged, `manifest` where
+    that is whole, `files` where every byte was read and hashed, `served` where a node answered from it. A node or a
+    verification may also have `refused` it later than it was last proven.
+    """
 
     name: str
     refused: str = ""
@@ -141,6 +148,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     created_ms: int = 0
     size_bytes: int = 0
     writer: str = ""
+    level: Level = "listed"
+    verified_ms: int = 0
+    verified_by: str = ""
 
 
 class ShardSnapshots(msgspec.Struct, frozen=True):
@@ -206,6 +216,13 @@ class StatusAnswer(msgspec.Struct, frozen=True):
     indexing: str
     indexers: list[IndexerStatus]
     shards: list[ShardStatus]
+
+
+class VerifyingSnapshots(msgspec.Struct, frozen=True):
+    """Snapshots whose bytes are being read, as they were before: a later `verified_ms` of each is the answer."""
+
+    build: str
+    shards: list[ShardSnapshots]
 
 
 class AskedShard(msgspec.Struct, frozen=True):

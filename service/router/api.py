@@ -53,6 +53,7 @@ from service.router.requests import (
     SnapshotRequest,
     SnapshotsQuery,
     Space,
+    VerificationRequest,
     WriteRequest,
     decoded,
     decoded_search,
@@ -63,6 +64,7 @@ from service.router.requests import (
 )
 from service.router.scatter import Gone, Scatter, merge, wait_seconds_for
 from service.router.stored import Stored
+from service.router.verification import Verification
 from service.serving import json_response
 from service.storage.builds import Build
 from service.storage.collections import Collection
@@ -97,6 +99,7 @@ class RouterApi:
         replicas: Replicas,
         commits: GroupCommits,
         stored: Stored,
+        verification: Verification,
         metrics: FleetMetrics,
         lag: Lag,
         configuration: Configuration,
@@ -113,6 +116,7 @@ class RouterApi:
         self._reads = Reads()
         self._fullness = Fullness(replicas)
         self._stored = stored
+        self._verification = verification
         self.of_collections = CollectionsApi(commits, replicas, lambda: self._space, lambda: self.build)
         self.build: Build | None = None
         self.questions: Questions | None = None
@@ -131,6 +135,7 @@ class RouterApi:
             Route("/v1/search/batch", self.search_batch, methods=["POST"]),
             Route("/v1/snapshots", self.snapshots),
             Route("/v1/snapshots", self.take_snapshots, methods=["POST"]),
+            Route("/v1/snapshots/verify", self.verify_snapshots, methods=["POST"]),
             Route("/v1/slots", self.slots),
             Route("/v1/status", self.status),
             Route("/openapi.json", self.openapi),
@@ -377,6 +382,13 @@ class RouterApi:
                 retry_after_seconds=5,
             )
         return json_response(AskedSnapshots(build.id, [AskedShard(*one) for one in sorted(taken.items())]), 202)
+
+    async def verify_snapshots(self, request: Request) -> Response:
+        """Have every byte of the newest snapshots read and hashed; the answer does not wait for it."""
+        body = await decoded(request, VerificationRequest)
+        _, build = self._serving()
+        listed = await self._stored.snapshots(build, body.limit)
+        return json_response(self._verification.ask(build, listed), 202)
 
     async def slots(self, _: Request) -> Response:
         """Both slots of the fleet with their builds, as S3 has them."""

@@ -22,6 +22,7 @@ from service.router.answers import (
     SlotsAnswer,
     SnapshotsAnswer,
     StatusAnswer,
+    VerifyingSnapshots,
     WriteAnswer,
 )
 from service.router.requests import (
@@ -34,6 +35,7 @@ from service.router.requests import (
     SearchRequest,
     SnapshotRequest,
     SnapshotsQuery,
+    VerificationRequest,
     WriteRequest,
 )
 from service.storage.collections import REFERENCE_PATTERN
@@ -108,6 +110,14 @@ OPERATIONS = (
     Operation("POST", "/v1/search/batch", "Several searches at once", BatchAnswer, BatchRequest),
     Operation("GET", "/v1/snapshots", "The newest snapshots", SnapshotsAnswer, None, (422,), SnapshotsQuery),
     Operation("POST", "/v1/snapshots", "Have snapshots made", AskedSnapshots, SnapshotRequest, status=202),
+    Operation(
+        "POST",
+        "/v1/snapshots/verify",
+        "Have every byte of the newest snapshots read",
+        VerifyingSnapshots,
+        VerificationRequest,
+        status=202,
+    ),
     Operation("GET", "/v1/slots", "Both slots with their builds", SlotsAnswer),
     Operation("GET", "/v1/status", "The slot's build, head, shards and replicas", StatusAnswer),
 )

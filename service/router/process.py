@@ -24,7 +24,8 @@ from service.router.replicas import Replicas
 from service.router.requests import Space
 from service.router.scatter import Scatter
 from service.router.stored import Stored
-from service.serving import Service
+from service.router.verification import Verification
+from service.serving import Service, Task
 from service.settings import Process, load_parameters
 from service.storage.builds import Build, Recipe, Slots
 from service.storage.entry import Damaged
@@ -69,8 +70,10 @@ class RouterProcess:
             limit_seconds=fleet.lag_seconds,
         )
         self._configuration = Configuration(process.parameters, process.slot)
+        self._verification = Verification(index, process.instance)
         self._metrics = FleetMetrics(
-            cloudwatch, lambda: self._replicas.missing(fleet.replicas) | self._configuration.counts()
+            cloudwatch,
+            lambda: self._replicas.missing(fleet.replicas) | self._configuration.counts() | self._verification.counts(),
         )
         self._drills = DrillAge(cloudwatch, index)
         self._access = Access(partial(read_records, fleet.access_keys)) if fleet.access_keys else None
@@ -81,6 +84,7 @@ class RouterProcess:
             replicas=self._replicas,
             commits=self._commits,
             stored=Stored(documents, index),
+            verification=self._verification,
             metrics=self._metrics,
             lag=self._lag,
             configuration=self._configuration,
@@ -89,13 +93,14 @@ class RouterProcess:
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit code."""
-        tasks = [
+        tasks: list[Task] = [
             self._commits.run,
             self._replicas.discover,
             self._replicas.probe,
             self._metrics.run,
             self._lag.run,
             self._drills.run,
+            partial(self._verification.run, lambda: self._api.build),
             self._connect,
         ]
         access = self._access

@@ -182,6 +182,12 @@ class SnapshotRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_position: Position = 0
 
 
+class VerificationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of how many snapshots of each shard every byte is to be read and hashed, newest first."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_SNAPSHOTS)] = 1
+
+
 class SnapshotsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many snapshots of each shard are wanted, newest first."""
 

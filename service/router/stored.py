@@ -18,6 +18,7 @@ from service.storage.entry import Damaged
 from service.storage.metadata import from_text
 from service.storage.objects import ObjectStore, StoreError
 from service.storage.snapshot import manifest_of, names
+from service.storage.verdicts import Verdict, newest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,9 +80,14 @@ class Stored:
         try:
             manifest = manifest_of(self._index, build, shard, name)
         except Damaged as damage:
-            return Snapshot(name, refused=str(damage))
+            return Snapshot(name, refused=str(damage), verified_ms=self._index.clock.now_ms())
+        verdict = newest(self._index, build, shard, name) or Verdict("manifest", self._index.clock.now_ms(), "")
         return Snapshot(
             name,
+            refused=verdict.refused,
+            level="manifest" if verdict.refused else verdict.level,
+            verified_ms=verdict.at_ms,
+            verified_by=verdict.by,
             position=manifest.position,
             generation=manifest.generation,
             rows=manifest.rows,

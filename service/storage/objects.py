@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 CONNECT_TIMEOUT_SECONDS = 2.0
 READ_TIMEOUT_SECONDS = 10.0
 READ_ATTEMPTS = 4
+BLOCK_BYTES = 1 << 20
 POOL_CONNECTIONS = 32
 
 
@@ -117,6 +119,15 @@ class ObjectStore:
         except (ClientError, BotoCoreError) as error:
             raise _failure(error, f"get s3://{self.bucket}/{key}") from error
         return Stored(body, self._etag(answer))
+
+    def blocks(self, key: str) -> Iterator[bytes]:
+        """Read an object block by block: for one that may be larger than memory."""
+        try:
+            body = self._reads.get_object(Bucket=self.bucket, Key=key)["Body"]
+            with closing(body):
+                yield from body.iter_chunks(BLOCK_BYTES)
+        except (ClientError, BotoCoreError) as error:
+            raise _failure(error, f"get s3://{self.bucket}/{key}") from error
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """Every key below a prefix, in order, from the first behind `after` on; one request for each thousand."""

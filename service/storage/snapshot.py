@@ -198,26 +198,54 @@ def check_against_log(manifest: Manifest, log: Log) -> None:
         raise Damaged(f"{label}: position {manifest.position}, but its entry ends at {entry.header.end - 1}")
 
 
-def download(store: ObjectStore, manifest: Manifest, folder: Path) -> None:
-    """Fetch a snapshot's files into `folder` and check each; raises Damaged for the first that differs."""
+def download(store: ObjectStore, manifest: Manifest, folder: Path) -> bool:
+    """
+    Fetch a snapshot's files into `folder` and check each; raises Damaged for the first that differs.
+
+    Returns whether all of them came from the store: one that lies in the folder already says nothing of the store's.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     prefix = f"{prefix_of(manifest.build.id, manifest.shard)}{name_of(manifest)}/"
 
-    def fetch(file: File) -> None:
+    def fetch(file: File) -> bool:
         path = folder / file.name
         if path.exists() and file_of(path) == file:
-            return
+            return False
         try:
             store.download(prefix + file.name, path)
+            _check(manifest, file, file_of(path))
         except Missing as error:
-            raise Damaged(f"snapshot {name_of(manifest)}: {file.name} is missing") from error
-        found = file_of(path)
-        if found != file:
+            raise _lost(manifest, file) from error
+        except Damaged:
             path.unlink()
-            raise Damaged(
-                f"snapshot {name_of(manifest)}: {file.name} has {found.size_bytes} bytes and sha256 "
-                f"{found.sha256[:12]}, written were {file.size_bytes} and {file.sha256[:12]}"
-            )
+            raise
+        return True
 
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        list(pool.map(fetch, manifest.files))
+        return all([*pool.map(fetch, manifest.files)])
+
+
+def verify(store: ObjectStore, manifest: Manifest) -> None:
+    """Read and hash every byte of a snapshot, one file after the other; raises Damaged for the first that differs."""
+    prefix = f"{prefix_of(manifest.build.id, manifest.shard)}{name_of(manifest)}/"
+    for file in manifest.files:
+        sha, size = hashlib.sha256(), 0
+        try:
+            for block in store.blocks(prefix + file.name):
+                sha.update(block)
+                size += len(block)
+        except Missing as error:
+            raise _lost(manifest, file) from error
+        _check(manifest, file, File(file.name, size, sha.hexdigest()))
+
+
+def _lost(manifest: Manifest, file: File) -> Damaged:
+    return Damaged(f"snapshot {name_of(manifest)}: {file.name} is missing")
+
+
+def _check(manifest: Manifest, written: File, found: File) -> None:
+    if found != written:
+        raise Damaged(
+            f"snapshot {name_of(manifest)}: {written.name} has {found.size_bytes} bytes and sha256 "
+            f"{found.sha256[:12]}, written were {written.size_bytes} and {written.sha256[:12]}"
+        )

@@ -31,7 +31,8 @@ BOOT = [
     ),
     ("PublishMetrics", ["cloudwatch:PutMetricData"], ["*"]),
 ]
-NODE_KEYS = [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "claims", "crashes")]
+NODE_KEYS = [f"arn:aws:s3:::index/*/{folder}/*" for folder in ("snapshots", "claims", "crashes", "verified", "refused")]
+VERDICTS = [f"arn:aws:s3:::index/builds/*/{folder}/*" for folder in ("verified", "refused")]
 GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "node": [
         *BOOT,
@@ -56,7 +57,8 @@ GOLDEN: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("CleanUpConformance", ["s3:DeleteObject"], ["arn:aws:s3:::docs/conformance/*"]),
         ("ListIndex", ["s3:ListBucket"], ["arn:aws:s3:::index"]),
         ("ReadSlotsAndDrills", ["s3:GetObject"], ["arn:aws:s3:::index/slots/*", "arn:aws:s3:::index/drills/*"]),
-        ("ReadManifests", ["s3:GetObject"], ["arn:aws:s3:::index/builds/*/snapshots/*/manifest.json"]),
+        ("ReadSnapshots", ["s3:GetObject"], ["arn:aws:s3:::index/builds/*/snapshots/*"]),
+        ("KeepVerdicts", ["s3:GetObject", "s3:PutObject"], VERDICTS),
         (
             "ReadAccessKeys",
             ["ssm:GetParametersByPath"],

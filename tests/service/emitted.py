@@ -17,6 +17,7 @@ from service.router.drills import DrillAge, Passed
 from service.router.figures import FleetMetrics
 from service.router.lag import Lag
 from service.router.replicas import Replicas, Report
+from service.router.verification import Verification
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import shard_store
 from tests.service.small_space import build
@@ -32,8 +33,8 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[Datum]:
     """One round of a router that has answered a search, and of a node, and what every process sends at its start."""
     monkeypatch.setattr("service.router.replicas.aws_client", lambda _: None)
     known = Replicas(fleet="f", slot="blue", port=8080, shards=2)
-    judged = Configuration("/f", "blue")
-    router = FleetMetrics(sender(monkeypatch), lambda: known.missing(2) | judged.counts())
+    judged, verified = Configuration("/f", "blue"), Verification(MemoryStore(), "")
+    router = FleetMetrics(sender(monkeypatch), lambda: known.missing(2) | judged.counts() | verified.counts())
     router.observe(1.0, complete=True, partial=False)
     lag = Lag(sender(monkeypatch), MemoryStore(), known, build=lambda: "b", acknowledged=lambda: 0, limit_seconds=30)
     known._take(Found([NodeAddress("i-0", "127.0.0.1", "us-east-1a", 0, "a")], []))

@@ -61,6 +61,9 @@ class MemoryStore(ObjectStore):
             raise Missing(f"get {key}") from None
         return Stored(body, _etag(body))
 
+    def blocks(self, key: str) -> Iterator[bytes]:
+        yield self.get(key).body
+
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         return iter(sorted(key for key in self.objects if key.startswith(prefix) and key > after))
 

@@ -120,6 +120,7 @@ def test_a_role_includes_those_before_it(role: str, search: int, write: int) -> 
         ("DELETE", "/v1/documents/a/b", Role.WRITE),
         ("POST", "/v1/snapshots", Role.ADMIN),
         ("POST", "/v1/snapshots/", Role.ADMIN),
+        ("POST", "/v1/snapshots/verify", Role.ADMIN),
         ("GET", "/v1/snapshots", Role.READ),
         ("GET", "/v1/documents/a", Role.READ),
         ("POST", "/v1/documents/lookup", Role.READ),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.client import ServiceError
-from tests.wire.service_fleet import ServiceFleet, documents, eventually, get, new_fleet
+from tests.wire.service_fleet import PROJECT, ServiceFleet, aws_environment, documents, eventually, get, new_fleet
 
 Connect = Callable[[str], Any]
 NAMES = [f"note/{number}" for number in range(6)]
@@ -83,3 +87,38 @@ def test_what_a_query_string_can_not_mean_is_refused(fleet: ServiceFleet) -> Non
 
 def _replicas(fleet: ServiceFleet) -> list[dict[str, Any]]:
     return [one for shard in fleet.client().status()["shards"] for one in shard["replicas"]]
+
+
+def _backups(fleet: ServiceFleet, outputs: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and snapshots of the verb."""
+    values = {"fleet": fleet.name, "region": "us-east-1", "slot": "blue", "endpoint": fleet.routers[0].url, "shards": 2}
+    outputs.write_text(json.dumps(values | {"cells": [], "alarms": {}}))
+    argv = [sys.executable, "-m", "runbooks", "backups", "--outputs", str(outputs), "--within", "60s", "--json"]
+    done = subprocess.run([*argv, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)["newest"]
+
+
+def test_a_damaged_snapshot_is_found_by_a_verification(
+    fleet: ServiceFleet, emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws_environment(emulator).items():
+        monkeypatch.setenv(name, value)
+    fleet.client().write(documents(NAMES, "verifying machines"))
+    code, newest = _backups(fleet, tmp_path / "outputs.json", "--now", "--verify")
+    assert (code, [one["shard"] for one in newest]) == (0, [0, 1])
+    assert {one["level"] for one in newest} <= {"files", "served"}
+    store, victim = fleet.index_store(), newest[1]
+    (key,) = (key for key in store.keys("builds/") if f"/{victim['name']}/rows.arrow" in key)
+    whole, damaged = tmp_path / "whole", tmp_path / "damaged"
+    store.download(key, whole)
+    damaged.write_bytes(whole.read_bytes()[:-1] + b"?")
+    store.upload(damaged, key)
+    code, newest = _backups(fleet, tmp_path / "outputs.json", "--verify")
+    assert (code, newest[0]["refused"]) == (1, "")
+    assert "rows.arrow has" in newest[1]["refused"]
+    _, _, metrics = get(f"{fleet.routers[0].url}/metrics")
+    assert b"vectorfleet_router_snapshots_refused 1.0" in metrics
+    store.upload(whole, key)
+    code, newest = _backups(fleet, tmp_path / "outputs.json", "--verify")
+    assert (code, newest[1]["refused"]) == (0, "")

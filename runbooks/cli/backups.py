@@ -1,0 +1,86 @@
+"""The verb for snapshots: list them, have them made, have every byte of them read."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from runbooks.backups import FIELDS, Backup, Backups, see_backups, take, verify
+from runbooks.cli.fleet import print_table, table
+from runbooks.cli.refusal import json_option, outputs_option, says_errors
+from runbooks.durations import DURATION, spoken
+from runbooks.stack import read_stack
+from runbooks.verdict import Verdict
+from service.client import Client
+
+# A listing reads several objects of each shard.
+TIMEOUT_SECONDS = 30.0
+
+
+@click.command()
+@outputs_option
+@click.option("--now", is_flag=True, help="Have every shard make a snapshot first, and wait until it is there.")
+@click.option("--verify", "verified", is_flag=True, help="Have every byte of them read, and wait for the verdicts.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100), default=1, show_default=True, help="Newest snapshots of each shard."
+)
+@click.option(
+    "--within", "within_seconds", type=DURATION, default="30m", show_default=True, help="Give up each wait after this."
+)
+@click.option("--field", type=click.Choice(FIELDS), help="Print this one value and nothing else.")
+@json_option
+@says_errors
+def backups(
+    outputs: Path,
+    now: bool,
+    verified: bool,
+    limit: int,
+    within_seconds: float,
+    field: str | None,
+    as_json: bool,
+) -> None:
+    """The newest snapshots of each shard: position, age, how far they were verified, what was refused.
+
+    --now and --verify need a key of role admin. Exit code 1: one was refused, or time was up.
+    """
+    client = Client(read_stack(outputs).endpoint, timeout_seconds=TIMEOUT_SECONDS)
+    waits: list[tuple[bool, Callable[[Client, int, float], Backups | None]]] = [(now, take), (verified, verify)]
+    for wanted, wait in waits:
+        if wanted and wait(client, limit, within_seconds) is None:
+            click.echo(f"Still not after {spoken(within_seconds)}; the log of a node or router says why.", err=True)
+            sys.exit(Verdict.FAIL.exit_code)
+    found = see_backups(client, limit)
+    _show(found, field, as_json)
+    if found.refused and field is None:
+        sys.exit(Verdict.FAIL.exit_code)
+
+
+def _show(found: Backups, field: str | None, as_json: bool) -> None:
+    if field:
+        click.echo(found.field(field))
+        return
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+        return
+    listed = table("shard", "snapshot", "age", "position", "rows", "MB", "level", "verified", "refused")
+    for one in found.newest:
+        listed.add_row(str(one.shard), one.name, _age(one), *_figures(one))
+    print_table(listed)
+    for shard, count in sorted(found.lacking.items()):
+        click.echo(f"Shard {shard}: {count} writes are in no snapshot; the log has them.")
+
+
+def _age(one: Backup) -> str:
+    return spoken(max(0.0, time.time() - one.created_ms / 1000)) if one.created_ms else "-"
+
+
+def _figures(one: Backup) -> tuple[str, ...]:
+    when = f"{datetime.fromtimestamp(one.verified_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ} {one.verified_by}".strip()
+    megabytes = f"{one.size_bytes / 1e6:,.1f}"
+    return str(one.position), f"{one.rows:,}", megabytes, one.level, when, one.refused or "-"
