@@ -263,6 +263,15 @@ OPERATIONS: tuple[Alarm, ...] = (
         period_seconds=300,
     ),
     Alarm(
+        "refused_snapshots",
+        (Watched("RefusedSnapshots", "Maximum", "Count"),),
+        slo.REFUSED_SNAPSHOTS,
+        "a snapshot is damaged, or not of its shard's log, and would be passed over by a restore",
+        "RB-07",
+        "notBreaching",
+        period_seconds=300,
+    ),
+    Alarm(
         "drill_age",
         (Watched("DrillAge", "Minimum", "Seconds"),),
         slo.DRILL_AGE_DAYS * 86_400,

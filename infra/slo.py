@@ -64,6 +64,7 @@ INSTANCES_IN_SERVICE = 1  # of a group, at least
 MEMORY_USED_PERCENT = 90.0  # of the machine
 FORMULA_DRIFT = 1.0  # resident memory as a multiple of the measured model
 BACKUP_AGE_HOURS = 24.0  # of the first write that the newest snapshot lacks; snapshotHours is at most 20
+REFUSED_SNAPSHOTS = 0  # whose newest verdict refuses them
 DRILL_AGE_DAYS = 35.0  # since a drill last passed
 REPLICATION_LATENCY_SECONDS = 900.0  # what S3's replication time control promises
 REPLICATION_FAILURES = 0

@@ -56,6 +56,7 @@ GOLDEN: dict[str, tuple[str, str, int | None, tuple[int, int], str, str]] = {
     "memory-used": ("Maximum MemoryUsed", "> 90", None, (2, 3), "breaching", "RB-06"),
     "formula-drift": ("Maximum FormulaDrift", "> 1", 3600, (2, 3), "missing", "RB-06"),
     "backup-age": ("Maximum BackupAge", "> 86400", 300, (2, 3), "breaching", "RB-07"),
+    "refused-snapshots": ("Maximum RefusedSnapshots", "> 0", 300, (2, 3), "notBreaching", "RB-07"),
     "drill-age": ("Minimum DrillAge", "> 3.024e+06", 3600, (2, 3), "breaching", "RB-07"),
     "launch-failures-0-a": ("Maximum GroupInServiceInstances", "< 1", 60, (15, 15), "breaching", "RB-02"),
     "replication-failed-r": ("Sum OperationsFailedReplication", "> 0", 300, (1, 1), "notBreaching", "RB-07"),
