@@ -70,7 +70,7 @@ def refused(store: ObjectStore, build: Build) -> list[Standing]:
     for key in list(store.keys(prefix))[:MOST_REFUSED]:
         folder, _, name = key.removeprefix(prefix).removesuffix(".json").partition("/")
         shard = int(folder.removeprefix("shard-"))
-        if store.exists(f"{prefix_of(build.id, shard)}{name}/manifest.json"):
+        if any(store.keys(f"{prefix_of(build.id, shard)}{name}/manifest.json")):
             verdict = newest(store, build, shard, name)
             if verdict is not None and verdict.refused:
                 found.append(Standing(shard, name, verdict))
