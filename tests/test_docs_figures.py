@@ -72,7 +72,7 @@ SENTENCES = [
     ("docs/service.md", f"{commits.QUEUE_BYTES >> 20} MiB of writes wait"),
     ("docs/protocol.md", f"within {commits.GATHER_SECONDS * 1000:.0f} ms, up to {commits.COMMIT_BYTES >> 20} MiB"),
     ("docs/protocol.md", f"After {log.APPEND_DEADLINE_SECONDS:.0f} s give up"),
-    ("docs/protocol.md", f"at most {STEP_ENTRIES}, and appends"),
+    ("docs/protocol.md", f"at most {STEP_ENTRIES} and"),
     ("docs/protocol.md", f"older than {generations.CLAIM_SECONDS:.0f} s may be taken over"),
     ("docs/protocol.md", f"has reached {collection.DELTA_ROWS:,} rows"),
     ("docs/protocol.md", f"at least {backlog.FLOOR_ROWS:,} in one shard"),

@@ -281,9 +281,9 @@ def test_what_is_indexed_again_embeds_nothing_for_shards_that_lost_nothing(monke
     embedded: list[str] = []
     embed = WordEmbedder.embed
 
-    def counted(self: WordEmbedder, texts: Sequence[str], *, query: bool = False) -> Vectors:
+    def counted(self: WordEmbedder, texts: Sequence[str], **options: Any) -> Vectors:
         embedded.extend(texts)
-        return embed(self, texts, query=query)
+        return embed(self, texts, **options)
 
     monkeypatch.setattr(WordEmbedder, "embed", counted)
     index_all(store, BUILD)
