@@ -83,4 +83,4 @@ def _rows(conductor: Conductor) -> list[tuple[str, str]]:
     if conductor.judgement is None or conductor.tally is None:
         return [("verdict", "no run has ended yet")]
     reasons = [("", sentence) for sentence in conductor.judgement.sentences]
-    return [("verdict", conductor.judgement.verdict.name), *reasons, *figures(conductor.tally)]
+    return [("verdict", conductor.judgement.label), *reasons, *figures(conductor.tally)]
