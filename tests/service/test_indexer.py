@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, MutableMapping, Sequence
 from itertools import takewhile
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
