@@ -1,4 +1,4 @@
-"""A small fleet of real processes on an emulated AWS, with given vectors put straight into its shard logs."""
+"""A small fleet of real processes on an emulated AWS, with given vectors written and indexed before it stands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import click
@@ -25,20 +27,22 @@ from rehearsal.emulator.launch import PROJECT, free_port, start
 from service.embedding.given import Given
 from service.embedding.splitter import SPLITTER
 from service.index.part import Vectors
+from service.indexer.indexer import Indexer
 from service.node.build import publish_generation
 from service.node.restore import ShardStore
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe, Slots
 from service.storage.collections import DEFAULT_ID
-from service.storage.log import Append, Tail, tail_of
+from service.storage.documents import Document, documents_log, to_rows
+from service.storage.log import Append, tail_of
 from service.storage.objects import ObjectStore
-from service.storage.shards import Record, shard_log, shard_of, to_rows
+from service.storage.shards import shard_log
 from service.storage.snapshot import manifest_of
 
 REGION = "us-east-1"
 FLEET = "bench"
 SUBNET = "127.201.0.0/24"
 PORT = 8080
-ENTRY_ROWS = 2_000
+ENTRY_ROWS = 400  # below the 8 MiB of an entry at 4,096 dimensions
 READY_SECONDS = 600.0  # a million rows are a gigabyte to fetch
 POLL_SECONDS = 0.05
 TEXT = "A chunk of text, about as long as those of a reference: it says what a call does and what it takes. " * 4
@@ -55,6 +59,12 @@ class SearchedFurther(click.ClickException):
 def source_id(row: int) -> str:
     """The document of one vector."""
     return f"row/{row}"
+
+
+def document(row: int, vector: Vectors) -> Document:
+    """The write of one vector."""
+    request_id, text = f"bench/{row}", f"{row} {TEXT}"
+    return Document(request_id, source_id(row), title=f"Row {row}", text=text, vector=vector.astype("<f4").tobytes())
 
 
 def row_of(name: str) -> int:
@@ -107,11 +117,25 @@ class Stage:
     build: Build | None = None
 
     def fill(self, threads: int) -> None:
-        """Each shard's log and snapshot, as if an indexer and a builder had been here."""
-        store = ObjectStore("index")
-        self.build = Slots(store).claim("blue", self._recipe)
+        """Write every vector as a document, have all of them indexed, and publish a snapshot of each shard."""
+        index = ObjectStore("index")
+        self.build = Slots(index).claim("blue", self._recipe)
+        self.write(document(row, vector) for row, vector in enumerate(self.vectors))
         for shard in range(self.shards):
-            self._fill(store, self.build, shard, threads)
+            self._publish(index, self.build, shard, threads)
+
+    def write(self, documents: Iterable[Document]) -> None:
+        """Append documents to the documents log, as routers do, and index them as an indexer does."""
+        assert self.build is not None
+        store = ObjectStore("documents")
+        log, given = documents_log(store), iter(documents)
+        tail = log.tail()
+        while batch := list(islice(given, ENTRY_ROWS)):
+            tail = tail_of(Append(log, tail, to_rows(batch), uuid4().hex).run())
+        indexer = Indexer(store, ObjectStore("index"), self.build, Given(self.build.recipe.embedding))
+        indexer.catch_up()
+        while indexer.position < tail.number:
+            indexer.step()
 
     @property
     def _recipe(self) -> Recipe:
@@ -138,37 +162,19 @@ class Stage:
         for name, value in values.items():
             boto3.client("ssm").put_parameter(Name=f"/{FLEET}/{name}", Type="String", Value=json.dumps(value))
 
-    def _fill(self, store: ObjectStore, build: Build, shard: int, threads: int) -> None:
-        dims = build.recipe.embedding.dims
-        log, tail = shard_log(store, build.id, shard, dims), Tail()
-        mine = [row for row in range(len(self.vectors)) if shard_of(source_id(row), self.shards) == shard]
-        for first in range(0, len(mine), ENTRY_ROWS):
-            records = [self._record(row) for row in mine[first : first + ENTRY_ROWS]]
-            end = records[-1].position + 1 if first + ENTRY_ROWS < len(mine) else len(self.vectors) + 1
-            append = Append(log, tail, to_rows(records, dims), f"bench {shard} {first}", (tail.end, end))
-            tail = tail_of(append.run())
+    def _publish(self, index: ObjectStore, build: Build, shard: int, threads: int) -> None:
+        entry = shard_log(index, build.id, shard, build.recipe.embedding.dims).head()
         folder = self.root / f"builder-{shard}"
         folder.mkdir()
-        shard_store = ShardStore(store, build, shard, folder, ObjectStore("documents"))
-        name = publish_generation(shard_store, entry=tail.number, generation=1, threads=threads)
-        searched = manifest_of(store, build, shard, name).shares[DEFAULT_ID].searched
+        shard_store = ShardStore(index, build, shard, folder, ObjectStore("documents"))
+        name = publish_generation(shard_store, entry=entry, generation=1, threads=threads)
+        searched = manifest_of(index, build, shard, name).shares[DEFAULT_ID].searched
         if searched is not None:
             how = "exactly" if searched.type == "flat" else f"with ef_search {searched.ef_search}"
             raise SearchedFurther(
                 f"with ef_search {self.index.ef_search} shard {shard} finds too little: it is searched {how}, and "
                 "would be compared with what it is not. Take a greater --ef, or other vectors."
             )
-
-    def _record(self, row: int) -> Record:
-        return Record(
-            position=row + 1,
-            item=0,
-            source_id=source_id(row),
-            title=f"Row {row}",
-            content_hash=row.to_bytes(32, "big"),
-            chunks=[f"{row} {TEXT}"],
-            vectors=self.vectors[row : row + 1],
-        )
 
     def add(self, role: str, processors: set[int], *, shard: int = 0, fleet: str = FLEET) -> Member:
         """

@@ -18,14 +18,13 @@ import aiohttp
 import numpy as np
 
 from benchmarks.serving import standing
-from benchmarks.stage import PORT, Member, Stage, source_id
+from benchmarks.stage import PORT, Member, Stage, document
 from service.index.part import Vectors
 from service.node.build import publish_generation
 from service.node.restore import ShardStore
 from service.storage.builds import IndexParameters
-from service.storage.log import Append, tail_of
 from service.storage.objects import ObjectStore
-from service.storage.shards import Record, shard_log, to_rows
+from service.storage.shards import shard_log
 
 # The process before may answer on connections that stand for so long after the new one does.
 PARTING_SECONDS = 2.0
@@ -107,27 +106,14 @@ def measure(
 
 
 def _next_generation(stage: Stage, store: Held) -> None:
-    """One more entry in the shard's log, and a snapshot after it."""
+    """Write one more document, and publish a snapshot that holds it."""
     assert stage.build is not None
-    log = shard_log(store, stage.build.id, 0, int(stage.vectors.shape[1]))
-    tail, position = log.tail(), len(stage.vectors) + 1
-    record = Record(
-        position=position,
-        item=0,
-        source_id=source_id(position),
-        title="One more",
-        content_hash=bytes(32),
-        chunks=["one more"],
-        vectors=stage.vectors[:1],
-    )
-    tail = tail_of(
-        Append(log, tail, to_rows([record], int(stage.vectors.shape[1])), "one more", (tail.end, position + 1)).run()
-    )
+    stage.write([document(len(stage.vectors), stage.vectors[0])])
+    entry = shard_log(store, stage.build.id, 0, int(stage.vectors.shape[1])).head()
     # On the node's own disk, as its builder does it: whoever takes over finds the files there.
     folder = stage.members[0].disk / stage.build.id / "shard-00"
-    publish_generation(
-        ShardStore(store, stage.build, 0, folder, ObjectStore("documents")), entry=tail.number, generation=2
-    )
+    shard = ShardStore(store, stage.build, 0, folder, ObjectStore("documents"))
+    publish_generation(shard, entry=entry, generation=2)
 
 
 async def _load(
