@@ -77,9 +77,9 @@ def test_prices_of_a_plain_fleet() -> None:
         "interface endpoints": round(5 * 3 * 0.01 * 730, 2),
         "S3, logs": 0.15,
         "S3, snapshots": 0.83,
-        "alarms": 3.10,
+        "alarms": 3.20,
         "detailed monitoring": 10.50,
-        "custom metrics": 6.60,
+        "custom metrics": 6.90,
         "keys": 2.00,
     }
 
@@ -90,7 +90,7 @@ def test_prices_of_a_fleet_with_everything() -> None:
     assert found["public addresses"].usd_per_month == pytest.approx(3 * 0.005 * 730)
     assert found["interface endpoints"].usd_per_month == pytest.approx(4 * 3 * 0.01 * 730)
     assert found["keys"].usd_per_month == 4
-    assert found["custom metrics"].usd_per_month == pytest.approx((17 + 2 + 3 + 3 * 4) * 0.30)
+    assert found["custom metrics"].usd_per_month == pytest.approx((18 + 2 + 3 + 3 * 4) * 0.30)
     assert "a batch takes fewer" in found["indexer"].quantity
 
 
@@ -135,8 +135,8 @@ def test_a_tighter_recovery_time_pays_for_disk_throughput() -> None:
 
 def test_alarms_below_a_minute_cost_three_times_as_much() -> None:
     slow, fast = of(Services()), of(Services(alarm_period_seconds=30))
-    assert slow["alarms"].quantity == fast["alarms"].quantity == "31 metrics"
-    # Of the table's 27 metrics 20 are watched in the stack's own period; groups have a period of theirs.
+    assert slow["alarms"].quantity == fast["alarms"].quantity == "32 metrics"
+    # Of the table's 28 metrics 20 are watched in the stack's own period; groups have a period of theirs.
     assert fast["alarms"].usd_per_month - slow["alarms"].usd_per_month == pytest.approx(20 * 0.20)
 
 
