@@ -5,13 +5,15 @@ PORT ?= 4566
 PROFILE ?= full
 CORPUS ?= aws
 QUESTIONS ?=
+SEED ?= 1
+SECONDS ?= 240
 ROOT ?= .rehearsal
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-.PHONY: help venv rehearse test lint types check up status logs down artifact lock clean
+.PHONY: help venv rehearse test hostile lint types check up status logs down artifact lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +35,9 @@ rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recov
 test: venv ## Every test.
 	@$(BIN)/python -m infra artifact || echo "so the tests that boot a machine from it are skipped"
 	@$(BIN)/python -m pytest
+
+hostile: venv ## Break a rehearsal of its own by a seeded schedule, and judge it. SEED=n, SECONDS=n.
+	@$(BIN)/python -m tests.e2e.hostile --seed $(SEED) --seconds $(SECONDS)
 
 lint: venv ## Style and format.
 	@$(BIN)/ruff check .
