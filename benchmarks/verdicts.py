@@ -1,4 +1,4 @@
-"""How often the gate is wrong: its own judgement of services whose truth is known, in virtual time.
+"""The error rates of the gate: its own judgement of services whose truth is known, in virtual time.
 
 Nothing is sent. A run is two counts: searches that arrive as a Poisson stream, and the slow ones among them, as many as
 its service makes. The gate then judges the counts as it judges those of a real run.
@@ -115,7 +115,7 @@ _EMPTY = tally(RunEvidence(Registration("", Settings(load=Load(rate=1.0)), 1, Fa
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), default=1, show_default=True, help="Of the draws.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def command(gates: int, runs: int, rate: float, windows: tuple[float, ...], seed: int, as_json: bool) -> None:
-    """How often the gate says PASS, FAIL and UNDECIDED of services whose truth is known, in virtual time."""
+    """Count how often the gate says PASS, FAIL and UNDECIDED of services whose truth is known, in virtual time."""
     found = {window: measure(Setting(gates, runs, rate, window), seed=seed) for window in windows}
     if as_json:
         plain = {f"{window:g}": [one.to_json() for one in rates] for window, rates in found.items()}

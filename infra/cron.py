@@ -44,11 +44,11 @@ class Cron:
     any_weekday: bool
 
     def matches(self, moment: datetime) -> bool:
-        """Whether the minute of this moment is one of those meant."""
+        """Say whether the minute of this moment is one of those meant."""
         return moment.minute in self.minutes and self.in_hour(moment)
 
     def in_hour(self, moment: datetime) -> bool:
-        """Whether the hour of this moment, on its day, is one of those meant."""
+        """Say whether the hour of this moment, on its day, is one of those meant."""
         in_time = moment.hour in self.hours and moment.month in self.months
         # Sunday is 0 or 7; a day is named by either field of days when both restrict, as cron has it.
         by_day = moment.day in self.days
@@ -80,7 +80,7 @@ def parse(text: str) -> Cron:
 
 
 def problem(text: str) -> str:
-    """What is wrong with a recurrence; empty where nothing is."""
+    """Name what is wrong with a recurrence; empty where nothing is."""
     try:
         parse(text)
     except ValueError as error:

@@ -44,7 +44,7 @@ def digest(settings: Settings) -> str:
 
 
 def recipe(settings: Settings, plan: Plan) -> dict[str, object]:
-    """What a slot's build is made by and can't change: its processes refuse another one."""
+    """Give what a slot's build is made by and can't change."""
     return {
         "embedding": settings.embedding.model_dump(include={"provider", "model", "version", "dims"}),
         "chunking": settings.chunking.model_dump(),

@@ -79,7 +79,7 @@ class Index(Section):
 
     @property
     def built(self) -> Index:
-        """What decides the contents of an index; all else, such as how it is searched, stands at its default."""
+        """Keep what decides the contents of an index; all else, such as how it is searched, stands at its default."""
         deciding = ("type", "metric", *BUILT_BY[self.type])
         return Index(**self.model_dump(include=set(deciding)))
 
@@ -161,7 +161,7 @@ class Indexing(Section):
 
     @property
     def lag_seconds(self) -> float:
-        """How old a write may be that is not found yet; in batches from the begin of one to the end of the next."""
+        """Give the greatest age of a write not found yet; in batches from the begin of one to the end of the next."""
         if self.mode == "realtime":
             return slo.LAG_SECONDS
         _, hour, day, month, weekday = self.schedule.split(" ")

@@ -55,14 +55,14 @@ def own_values(config: dict[str, str]) -> dict[str, str]:
 
 
 def is_rehearsed(config: Mapping[str, str]) -> bool:
-    """Whether a stack's AWS calls go to an emulated AWS on this machine, by its endpoints or by the environment."""
+    """Say whether a stack's AWS calls go to an emulated AWS on this machine, by its endpoints or by the environment."""
     groups = json.loads(config.get("aws:endpoints", "[]"))
     urls = [url for group in groups for url in group.values()] or [os.environ.get("AWS_ENDPOINT_URL", "")]
     return all(map(is_loopback, urls))
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is this machine's own, where an emulated AWS listens."""
+    """Say whether the address is this machine's own, where an emulated AWS listens."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -64,7 +64,7 @@ def no_answer(error: BaseException) -> tuple[Outcome, str]:
 
 
 def is_own(error: BaseException) -> bool:
-    """Whether a request failed at the generator: no socket, port or memory of its own, or no address to send to."""
+    """Say whether a request failed at the generator: no socket, port or memory of its own, or no address to send to."""
     return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _OWN_ERRORS)
 
 
@@ -83,7 +83,7 @@ def refused(status: int, body: bytes | None) -> str:
 
 
 def kind_of(reason: str) -> str:
-    """What reasons have in common whose details differ in figures alone."""
+    """Name what reasons have in common whose details differ in figures alone."""
     head, colon, detail = reason.partition(": ")
     return head + colon + _FIGURE.sub("N", detail)
 
@@ -112,7 +112,7 @@ def _kind_of_search(arrival: Arrival) -> str:
 
 
 def _status(record: Arrival | WriteBatch) -> str:
-    """What evidence of older versions has for a reason."""
+    """Give the reason that evidence of older versions has."""
     return f"status {record.status}" if record.status not in (0, 200) else ""
 
 

@@ -62,7 +62,7 @@ class Judgement:
 
     @property
     def smoke(self) -> bool:
-        """Whether the windows are too short for acceptance."""
+        """Say whether the windows are too short for acceptance."""
         return self.window_seconds < ACCEPTANCE_WINDOW_SECONDS
 
     @property

@@ -30,7 +30,7 @@ class Ledger:
         }
 
     def written(self, source_id: str, by: float | None) -> bool:
-        """Whether the document was sent at Unix time ``by``, as a write without an answer may be stored as well."""
+        """Say whether the document was sent at Unix time ``by``, as a write without an answer may be stored as well."""
         if source_id in self._present:
             return True
         sent_at = self._sent_at.get(source_id)

@@ -37,7 +37,7 @@ class OpenLoop:
         self._flight.kill()
 
     def lag_ms(self, due: Due) -> float:
-        """How late it is for ``due`` by now."""
+        """Measure how late it is for ``due`` by now."""
         return (time.perf_counter() - self.instant_seconds(due)) * 1000
 
     def instant_seconds(self, due: Due) -> float:

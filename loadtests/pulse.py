@@ -1,4 +1,4 @@
-"""How long the generator's process stood still, which what it times must not be charged with."""
+"""The time in which the generator's process stood still, which is taken off what it timed."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class QuerySet:
         return rank(answer, query.truth, self.k, self.prefix, query.beside) if query.truth else None
 
     def least_hits(self, index: int) -> int:
-        """How many hits an answer to question ``index`` must have."""
+        """Give the fewest hits that an answer to question ``index`` must have."""
         query = self.queries[index]
         known = len(query.truth) or (self.k if query.filter is None else 0)
         return min(self.k, known if query.min_hits is None else query.min_hits)

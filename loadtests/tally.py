@@ -131,7 +131,7 @@ def tally(run: RunEvidence) -> Tally:
 
 
 def _recalls(run: RunEvidence, arrivals: Sequence[Arrival]) -> dict[str, Any]:
-    """What the answers hold of their truths, and which documents in them nobody is known to have written."""
+    """Find what the answers hold of their truths, and which documents in them nobody is known to have written."""
     load = run.registration.settings.load
     ledger = Ledger(load.seed, run.writes, run.present)
     recalls, strangers = [], []
@@ -187,7 +187,7 @@ def _slow(arrival: Arrival, limit_ms: float) -> bool:
 
 
 def _slow_service(arrival: Arrival, settings: Settings) -> bool:
-    """Whether a search is slow though none of the time in which the generator stood still is counted."""
+    """Say whether a search is slow though none of the time in which the generator stood still is counted."""
     if arrival.outcome in ("timeout", "unsent"):
         return _waited_out(arrival, settings)
     if arrival.outcome == "answered" and arrival.service_ms is not None:
@@ -196,7 +196,7 @@ def _slow_service(arrival: Arrival, settings: Settings) -> bool:
 
 
 def _waited_out(arrival: Arrival, settings: Settings) -> bool:
-    """Whether the service alone explains that a search timed out, or found no room among those in flight."""
+    """Say whether the service alone explains that a search timed out, or found no room among those in flight."""
     load, target_ms = settings.load, settings.targets.p95_target_ms
     if arrival.outcome == "timeout":
         return arrival.stalled_ms < target_ms
@@ -210,7 +210,7 @@ def _reasons(run: RunEvidence) -> Iterator[str]:
 
 
 def _may_be_own_wait(batch: WriteBatch, settings: Settings) -> bool:
-    """Whether a write may lack its answer, or room to be sent, because the generator stood still."""
+    """Say whether a write may lack its answer, or room to be sent, because the generator stood still."""
     late = (batch.lag_ms or 0.0) > settings.limits.lag_limit_ms or batch.stalled_ms >= settings.targets.p95_target_ms
     return batch.status == 0 and not batch.raised and late
 

@@ -1,4 +1,4 @@
-"""How much a rehearsal does: the full loop in minutes, a short one that still has every part, or one for acceptance."""
+"""The profiles of a rehearsal: the full loop in minutes, a short one with every part, or one for acceptance."""
 
 from __future__ import annotations
 

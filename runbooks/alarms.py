@@ -73,7 +73,7 @@ def _alarms(stack: Stack, region: str) -> Iterator[AlarmView]:
 
 
 def rings_for_its_age(alarm: dict[str, Any], now: datetime) -> bool:
-    """Whether an alarm rings for lack of data that it is too new to have; enough breaching points ring at any age."""
+    """Say whether an alarm rings for lack of data that it is too new to have; breaching points ring at any age."""
     if alarm["StateValue"] != "ALARM" or "AlarmConfigurationUpdatedTimestamp" not in alarm:
         return False
     metrics = [query["MetricStat"] for query in alarm.get("Metrics", ()) if "MetricStat" in query]

@@ -16,7 +16,7 @@ FIELDS = ("refused", "lacking")
 
 
 class HasSnapshots(Protocol):
-    """What is needed of a client."""
+    """The part of a client that is needed."""
 
     def snapshots(self, limit: int = ...) -> Mapping[str, Any]: ...
 
@@ -43,7 +43,7 @@ class Backup:
     refused: str
 
     def verified_since(self, before: Backup) -> bool:
-        """Whether there is a verdict that was not there before."""
+        """Say whether there is a verdict that was not there before."""
         return bool(self.refused and not self.verified_by) or (
             bool(self.verified_by) and (not before.verified_by or self.verified_ms > before.verified_ms)
         )
@@ -63,7 +63,7 @@ class Backups:
         return [one for one in self.newest if one.refused]
 
     def reach(self, positions: Mapping[int, int]) -> bool:
-        """Whether each shard has a snapshot that may be used, at its position at least."""
+        """Say whether each shard has a snapshot that may be used, at its position at least."""
         good = [one for one in self.newest if not one.refused]
         return all(any(one.shard == shard and one.position >= at for one in good) for shard, at in positions.items())
 

@@ -101,7 +101,7 @@ def _first_unapplied(log: Log, replica: ReplicaView) -> int:
 
 
 def _applied(log: Log, number: int, position: int) -> bool:
-    """Whether a replica at `position` has applied an entry; it has not where that can't be read."""
+    """Say whether a replica at `position` has applied an entry; it has not where that can't be read."""
     try:
         return log.read(number).header.end <= position + 1
     except (Missing, Damaged):

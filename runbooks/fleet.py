@@ -40,7 +40,7 @@ class ReplicaView:
 @dataclass(frozen=True)
 class LagView:
     """
-    How far a shard is behind the documents log, as /v1/status says it: by so many `positions`, the oldest of which was
+    A shard's lag behind the documents log, as /v1/status says it: by so many `positions`, the oldest of which was
     written `seconds` ago; None where no replica says where it stands.
     """
 
@@ -111,7 +111,7 @@ class FleetView:
 
     @property
     def standing(self) -> list[LagView]:
-        """Those of them that come no nearer to its head as far as is known."""
+        """The lags among them that come no nearer to the head as far as is known."""
         return [lag for lag in self.behind if lag.state in ("standing", "unknown")]
 
     @property

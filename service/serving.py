@@ -171,7 +171,7 @@ def _check_head(scope: Scope) -> None:
 
 
 def _upgrades(headers: Headers) -> bool:
-    """Whether the parser takes what follows the head for another protocol, and the body for empty."""
+    """Say whether the parser takes what follows the head for another protocol, and the body for empty."""
     return "upgrade" in headers and "upgrade" in ",".join(headers.getlist("connection")).lower()
 
 

@@ -31,7 +31,7 @@ class Storage(msgspec.Struct, frozen=True):
 
 class FleetShape(msgspec.Struct, frozen=True):
     """
-    How many shards and replicas a slot has, how often metrics go to CloudWatch, after how long a write has to be in a
+    A slot's shards and replicas, how often metrics go to CloudWatch, after how long a write has to be in a
     snapshot, below which prefix of parameters the API's keys stand (without one, everybody is let in), how old a write
     may be that a shard does not cover yet, and whether indexers run always or at set times.
     """

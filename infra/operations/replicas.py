@@ -44,7 +44,7 @@ class SeenReplicas:
         return None if found is None else {row["instance"]: row["state"] for row in found}
 
     def refusal(self) -> str:
-        """What the build refuses of the configuration; empty where nobody says. Raises RefreshError as `ready` does."""
+        """Ask what the build refuses of the configuration; empty where nobody says. Raises as `ready` does."""
         return str(self._status().get("misconfigured") or "")
 
     def _status(self) -> Mapping[str, Any]:

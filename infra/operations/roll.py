@@ -87,7 +87,7 @@ class Replicas(Protocol):
         """Instances that are ready, by replica; empty when the fleet does not answer."""
 
     def indexers(self) -> Mapping[str, str] | None:
-        """What each indexer's instance is; None where no router answers, or is too old to know indexers."""
+        """Find each indexer's instance; None where no router answers, or is too old to know indexers."""
 
     def refusal(self) -> str:
         """Why the slot's build can't become what the configuration says; empty where it can, or nobody answers."""
@@ -225,7 +225,7 @@ class RollOut:
             raise Failure("its instance is in service, but the routers see no indexer work on it", rolled_back=False)
 
     def _indexer_works(self, target: Target) -> bool:
-        """Whether one that runs indexes, or is about to; a scheduled group has none between two batches."""
+        """Say whether one that runs indexes, or is about to; a scheduled group has none between two batches."""
         running, seen = self._groups.view(target.group).running, self._replicas.indexers()
         return seen is None or not running or any(seen.get(one) in WORKING for one in running)
 

@@ -38,7 +38,7 @@ def zone_of(name: str | None) -> tzinfo:
 
 
 def due(action: Any, after: datetime, until: datetime) -> bool:
-    """Whether the action's next time came after the one moment and not after the other."""
+    """Say whether the action's next time came after the one moment and not after the other."""
     start, end = _moment(action.start_time), _moment(action.end_time)
     return start is not None and after < start <= until and (end is None or start < end)
 

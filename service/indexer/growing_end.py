@@ -1,4 +1,4 @@
-"""Where the indexer appends to a shard log: behind its newest entry, or into the hole before entries that were left."""
+"""The place where the indexer appends to a shard log: behind its newest entry, or in a hole before later ones."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class GrowingEnd:
             self.tail = tail_of(self.log.read(number))
 
     def wants(self, end: int) -> bool:
-        """Whether there is an entry to append once documents before position `end` are at hand."""
+        """Say whether there is an entry to append once documents before position `end` are at hand."""
         return self.tail.end < end or (self._island is not None and self.tail.end == self._island.header.start)
 
     def place(self, records: Sequence[Record], end: int) -> tuple[Place, list[Record]] | None:
@@ -87,7 +87,7 @@ class GrowingEnd:
 
     def is_whole(self) -> bool:
         """
-        Whether the next thousand entries of the log, of those up to the tail, are all there.
+        Say whether the next thousand entries of the log, of those up to the tail, are all there.
 
         One listing; after the last entries it begins again with the first.
         """

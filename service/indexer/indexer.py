@@ -120,7 +120,7 @@ class Indexer:
             return step
 
     def _is_wanted(self, written: Written) -> bool:
-        """Whether a shard lacks the document: one that is indexed again after a loss embeds nothing for the others."""
+        """Say whether a shard lacks the document: indexing again after a loss embeds nothing for other shards."""
         shard = shard_of(written.document.source_id, len(self._ends))
         return bool(written.document.registry) or written.position >= self._ends[shard].tail.end
 

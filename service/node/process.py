@@ -130,7 +130,7 @@ class Node:
         return [self._work, hook.run]
 
     def _is_getting_ready(self) -> bool:
-        """Whether the group shall wait: a replacement would restore, or wait for the indexer, just as long."""
+        """Say whether the group shall wait: a replacement would restore, or wait for the indexer, just as long."""
         return self._restoring or (self._replica is not None and self._replica.waits_for_indexer)
 
     async def _work(self) -> None:

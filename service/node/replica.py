@@ -74,7 +74,7 @@ class Replica:
 
     @property
     def ready(self) -> bool:
-        """Whether answers may be called complete: they cover the documents head seen at start, and nothing is stale."""
+        """Say whether answers may be called complete: they cover the documents head seen at start, and nothing is stale."""
         return not self.reason
 
     @property
@@ -90,12 +90,12 @@ class Replica:
 
     @property
     def waits_for_indexer(self) -> bool:
-        """Whether nothing but entries that are yet to be written keeps the replica from being ready."""
+        """Say whether nothing but entries that are yet to be written keeps the replica from being ready."""
         return self.restored and not self.stale and self.covers is not None and self.position < self.covers
 
     @property
     def backup_age_seconds(self) -> float:
-        """How long ago the first write was indexed that the snapshot below lacks; 0 while it lacks none."""
+        """The age of the first indexed write that the snapshot below lacks; 0 while it lacks none."""
         if not self.unprotected:
             return 0.0
         return max(0.0, (self.shard.store.clock.now_ms() - self._unprotected_ms) / 1000)

@@ -30,7 +30,7 @@ BUILDING = "building"
 
 class ShardStore(NamedTuple):
     """
-    Where one shard of one build lies, the folder that caches it on this disk, and the bucket of its documents.
+    The place of one shard of one build, the folder that caches it on this disk, and the bucket of its documents.
 
     `configured` says how this process searches it; without that, searches go as the build was first configured.
     """
@@ -54,7 +54,7 @@ class ShardStore(NamedTuple):
 
     @property
     def reader(self) -> str:
-        """Who reads snapshots, as their verdicts say it."""
+        """The reader of snapshots, as their verdicts name it."""
         return f"a node of shard {self.shard}"
 
     @property

@@ -17,7 +17,7 @@ from service.storage.verdicts import Level
 
 
 class WriteResult(msgspec.Struct, frozen=True):
-    """Where one document of a write stands: item `item` of entry `position`. A repetition has the first's place."""
+    """The place of one document of a write: item `item` of entry `position`. A repetition has the first's place."""
 
     source_id: str
     request_id: str
@@ -174,7 +174,7 @@ LagState = Literal["current", "indexing", "standing", "restoring", "unknown"]
 
 class ShardLag(msgspec.Struct, frozen=True):
     """
-    How far a shard is behind the documents log: so many `positions`, the oldest of which was written `seconds` ago.
+    A shard's lag behind the documents log: so many `positions`, the oldest of which was written `seconds` ago.
 
     `reason` says why it is not current. `eta_seconds` is null while the shard does not come nearer to the head, and
     the figures are null while no replica says where it stands.

@@ -284,7 +284,7 @@ class GroupCommits:
         return after
 
     def _new(self, documents: Sequence[Document]) -> list[bool]:
-        """Whether each is the first of its request_id, in the log and among these."""
+        """Say whether each is the first of its request_id, in the log and among these."""
         met: set[tuple[int, str]] = set()
         new = []
         for document, first in zip(documents, self._first.places(documents), strict=True):

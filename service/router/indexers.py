@@ -20,7 +20,7 @@ State = Literal["ready", "catching up", "not ready", "unreachable"]
 
 
 class IndexerReport(msgspec.Struct, frozen=True):
-    """What an indexer says of itself; `reason` is why it is not ready, `error` why its last step failed."""
+    """An indexer's own report; `reason` is why it is not ready, `error` why its last step failed."""
 
     ready: bool
     catching_up: bool = False

@@ -87,7 +87,7 @@ class IndexParameters(msgspec.Struct, frozen=True):
 
 class Recipe(msgspec.Struct, frozen=True):
     """
-    How a slot's documents become an index, and how that is searched.
+    The way in which a slot's documents become an index, and how that is searched.
 
     `fingerprint` names splitter and embedder exactly. It is empty in the configuration of a process without a model.
     """
@@ -145,7 +145,7 @@ def _differences(build: Recipe, configured: Recipe) -> Iterator[str]:
 
 
 def _identity(recipe: Recipe) -> dict[str, object]:
-    """What decides the contents of a build, by dotted names."""
+    """Collect what decides the contents of a build, by dotted names."""
     index = recipe.index
     parts = {
         "embedding": msgspec.to_builtins(recipe.embedding),

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
-    """Where a document was stored: item `item` of entry `position`."""
+    """The place where a document was stored: item `item` of entry `position`."""
 
     position: int
     item: int
@@ -108,7 +108,7 @@ class FirstPlaces:
         return [None if one == _UNKNOWN else _place(one) for one in found]
 
     def first_writes(self, written: Sequence[Written]) -> list[Written]:
-        """Those of `written`, whose entries were learned, that are the first of their request_id."""
+        """Keep those of `written`, whose entries were learned, that are the first of their request_id."""
         firsts = self.places(one.document for one in written)
         return [one for one, first in zip(written, firsts, strict=True) if first == (one.position, one.item)]
 

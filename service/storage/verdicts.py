@@ -1,4 +1,4 @@
-"""What was found of a snapshot, kept beside it in S3: how far it was checked and when, or why it was refused."""
+"""The verdicts on a snapshot, kept beside it in S3: how far it was checked and when, or why it was refused."""
 
 from __future__ import annotations
 

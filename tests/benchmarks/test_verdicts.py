@@ -17,7 +17,7 @@ def rates(window_seconds: float) -> dict[str, Rates]:
 
 
 @pytest.mark.parametrize("window_seconds", [10.0, 60.0])
-def test_services_that_are_alike_in_each_run_are_judged_within_alpha(window_seconds: float) -> None:
+def test_services_alike_in_each_run_are_judged_within_alpha(window_seconds: float) -> None:
     found = rates(window_seconds)
     assert found["3.0% slow"].passed > 0.85
     assert found["8.0% slow"].failed > 0.95
@@ -26,7 +26,7 @@ def test_services_that_are_alike_in_each_run_are_judged_within_alpha(window_seco
     assert all(found[name].passed < 0.2 for name in found if name.startswith("5% slow, by run"))
 
 
-def test_short_windows_pass_rare_freezes_and_those_of_a_minute_do_not() -> None:
+def test_short_windows_pass_rare_freezes_and_minutes_do_not() -> None:
     name = "4 s frozen every 60 s"
     assert rates(10.0)[name].passed > 0.2
     assert rates(60.0)[name].passed < 0.02

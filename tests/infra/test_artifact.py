@@ -26,7 +26,7 @@ def names(content: bytes) -> list[str]:
     return zipfile.ZipFile(io.BytesIO(content)).namelist()
 
 
-def test_it_holds_the_service_its_installer_and_three_pure_modules(project: Path) -> None:
+def test_it_holds_service_installer_and_three_pure_modules(project: Path) -> None:
     assert names(build(project).content) == [
         "infra/__init__.py",
         "infra/install.sh",

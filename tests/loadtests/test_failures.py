@@ -181,7 +181,7 @@ def test_failures_are_counted_by_status_and_reason() -> None:
     assert told([]) == ""
 
 
-def test_request_that_the_client_can_not_make_is_an_error_of_the_generator() -> None:
+def test_request_never_made_is_an_error_of_the_generator() -> None:
     """As `//v1/search` is, which an endpoint with a last slash would make."""
     session, kept = FastHttpSession("http://127.0.0.1:9/", EventHook(), None), list[Arrival]()
     asker = Asker(session, time.perf_counter(), plain_questions(10), 5.0, {})

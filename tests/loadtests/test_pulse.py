@@ -7,7 +7,7 @@ import gevent
 from loadtests.pulse import Pulse
 
 
-def test_time_without_a_beat_is_counted_before_and_after_the_next() -> None:
+def test_time_without_a_beat_counts_before_and_after_the_next() -> None:
     pulse = Pulse()
     beating = gevent.spawn(pulse.run)
     gevent.sleep(0.03)

@@ -97,7 +97,7 @@ def call(tmp_path: Path) -> Call:
     return lambda *arguments: CliRunner().invoke(main, ["backups", "--outputs", str(outputs), *arguments])
 
 
-def test_the_list_says_how_old_how_far_verified_and_what_none_has(fleet: FakeClient, call: Call) -> None:
+def test_the_list_says_age_level_and_what_no_snapshot_has(fleet: FakeClient, call: Call) -> None:
     result = call()
     assert result.exit_code == 0, result.output
     for word in ("0042-a-b", "42", "manifest", "4.2", "Shard 0: 3 writes are in no snapshot"):

@@ -144,7 +144,7 @@ def test_a_store_that_can_t_be_read_for_a_moment_is_asked_again(monkeypatch: pyt
     assert Slots(store).claim("blue", recipe()) == build
 
 
-def test_a_lost_pointer_points_again_at_the_build_that_was_served() -> None:
+def test_a_lost_pointer_points_again_at_the_build_served() -> None:
     store = MemoryStore()
     served = Slots(store).claim("blue", recipe())
     store.objects.clear()

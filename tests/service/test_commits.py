@@ -375,7 +375,7 @@ def test_a_router_never_fills_a_hole_and_names_it(monkeypatch: pytest.MonkeyPatc
     _committing(store, test)
 
 
-def test_a_router_in_the_midst_of_writing_looks_at_nothing_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_router_in_the_midst_of_writing_reads_nothing_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commits_module, "FRESH_TAIL_SECONDS", 60.0)
     store = MemoryStore()
 

@@ -198,7 +198,7 @@ def test_an_indexer_refuses_a_documents_log_with_a_hole_instead_of_idling_before
 
 
 @pytest.mark.parametrize("lost", [range(4, 5), range(2, 12), range(12, 13), range(1, 13)])
-def test_an_indexer_that_starts_refuses_a_documents_log_that_lost_entries(lost: range) -> None:
+def test_a_starting_indexer_refuses_a_log_that_lost_entries(lost: range) -> None:
     store = MemoryStore()
     write(store, histories(4, batches=12))
     index_all(store, BUILD)
@@ -224,7 +224,7 @@ def _lose(store: MemoryStore, shard: int, lost: Iterable[int]) -> None:
 
 @pytest.mark.parametrize("lost", [range(3, 4), range(3, 12), range(1, 12), range(19, 20), range(12, 21), range(1, 21)])
 @pytest.mark.parametrize("shards", [[0], [0, 1]])
-def test_entries_that_were_lost_are_indexed_again_under_their_numbers(lost: range, shards: list[int]) -> None:
+def test_lost_entries_are_indexed_again_under_their_numbers(lost: range, shards: list[int]) -> None:
     store, batches = _indexed(11, 20)
     before = dict(store.objects)
     for shard in shards:
@@ -276,7 +276,7 @@ def test_any_losses_are_made_good_by_any_indexers(
     _check(store, batches)
 
 
-def test_what_is_indexed_again_embeds_nothing_for_shards_that_lost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_indexing_again_embeds_nothing_for_whole_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     store, _ = _indexed(11, 20)
     _lose(store, 1, range(6, 9))
     embedded: list[str] = []

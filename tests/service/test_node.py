@@ -148,14 +148,14 @@ def test_a_successor_that_comes_less_far_than_who_serves_does_not_take_over(
             node._successor()
 
 
-def test_a_successor_that_would_stand_still_as_well_does_not_take_over(store: MemoryStore, tmp_path: Path) -> None:
+def test_a_successor_that_would_stand_too_takes_nothing_over(store: MemoryStore, tmp_path: Path) -> None:
     store.delete(shard_log(store, BUILD.id, 0, DIMS).key(3))
     process = Process(fleet="f", role="node", slot="blue", parameters="/f", data=str(tmp_path))
     with pytest.raises(StoreError, match=r"this process would stand still as well: .* entry 3 is missing"):
         Node(process, Handed(-1, -1), "newest")._successor()
 
 
-def test_a_node_whose_log_was_made_again_gives_way_to_a_process_that_restores_it(
+def test_a_node_whose_log_was_made_again_gives_way(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In larger steps than before, so that its own last entry is gone; or in as many, which follow on others."""
@@ -207,9 +207,7 @@ def test_only_a_restore_that_has_not_failed_asks_its_group_for_more_time(
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_node_that_waits_for_the_indexer_asks_its_group_for_more_time(
-    store: MemoryStore, tmp_path: Path, damaged: bool
-) -> None:
+def test_a_node_waiting_for_the_indexer_asks_for_more_time(store: MemoryStore, tmp_path: Path, damaged: bool) -> None:
     write(store, histories(4, batches=2))
     if damaged:
         store.objects[shard_log(store, BUILD.id, 0, DIMS).key(4)] = b"damaged"

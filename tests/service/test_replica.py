@@ -110,7 +110,7 @@ def test_a_damaged_entry_makes_a_serving_replica_stale_until_it_is_repaired(tmp_
     _following(store, tmp_path, test)
 
 
-def test_a_hole_that_appears_before_a_serving_replica_makes_it_stale(tmp_path: Path) -> None:
+def test_a_hole_before_a_serving_replica_makes_it_stale(tmp_path: Path) -> None:
     """However many entries are lost: the nine that are read ahead are none."""
     store, batches = MemoryStore(), histories(6, batches=15)
     _grow(store, batches[:2])
@@ -133,7 +133,7 @@ def test_a_hole_that_appears_before_a_serving_replica_makes_it_stale(tmp_path: P
     _following(store, tmp_path, test)
 
 
-def test_a_replica_is_ready_once_it_covers_the_documents_head_of_its_start(tmp_path: Path) -> None:
+def test_a_replica_is_ready_once_it_covers_the_head_at_start(tmp_path: Path) -> None:
     store, batches = MemoryStore(), histories(1, batches=6)
     write(store, batches[:2])
     index_all(store, BUILD)
@@ -159,7 +159,7 @@ def test_before_the_first_document_a_replica_is_ready_at_once(tmp_path: Path) ->
     assert (replica.ready, replica.covers) == (True, 0)
 
 
-def test_a_replica_is_not_ready_while_it_asks_for_the_documents_head(tmp_path: Path) -> None:
+def test_a_replica_is_not_ready_while_it_asks_for_the_head(tmp_path: Path) -> None:
     store, seen = MemoryStore(), []
     _grow(store, histories(1, batches=2))
 
@@ -174,7 +174,7 @@ def test_a_replica_is_not_ready_while_it_asks_for_the_documents_head(tmp_path: P
 
 
 @pytest.mark.parametrize("lost", [range(4, 5), range(6, 7), range(1, 7), range(7, 8)])
-def test_a_replica_is_not_ready_by_a_documents_log_that_lacks_entries(tmp_path: Path, lost: range) -> None:
+def test_a_replica_is_not_ready_by_a_log_that_lacks_entries(tmp_path: Path, lost: range) -> None:
     store, documents = MemoryStore(), MemoryStore()
     write(store, histories(1, batches=6))
     index_all(store, BUILD)

@@ -201,7 +201,7 @@ def test_a_damaged_log_entry_stops_the_replica_before_it_and_is_never_skipped(
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
-def test_a_hole_of_nine_entries_behind_the_newest_snapshot_is_not_ready(tmp_path: Path, snapshots: bool) -> None:
+def test_a_hole_of_nine_behind_the_snapshot_is_not_ready(tmp_path: Path, snapshots: bool) -> None:
     """Eight are read ahead: nothing of what stands behind them was ever seen."""
     store, batches = MemoryStore(), histories(9, batches=20)
     for batch in batches:
@@ -218,7 +218,7 @@ def test_a_hole_of_nine_entries_behind_the_newest_snapshot_is_not_ready(tmp_path
 
 
 @pytest.mark.parametrize("kept", [[], ["/snapshots/"], ["/log/"]])
-def test_a_shard_that_was_wiped_is_not_ready_before_it_is_indexed_again(
+def test_a_wiped_shard_is_not_ready_before_it_is_indexed_again(
     store: MemoryStore, tmp_path: Path, kept: list[str]
 ) -> None:
     right = _state(_booted(store, tmp_path / "right"))

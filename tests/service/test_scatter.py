@@ -110,7 +110,7 @@ def test_every_shard_answers_and_one_replica_each_is_asked() -> None:
     assert [replica.in_flight for replica in slot.all()] == [0] * 3
 
 
-def test_where_no_replica_is_ready_those_that_are_restored_answer() -> None:
+def test_where_no_replica_is_ready_restored_ones_answer() -> None:
     known = Slot(1)
     for port in (1, 2, 3):
         known.add(0, port)

@@ -70,7 +70,7 @@ def _verified(store: MemoryStore) -> Verification:
     return asyncio.run(run())
 
 
-def test_a_verification_says_how_far_a_snapshot_was_checked_and_when(store: MemoryStore) -> None:
+def test_a_verification_says_level_and_time(store: MemoryStore) -> None:
     before = _listed(store)
     assert (before.refused, before.level, before.verified_by) == ("", "manifest", "")
     assert _verified(store).refused == 0
@@ -115,7 +115,7 @@ def test_a_node_that_served_from_a_snapshot_says_so(store: MemoryStore, tmp_path
     assert (_listed(store).level, _listed(store).verified_by) == ("served", "a node of shard 0")
 
 
-def test_a_later_verification_renews_the_time_and_keeps_the_level(store: MemoryStore, tmp_path: Path) -> None:
+def test_a_later_verification_renews_the_time_not_the_level(store: MemoryStore, tmp_path: Path) -> None:
     Replica(shard_store(store, BUILD, 0, tmp_path / "node")).boot()
     before = _listed(store)
     _verified(store)

@@ -210,7 +210,7 @@ def test_a_write_whose_reply_the_store_lost_has_one_effect(fleet: ServiceFleet, 
     assert held["position"] == newer["position"]
 
 
-def test_a_repeated_condition_is_told_the_first_place_by_any_router(fleet: ServiceFleet) -> None:
+def test_a_repeated_condition_is_told_the_first_place(fleet: ServiceFleet) -> None:
     conditional = {"source_id": "leader", "title": "taken", "if_position": 0, "request_id": uuid4().hex}
     other = {"source_id": "other", "title": "beside it", "request_id": uuid4().hex}
     first = fleet.client(0).write([conditional])

@@ -289,7 +289,7 @@ def test_a_hole_of_nine_entries_is_named_and_made_good(small: ServiceFleet) -> N
     assert (again["digest"], again["stale"], again["position"]) == (right["digest"], "", 14)
 
 
-def test_a_shard_that_was_wiped_is_not_ready_before_it_is_indexed(small: ServiceFleet) -> None:
+def test_a_wiped_shard_is_not_ready_before_it_is_indexed(small: ServiceFleet) -> None:
     """With the slot's pointer left, and an indexer that learns of it only when it starts again."""
     (node,), (indexer,) = small.nodes, small.indexers
     names = _written(small, "kept", 12)
