@@ -74,7 +74,7 @@ class Replica:
 
     @property
     def ready(self) -> bool:
-        """Say whether answers may be called complete: they cover the documents head seen at start, and nothing is stale."""
+        """Say whether answers may be called complete: nothing is stale, and the head seen at start is covered."""
         return not self.reason
 
     @property
