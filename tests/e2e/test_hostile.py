@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tests.e2e.hostile.faults import LARGE
 from tests.e2e.hostile.run import run
 from tests.e2e.rehearsal import Rehearsal
 
 SEED = 1
-SECONDS = 100
+SECONDS = 60
 
 
 def test_a_hostile_schedule_breaks_no_promise(rehearsal: Rehearsal) -> None:
@@ -19,4 +20,4 @@ def test_a_hostile_schedule_breaks_no_promise(rehearsal: Rehearsal) -> None:
     assert len(outcome.notes.looked) > 200
     assert outcome.notes.searched
     assert outcome.notes.claimed
-    assert len(outcome.faults) >= 6
+    assert len(outcome.faults.keys() & {fault.__name__ for fault in LARGE}) >= len(LARGE) - 1

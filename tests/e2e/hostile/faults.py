@@ -111,11 +111,11 @@ def terminate_all(target: Target) -> str:
 
 
 def flip_snapshot(target: Target) -> str:
-    """Flip one byte of the newest snapshot of a shard, and terminate the shard's nodes."""
+    """Flip one bit of the newest snapshot of a shard, and terminate the shard's nodes."""
     shard, folder = target.shard_folder()
     files = target.keys(f"{folder}snapshots/")
     if not files:
-        return f"shard {shard} has no snapshot to spoil"
+        return ""
     newest = files[-1].rsplit("/", 1)[0]
     key = target.chance.choice([one for one in files if one.startswith(newest)])
     body = bytearray(target.body(key))
@@ -128,6 +128,8 @@ def delete_snapshots(target: Target) -> str:
     """Delete every snapshot of a shard, and terminate the shard's nodes."""
     shard, folder = target.shard_folder()
     files = target.keys(f"{folder}snapshots/")
+    if not files:
+        return ""
     target.delete(files)
     nodes = target.terminate(role="node", shard=shard)
     return f"deleted {len(files)} files of shard {shard}'s snapshots and terminated {nodes} nodes"
@@ -139,6 +141,8 @@ def hole(target: Target) -> str:
     behind = target.newest_snapshot_entry(folder)
     entries = target.keys(f"{folder}log/", after=f"{folder}log/{behind:020d}.z")
     middle = entries[1 : 1 + HOLE_ENTRIES]
+    if len(entries) < HOLE_ENTRIES + 2:
+        return ""
     target.delete(middle)
     nodes = target.terminate(role="node", shard=shard)
     return f"deleted {len(middle)} entries of shard {shard}'s log behind {behind} and terminated {nodes} nodes"
@@ -158,15 +162,19 @@ def wipe_builds(target: Target) -> str:
     return f"deleted {len(keys)} objects of builds/ and terminated {target.terminate(role='node')} nodes"
 
 
+# A fault says what it did; nothing where there was nothing to break.
 Fault = Callable[[Target], str]
 Planned = tuple[float, Fault]
 SMALL: tuple[Fault, ...] = (kill, kill, kill, freeze, freeze, terminate_one)
-LARGE: tuple[Fault, ...] = (flip_snapshot, delete_snapshots, hole, terminate_all, wipe_builds, empty_index)
+# Those of snapshots come first: after the others it may take longer than a settling until there is one again.
+OF_SNAPSHOTS: tuple[Fault, ...] = (flip_snapshot, delete_snapshots)
+OF_EVERYTHING: tuple[Fault, ...] = (hole, terminate_all, wipe_builds, empty_index)
+LARGE = (*OF_SNAPSHOTS, *OF_EVERYTHING)
 
 
 def schedule(chance: random.Random, seconds: float) -> Iterator[Planned]:
     """Faults, each with the pause before it: every large one in a new order, small ones in between."""
-    large = chance.sample(LARGE, len(LARGE))
+    large = [fault for faults in (OF_SNAPSHOTS, OF_EVERYTHING) for fault in chance.sample(faults, len(faults))]
     for fault in large:
         left = seconds / len(large)
         while (pause := chance.uniform(*PAUSES_SECONDS)) < left:
