@@ -10,13 +10,16 @@ SECONDS ?= 240
 ROOT ?= .rehearsal
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# These start processes: a fleet, the emulated AWS, a whole rehearsal.
+SLOW_TESTS := tests/wire tests/e2e
+FAST_TESTS := $(BIN)/python -m pytest $(addprefix --ignore=,$(SLOW_TESTS))
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-.PHONY: help venv rehearse test hostile lint types check up status logs down artifact lock clean
+.PHONY: help venv rehearse test test-fast hostile lint types check up status logs down artifact lock clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## Install everything into .venv; hashes are checked, the compiler builds hnswlib.
 
@@ -32,9 +35,13 @@ rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recov
 	@$(BIN)/python -m rehearsal run --root $(ROOT) --port $(PORT) --profile $(PROFILE) \
 		--corpus $(CORPUS) $(if $(QUESTIONS),--questions $(QUESTIONS))
 
-test: venv ## Every test.
-	@$(BIN)/python -m infra artifact || echo "so the tests that boot a machine from it are skipped"
-	@$(BIN)/python -m pytest
+test: venv ## Every test: the fast ones first, then those that start processes.
+	@trap 'exit 130' INT; status=0; $(FAST_TESTS) || status=$$?; \
+	$(BIN)/python -m infra artifact || echo "so the tests that boot a machine from it are skipped"; \
+	$(BIN)/python -m pytest $(SLOW_TESTS) || status=$$?; exit $$status
+
+test-fast: venv ## The tests that start no fleet and no emulated AWS.
+	@$(FAST_TESTS)
 
 hostile: venv ## Break a rehearsal of its own by a seeded schedule, and judge it. SEED=n, SECONDS=n.
 	@$(BIN)/python -m tests.e2e.hostile --seed $(SEED) --seconds $(SECONDS)

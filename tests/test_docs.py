@@ -61,7 +61,7 @@ def complete() -> Recording:
 @cache
 def makefile() -> dict[str, set[str]]:
     found = text("Makefile")
-    targets = set(re.findall(r"^([a-z]+):", found, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", found, re.MULTILINE))
     return {"targets": targets, "variables": set(re.findall(r"^([A-Z]+) \?=", found, re.MULTILINE)) | {"NAME"}}
 
 
@@ -196,7 +196,7 @@ def test_protocol_keys_and_fields() -> None:
 
 
 def test_make_targets_verbs_and_options() -> None:
-    assert makefile()["targets"] <= set(re.findall(r"make ([a-z]+)", all_pages()))
+    assert makefile()["targets"] <= set(re.findall(r"make ([a-z-]+)", all_pages()))
     for part in PARTS:
         for verb in verbs(part):
             assert re.search(rf"python -m {part} {verb}\b", all_pages()), f"python -m {part} {verb}"
