@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from infra import slo
@@ -257,6 +258,24 @@ def test_files_named_exist_and_lines_are_short(page: str) -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
     prose = [line for line in text(page).splitlines() if not line.startswith("|")]
     assert [line for line in prose if len(line) > 120] == []
+
+
+def test_changelog_has_the_version_and_single_lines() -> None:
+    _, *releases = text("CHANGELOG.md").split("\n## ")
+    versions = re.findall(r"^\[(.+)\]", "\n".join(releases), re.MULTILINE)
+    assert versions[:2] == ["Unreleased", PROJECT["version"]]
+    lines = [line for release in releases for line in release.splitlines()[1:] if line]
+    assert [line for line in lines if not line.startswith(("#", "- "))] == []
+
+
+def test_ci_and_hooks_run_the_make_targets() -> None:
+    targets = yaml.safe_load(text(".github/workflows/ci.yml"))["jobs"]["make"]["strategy"]["matrix"]["target"]
+    assert {f"make {target}": problem(f"make {target}") for target in targets} == dict.fromkeys(
+        ["make lint", "make types", "make test", "make rehearse PROFILE=short"]
+    )
+    (local,) = yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]
+    hooks = [hook["entry"].replace(".venv/bin", "$(BIN)").removesuffix(" --force-exclude") for hook in local["hooks"]]
+    assert re.findall(r"^\t@(\$\(BIN\)/(?:ruff|mypy).*?)(?: \.)?$", text("Makefile"), re.MULTILINE) == hooks
 
 
 def test_guarantees_are_held_by_tests_that_exist() -> None:
