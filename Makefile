@@ -25,8 +25,8 @@ venv: $(INSTALLED) ## Install everything into .venv; hashes are checked, the com
 
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || \
-		{ echo "'$(PYTHON)' is no Python 3.11 or 3.12; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
-	@command -v c++ >/dev/null || { echo "no C++ compiler (c++) is here; hnswlib is compiled at installation: install g++ or clang"; exit 1; }
+		{ echo "'$(PYTHON)' is not Python 3.11 or 3.12. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v c++ >/dev/null || { echo "There is no C++ compiler (c++), and hnswlib is compiled at installation. Install g++ or clang."; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@

@@ -41,7 +41,7 @@ def _content(path: Path) -> object:
     except RecursionError:
         raise ConfigError(f"The capacity file {path} is nested too deeply; write one object.") from None
     except ValueError as error:
-        raise ConfigError(f"The capacity file {path} is no JSON: {error}.") from None
+        raise ConfigError(f"The capacity file {path} is not valid JSON: {error}. Correct the file.") from None
 
 
 def _check(path: Path, key: str, value: object) -> None:

@@ -89,7 +89,7 @@ def _content(path: Path) -> object:
         raise ConfigError(f"{path.name} is nested too deeply; write one `key: value` a line.") from None
     except (yaml.YAMLError, ValueError) as error:
         said = " ".join(str(error).split())
-        raise ConfigError(f"{path.name} is no YAML: {said}. Correct it there.") from None
+        raise ConfigError(f"{path.name} is not valid YAML: {said}. Correct the file.") from None
 
 
 def _qualified(path: Path, key: object) -> str:
@@ -109,5 +109,5 @@ def _text(path: Path, key: object, value: object) -> str:
         return json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"Configuration key {key} in {path.name} is no JSON: {error}. Put dates and the like in quotes."
+            f"Configuration key {key} in {path.name} is not valid JSON: {error}. Put dates in quotes."
         ) from None

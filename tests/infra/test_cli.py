@@ -157,7 +157,7 @@ def test_a_rehearsals_page_says_from_where_its_objective_counts(run: Run) -> Non
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not valid JSON"),
         ("[1]", "holds neither of"),
         ('{"replica": {}}', "holds neither of capacityPerReplica and capacityPerRouter; write either or both."),
         ('{"capacityPerReplica": {"queriesPerSecond": -1}}', "capacityPerReplica.queriesPerSecond is -1"),

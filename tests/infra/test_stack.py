@@ -59,14 +59,14 @@ def test_the_rehearsals_configuration_is_valid() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("config: [", r"Pulumi\.dev\.yaml is no YAML: .*line"),
+        ("config: [", r"Pulumi\.dev\.yaml is not valid YAML: .*line"),
         ("config: 5\n", r"Pulumi\.dev\.yaml holds no map under `config:`"),
         ("- config\n", r"Pulumi\.dev\.yaml holds no map under `config:`"),
         ("config:\n  5: x\n", r"Pulumi\.dev\.yaml has the key 5; .*Rename it"),
-        ("config:\n  a:b: {since: 2024-01-01}\n", r"key a:b in Pulumi\.dev\.yaml is no JSON: .*in quotes"),
-        ("config:\n  a:b: &a [*a]\n", r"key a:b in Pulumi\.dev\.yaml is no JSON"),
+        ("config:\n  a:b: {since: 2024-01-01}\n", r"key a:b in Pulumi\.dev\.yaml is not valid JSON: .*in quotes"),
+        ("config:\n  a:b: &a [*a]\n", r"key a:b in Pulumi\.dev\.yaml is not valid JSON"),
         ("config:\n  a:b: " + "[" * 5000, "Pulumi.dev.yaml is nested too deeply"),
-        ("config:\n  a:b: " + "9" * 5000, "Pulumi.dev.yaml is no YAML"),
+        ("config:\n  a:b: " + "9" * 5000, "Pulumi.dev.yaml is not valid YAML"),
     ],
     ids=["broken", "number", "list", "integer-key", "date", "endless", "deep", "digits"],
 )
@@ -78,7 +78,7 @@ def test_a_file_that_can_not_be_read_is_refused_by_its_name(root: Path, content:
 
 def test_bytes_that_are_no_text_and_a_folder_are_refused_too(root: Path) -> None:
     (root / "Pulumi.dev.yaml").write_bytes(b"config: \xff\xfe")
-    with pytest.raises(ConfigError, match=r"Pulumi\.dev\.yaml is no YAML"):
+    with pytest.raises(ConfigError, match=r"Pulumi\.dev\.yaml is not valid YAML"):
         stack_config("dev", root)
     (root / "Pulumi.folder.yaml").mkdir()
     with pytest.raises(ConfigError, match="There is no stack 'folder'"):
