@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 import threading
@@ -36,7 +37,7 @@ def answering(answer: Answer) -> Iterator[str]:
             with connection:
                 if ended.is_set():
                     return
-                connection.recv(65_536)
+                read_request(connection)
                 answer(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -47,6 +48,15 @@ def answering(answer: Answer) -> Iterator[str]:
         ended.set()
         socket.create_connection(("127.0.0.1", port)).close()
         thread.join()
+
+
+def read_request(connection: socket.socket) -> None:
+    """Read it to its end: a connection that is closed with something unread is reset. A TLS greeting has none."""
+    head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    missing = int(length[1]) - len(body) if length else 0
+    while missing > 0:
+        missing -= len(connection.recv(missing))
 
 
 @contextmanager
