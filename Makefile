@@ -13,6 +13,7 @@ INSTALLED := .venv/.installed
 # These start processes: a fleet, the emulated AWS, a whole rehearsal.
 SLOW_TESTS := tests/wire tests/e2e
 FAST_TESTS := $(BIN)/python -m pytest $(addprefix --ignore=,$(SLOW_TESTS))
+COMMAND := $(BIN)/vectorfleet
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
@@ -21,7 +22,12 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(INSTALLED) ## Install everything into .venv; hashes are checked, the compiler builds hnswlib.
+venv: $(COMMAND) ## Install everything into .venv; hashes are checked, the compiler builds hnswlib.
+
+# The checkout itself, from what the lock has brought; pip asks no index.
+$(COMMAND): $(INSTALLED) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
 
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || \
@@ -32,12 +38,12 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recover, report. PROFILE=short|acceptance, CORPUS=python, PORT=n.
-	@$(BIN)/python -m rehearsal run --root $(ROOT) --port $(PORT) --profile $(PROFILE) \
+	@$(COMMAND) rehearse --root $(ROOT) --port $(PORT) --profile $(PROFILE) \
 		--corpus $(CORPUS) $(if $(QUESTIONS),--questions $(QUESTIONS))
 
 test: venv ## Every test: the fast ones first, then those that start processes.
 	@trap 'exit 130' INT; status=0; $(FAST_TESTS) || status=$$?; \
-	$(BIN)/python -m infra artifact || echo "so the tests that boot a machine from it are skipped"; \
+	$(COMMAND) artifact || echo "so the tests that boot a machine from it are skipped"; \
 	$(BIN)/python -m pytest $(SLOW_TESTS) || status=$$?; exit $$status
 
 test-fast: venv ## The tests that start no fleet and no emulated AWS.
@@ -56,19 +62,19 @@ types: venv ## Strict types.
 check: lint types test ## All of the above.
 
 up: venv ## Start a rehearsal that stays up, to play with.
-	@$(BIN)/python -m rehearsal up --root $(ROOT) --port $(PORT)
+	@$(COMMAND) up --root $(ROOT) --port $(PORT)
 
 status: venv ## What runs.
-	@$(BIN)/python -m rehearsal status --root $(ROOT)
+	@$(COMMAND) status --root $(ROOT)
 
 logs: venv ## The log files; NAME=router shows the end of those with router in their name.
-	@$(BIN)/python -m rehearsal logs --root $(ROOT) $(NAME)
+	@$(COMMAND) logs --root $(ROOT) $(NAME)
 
 down: venv ## Destroy the deployed stack and end every process.
-	@$(BIN)/python -m rehearsal down --root $(ROOT)
+	@$(COMMAND) down --root $(ROOT)
 
 artifact: venv ## Build the wheels that instances on AWS install, into dist/; needs Linux x86-64 and Python 3.11.
-	@$(BIN)/python -m infra artifact
+	@$(COMMAND) artifact
 
 lock: venv ## Resolve both locks anew, from pyproject.toml and requirements-build.in.
 	@$(BIN)/python -m pip install --quiet pip-tools

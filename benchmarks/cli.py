@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: how fast the service is on this machine, as ratios that another machine will show, too."""
+"""The verbs that measure the service on this machine, as ratios that another machine will show, too."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from infra.numbers import Number
 from service.index.bench import clustered
 from service.index.part import Vectors
 from service.storage.builds import INDEX_RANGES, IndexParameters
+from vectorfleet.group import CommandGroup
+from vectorfleet.refusal import failing
 
 HEAD = ("", "recall", "searches/s", "of bare", "spread", "P50 ms", "P95 ms", "CPU µs")
 NAME_WIDTH, WIDTH = 48, 12
@@ -52,11 +54,8 @@ PROGRAM = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=T
 PYTHON = click.Path(path_type=Path, exists=True, dir_okay=False)
 PROGRAMS = click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True)
 
-# click's own 2 reads as UNDECIDED where verdicts are exit codes.
-click.UsageError.exit_code = 64
 
-
-@click.group()
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Measure the service on this machine, where every figure is noisy, so compare ratios; or the gate's verdicts."""
 
@@ -84,7 +83,7 @@ def serving(
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Searches per second of a node and of a router with a node, beside bare hnswlib in one thread."""
+    """Measure searches per second of a node and a router, beside bare hnswlib."""
     held, asked = _vectors(data, rows, dims, queries)
     setting = Setting(k, connections, rounds, seconds, len(os.sched_getaffinity(0)))
     found = {one: measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, one), setting, _say) for one in ef}
@@ -106,7 +105,7 @@ def serving(
 @click.option("--quiet", type=Number(5, 300), default=20.0, show_default=True, help="Seconds around it.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def take_over(data: Path | None, rows: int, dims: int, rate: float, quiet: float, as_json: bool) -> None:
-    """Latencies under open load while a fresh process takes over with a new generation, beside those outside."""
+    """Measure latencies while a fresh process takes over a new generation."""
     held, asked = _vectors(data, rows, dims, 500)
     found = takeover.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, 100), rate, quiet, _say)
     if as_json:
@@ -123,7 +122,7 @@ def take_over(data: Path | None, rows: int, dims: int, rate: float, quiet: float
 @DIMS
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def bulk(data: Path | None, rows: int, dims: int, as_json: bool) -> None:
-    """Writing all vectors at once, beside hnswlib's own build of a graph; then what a restore takes."""
+    """Measure writing all vectors at once, then a restore, beside bare hnswlib."""
     held, asked = _vectors(data, rows, dims, 200)
     found = bulk_ingest.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, 100), _say)
     if as_json:
@@ -159,7 +158,7 @@ def growth(
     picture: Path | None,
     as_json: bool,
 ) -> None:
-    """Searches as a fleet grows: over vectors up to --rows, over 1 to 4 shards, over 1 to 64 callers at once."""
+    """Measure searches as a fleet grows, in vectors, shards and callers."""
     held, asked = _vectors(data, rows, dims, 500)
     parameters = IndexParameters("hnsw", "cosine", 16, 200, ef)
     points = growing.measure(held, asked, parameters, growing.Setting(rounds, seconds), _say)
@@ -185,7 +184,7 @@ def growth(
 @click.option("--seconds", type=Number(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def hop(data: Path | None, rows: int, dims: int, ef: int, rounds: int, seconds: float, as_json: bool) -> None:
-    """What a router over two shards adds to one of them asked directly, on the same processor."""
+    """Measure what a router over two shards adds to a direct search."""
     held, asked = _vectors(data, rows, dims, 500)
     parameters = IndexParameters("hnsw", "cosine", 16, 200, ef)
     found = routers.measure(held, asked, parameters, routers.Setting(rounds, seconds), _say)
@@ -214,13 +213,11 @@ def _point(one: growing.Point) -> tuple[str, ...]:
 @click.option("--seconds", type=Number(0.2, 60), default=2.0, show_default=True, help="Of a turn.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def levels(data: Path | None, rows: int, dims: int, rounds: int, seconds: float, as_json: bool) -> None:
-    """hnswlib compiled for this machine, for the artifact's level and for any x86-64, one thread each."""
+    """Compare hnswlib compiled for this machine, the artifact and any x86-64."""
     held, asked = _vectors(data, rows, dims, 500)
     parameters = IndexParameters("hnsw", "cosine", 16, 200, 100)
-    try:
+    with failing(instruction_sets.NotCompiled):
         found = instruction_sets.measure(held, asked, parameters, instruction_sets.Setting(rounds, seconds), _say)
-    except instruction_sets.NotCompiled as error:
-        raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps({"rows": len(held), "dims": held.shape[1], "levels": found}, indent=2))
         return
@@ -267,7 +264,10 @@ def peers(
     seconds: int,
     as_json: bool,
 ) -> None:
-    """Searches a second beside other servers and a library, where they are: same vectors, same graph, in turns."""
+    """Compare searches per second with other servers and a library.
+
+    All get the same vectors and graph parameters, in turns, where their programs are.
+    """
     named = {"chroma": chroma, "postgres": postgres, "weaviate": weaviate, "milvus": milvus, "lancedb": lancedb}
     programs = {name: path.absolute() for name, path in named.items() if path is not None}
     if not programs:
@@ -275,10 +275,8 @@ def peers(
     held, wanted = _vectors(data, rows, dims, 500)
     setting = servers.Setting(rounds, float(seconds), shards, programs)
     asked = Asked(wanted, 10, connections)
-    try:
+    with failing(PeerError):
         found = servers.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, ef), setting, _say)
-    except PeerError as error:
-        raise click.ClickException(str(error)) from None
     if as_json:
         shape = {"rows": len(held), "dims": held.shape[1], "ef": ef, "connections": connections, "shards": shards}
         click.echo(json.dumps(shape | {"peers": found}, indent=2))
@@ -333,6 +331,3 @@ def _row(one: Figures) -> tuple[str, ...]:
 
 
 main.add_command(verdicts.command, "verdicts")
-
-if __name__ == "__main__":
-    main()

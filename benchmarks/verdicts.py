@@ -115,7 +115,10 @@ _EMPTY = tally(RunEvidence(Registration("", Settings(load=Load(rate=1.0)), 1, Fa
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), default=1, show_default=True, help="Of the draws.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def command(gates: int, runs: int, rate: float, windows: tuple[float, ...], seed: int, as_json: bool) -> None:
-    """Count how often the gate says PASS, FAIL and UNDECIDED of services whose truth is known, in virtual time."""
+    """Count the gate's verdicts on services whose truth is known.
+
+    It runs in virtual time; nothing is sent.
+    """
     found = {window: measure(Setting(gates, runs, rate, window), seed=seed) for window in windows}
     if as_json:
         plain = {f"{window:g}": [one.to_json() for one in rates] for window, rates in found.items()}

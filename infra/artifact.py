@@ -12,7 +12,7 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 INSTALLER = "infra/install.sh"  # bootstrap.sh runs it from here
 INFRA_FILES = ("infra/__init__.py", INSTALLER, "infra/numbers.py", "infra/sizing.py", "infra/slo.py")
-PACKAGES = ("service", "loadtests")
+PACKAGES = ("service", "loadtests", "vectorfleet")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can carry
 FILE_MODE = 0o100644 << 16
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from infra.verbs.artifact import artifact
@@ -14,13 +12,13 @@ from infra.verbs.graph import graph
 from infra.verbs.keys import keys
 from infra.verbs.model import model
 from infra.verbs.plan import plan
-from infra.verbs.refusal import USAGE_EXIT_CODE
 from infra.verbs.roll import roll
 from infra.verbs.secret import secret
 from infra.verbs.weights import weights
+from vectorfleet.group import CommandGroup
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def cli() -> None:
     """Plan a fleet from numbers, show and judge what a stack would create, build what it runs, and roll it out."""
 
@@ -30,11 +28,5 @@ for verb in (plan, graph, check, artifact, model, keys, secret, generators, roll
 
 
 def main() -> None:
-    """Entry of `python -m infra`: as click would run it, but for the exit code of usage errors."""
-    try:
-        cli.main(prog_name="python -m infra", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(USAGE_EXIT_CODE)
-    except click.Abort:
-        sys.exit(130)
+    """Run the command line of `python -m infra`."""
+    cli(prog_name="python -m infra")

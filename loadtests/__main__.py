@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import click
 
-from loadtests.commands import USAGE_EXIT_CODE, golden_command, ingest_command, search_command, vectors_command
+from loadtests.commands import golden_command, ingest_command, search_command, vectors_command
 from loadtests.load_commands import gate_command, judge_command, truth_command, worker_command
-
-# click's own 2 would read as UNDECIDED.
-click.UsageError.exit_code = USAGE_EXIT_CODE
+from vectorfleet.group import CommandGroup
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Documents, questions and load for a fleet."""
 

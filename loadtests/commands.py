@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
@@ -22,34 +22,24 @@ from loadtests.corpora import choice
 from loadtests.corpora.corpus import Corpus, CorpusError
 from loadtests.ingest import IngestError, ingest, wait_until_searchable
 from service.client import Client, ServiceError, Unanswered, find_key
+from vectorfleet.exit_codes import ExitCode
+from vectorfleet.refusal import Refusal, refusing
 
-USAGE_EXIT_CODE = 64
 SEARCHABLE_SECONDS = 300.0
 EMBEDDED_AT_ONCE = 1_000
 console = Console(stderr=True)
 
 
-class UserError(click.ClickException):
-    """A mistake or a state that the user can mend; not a verdict."""
-
-    exit_code = USAGE_EXIT_CODE
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn the errors that a user can do something about into sentences."""
-    try:
-        yield
-    except (
-        CorpusError,
-        IngestError,
-        ServiceError,
-        Unanswered,
-        question_set.GoldenSetError,
-        golden_set.BaselineError,
-        golden_set.PartialError,
-    ) as error:
-        raise UserError(str(error)) from None
+_refusing = partial(
+    refusing,
+    CorpusError,
+    IngestError,
+    ServiceError,
+    Unanswered,
+    question_set.GoldenSetError,
+    golden_set.BaselineError,
+    golden_set.PartialError,
+)
 
 
 def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +68,7 @@ def endpoint_of(endpoint: str | None, outputs: Path) -> str:
     try:
         return str(json.loads(outputs.read_text())["endpoint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
+        raise Refusal(
             f"no endpoint: {outputs} has none ({error!r}). Give --endpoint http://…, or --outputs with the stack's "
             "outputs"
         ) from None
@@ -130,8 +120,8 @@ def ingest_command(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Write the documents of a corpus into the fleet; what it already holds is left alone."""
-    with _told():
+    """Write a corpus into the fleet; documents that it holds are left alone."""
+    with _refusing():
         client = Client(endpoint_of(endpoint, outputs), collection=collection)
         documents = list(_documents_of(corpus, services).documents(limit))
         with progress_bar() as bar:
@@ -149,7 +139,7 @@ def _documents_of(corpus: str | None, services: str | None) -> Corpus:
     if services is None:
         return choice.choose(corpus or choice.DEFAULT)
     if corpus not in (None, choice.DEFAULT):
-        raise UserError(f"--services is for the corpus {choice.DEFAULT}, not for {corpus}; leave one of the two out")
+        raise Refusal(f"--services is for the corpus {choice.DEFAULT}, not for {corpus}; leave one of the two out")
     from loadtests.corpora.aws import AwsReference
 
     return AwsReference(services.split(","))
@@ -173,10 +163,10 @@ def golden_command(
     baseline: Path | None,
     as_json: bool,
 ) -> None:
-    """Ask the golden set; print recall and relevance."""
+    """Ask the golden questions and print recall and relevance."""
     if baseline and (corpus or questions):
-        raise UserError(f"{baseline} says itself what it asked; leave --corpus and --questions out")
-    with _told():
+        raise Refusal(f"{baseline} says itself what it asked; leave --corpus and --questions out")
+    with _refusing():
         before = golden_set.load(baseline) if baseline else None
         asked, prefix = _asked(corpus, questions, before)
         client = Client(endpoint_of(endpoint, outputs), collection=collection)
@@ -184,7 +174,7 @@ def golden_command(
             task = bar.add_task("golden set", total=len(asked))
             result = golden_set.ask(client, asked, prefix, progress=lambda count: bar.advance(task, count))
     if before is None and not any(result.answers.values()):
-        raise UserError(
+        raise Refusal(
             f"the fleet holds no document of the corpus {corpus or choice.DEFAULT}; ingest it, or name another one "
             "with --corpus (a drill takes what `loadtests golden --corpus … --save FILE` wrote, with --baseline)"
         )
@@ -195,7 +185,7 @@ def golden_command(
         click.echo(json.dumps(result.to_json() | {"differences": differences}))
     else:
         _print_golden(result, differences)
-    sys.exit(1 if differences else 0)
+    sys.exit(ExitCode.FAIL if differences else ExitCode.PASS)
 
 
 def _asked(
@@ -225,7 +215,7 @@ def _print_golden(result: golden_set.Golden, differences: list[str]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def search_command(endpoint: str | None, outputs: Path, collection: str, text: str, k: int, as_json: bool) -> None:
     """Ask one question in plain words."""
-    with _told():
+    with _refusing():
         answer = Client(endpoint_of(endpoint, outputs), collection=collection).search(text=text, k=k)
     if as_json:
         click.echo(json.dumps(answer))
@@ -244,7 +234,10 @@ def search_command(endpoint: str | None, outputs: Path, collection: str, text: s
 @click.option("--limit", type=click.IntRange(1, 1_000_000_000), help="Only so many texts.")
 @click.option("--dims", type=click.Choice(["64", "128", "256"]), default="256", show_default=True, help="Dimensions.")
 def vectors_command(file: Path, corpus: str | None, limit: int | None, dims: str) -> None:
-    """Embed a corpus with what arrives under load, each text once, and write FILE (.npy) for `bench-index`."""
+    """Embed the texts of a corpus and write FILE (.npy) for the benchmarks.
+
+    Each text is embedded once, those that arrive under load included.
+    """
     import numpy as np
 
     from service.embedding.model import PATIENT, Access
@@ -252,7 +245,7 @@ def vectors_command(file: Path, corpus: str | None, limit: int | None, dims: str
     from service.embedding.splitter import heading
     from service.storage.builds import Embedding
 
-    with _told():
+    with _refusing():
         chosen = choice.choose(corpus or choice.DEFAULT)
         found = chain(chosen.documents(), chosen.fresh())
         texts = list(islice(dict.fromkeys(heading(one.title, one.text) for one in found), limit))

@@ -25,6 +25,7 @@ from loadtests.doubts import Doubt
 from loadtests.failures import told
 from loadtests.settings import Targets
 from loadtests.tally import Tally
+from vectorfleet.exit_codes import ExitCode
 
 ACCEPTANCE_WINDOW_SECONDS = 60.0
 # Sums of recalls are off by less.
@@ -36,10 +37,10 @@ State = Literal["holds", "open", "broken"]
 class Verdict(IntEnum):
     """The value is the exit code."""
 
-    PASS = 0
-    FAIL = 1
-    UNDECIDED = 2
-    VOID = 3
+    PASS = ExitCode.PASS
+    FAIL = ExitCode.FAIL
+    UNDECIDED = ExitCode.UNDECIDED
+    VOID = ExitCode.VOID
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.commands import (
-    UserError,
     collection_option,
     corpus_option,
     endpoint_of,
@@ -34,22 +34,11 @@ from loadtests.settings import Settings, SettingsError, option_fields
 from loadtests.table import show_runs
 from loadtests.truth import TruthError, Vector, ask_truth, load_vectors
 from service.client import Client, ServiceError, Unanswered
+from vectorfleet.refusal import Refusal, refusing
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except (
-        CorpusError,
-        EvidenceError,
-        GoldenSetError,
-        ServiceError,
-        SettingsError,
-        TruthError,
-        Unanswered,
-    ) as error:
-        raise UserError(str(error)) from None
+_refusing = partial(
+    refusing, CorpusError, EvidenceError, GoldenSetError, ServiceError, SettingsError, TruthError, Unanswered
+)
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,10 +74,10 @@ def truth_command(
     k: int,
     file: Path,
 ) -> None:
-    """Ask the questions exactly and write FILE, with which a gate can judge recall."""
+    """Ask by exact search and write FILE, by which a gate judges recall."""
     if vectors and (corpus or questions):
-        raise UserError("--vectors are asked instead of a corpus' questions; leave --corpus and --questions out")
-    with _told():
+        raise Refusal("--vectors are asked instead of a corpus' questions; leave --corpus and --questions out")
+    with _refusing():
         asked, begins = _asked(corpus, questions, vectors)
         client = Client(endpoint_of(endpoint, outputs), collection=collection)
         with progress_bar() as bar:
@@ -127,8 +116,11 @@ def gate_command(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Judge the service under open load; exit code PASS 0, FAIL 1, UNDECIDED 2, VOID 3."""
-    with _told():
+    """Judge the service under open load.
+
+    The exit code is the verdict: PASS 0, FAIL 1, UNDECIDED 2, VOID 3.
+    """
+    with _refusing():
         plan = Plan(
             endpoint_of(endpoint, outputs),
             Settings.from_values(values),
@@ -146,15 +138,15 @@ def gate_command(
 @click.argument("evidence", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def judge_command(evidence: Path, as_json: bool) -> None:
-    """Derive the verdict of a gate again from its folder EVIDENCE; nothing is sent."""
-    with _told():
+    """Judge a gate again from its folder EVIDENCE; nothing is sent."""
+    with _refusing():
         result = rejudge(evidence)
     _tell(result, as_json)
 
 
 @click.command()
 def worker_command() -> None:
-    """Work for the master that the fleet's parameters name: the process of a load-generating instance."""
+    """Generate load for the master that the fleet's parameters name."""
     from loadtests.worker import LoadWorker
     from service import logs
     from service.settings import BadSettings, process_from_environment
@@ -162,7 +154,7 @@ def worker_command() -> None:
     try:
         process = process_from_environment()
     except BadSettings as error:
-        raise UserError(str(error)) from None
+        raise Refusal(str(error)) from None
     logs.configure(process)
     sys.exit(LoadWorker(process).run())
 
@@ -187,9 +179,7 @@ def gate_bar(plan: Plan) -> Iterator[Callable[[GateProgress], None]]:
 def _address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 1024 <= int(port) <= 65_535:
-        raise UserError(
-            f"--listen is {text!r}; it must be HOST:PORT with a port from 1024 to 65535, as in 0.0.0.0:5557."
-        )
+        raise Refusal(f"--listen is {text!r}; it must be HOST:PORT with a port from 1024 to 65535, as in 0.0.0.0:5557.")
     return Address(host, int(port))
 
 

@@ -33,6 +33,7 @@ from loadtests.generator import SearchUser
 from loadtests.settings import Settings, SettingsError, option_fields
 from loadtests.table import show_run
 from service.client import find_key
+from vectorfleet.exit_codes import ExitCode
 
 
 class Searcher(SearchUser):
@@ -101,7 +102,7 @@ def begin(environment: Environment, **_: Any) -> None:
             stats.HISTORY_STATS_INTERVAL_SEC = max(1.0, settings.run_seconds / 1_000)
         except (SettingsError, EvidenceError) as error:
             logging.error(str(error))
-            environment.process_exit_code = 64
+            environment.process_exit_code = int(ExitCode.USAGE)
             gevent.spawn(conductor.stop)
 
 

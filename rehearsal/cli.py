@@ -10,14 +10,10 @@ from typing import Any
 
 import click
 
+from vectorfleet.group import CommandGroup
+from vectorfleet.refusal import Refusal, failing, refusing
+
 DEFAULT_PORT = 4566
-USAGE_EXIT_CODE = 64
-
-
-class Refusal(click.ClickException):
-    """A sentence for the user; its exit code is none of the verdicts'."""
-
-    exit_code = USAGE_EXIT_CODE
 
 
 def _root(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,11 +37,7 @@ def _port(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-# click's own 2 would read as UNDECIDED.
-click.UsageError.exit_code = USAGE_EXIT_CODE
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Deploy, load, break and recover a real fleet on one machine, on an emulated AWS."""
 
@@ -61,25 +53,24 @@ def emulate(root: Path, port: int) -> None:
     from rehearsal.supervisor import Supervisor, SupervisorError
 
     root.mkdir(parents=True, exist_ok=True)
-    try:
+    with failing(SupervisorError):
         Supervisor(root, port).run(
             lambda endpoint: click.echo(f"the emulated AWS answers on {endpoint}; Ctrl-C ends it")
         )
-    except SupervisorError as error:
-        raise click.ClickException(str(error)) from None
 
 
 @main.command()
 @_root
 @_port
 def up(root: Path, port: int) -> None:
-    """Start the emulated AWS in the background and deploy the stack `rehearsal` on it; again: apply changes."""
+    """Start a rehearsal that stays up; called again, apply changes.
+
+    The emulated AWS runs in the background, with the stack `rehearsal` deployed on it.
+    """
     from rehearsal.standing import StandingError, raise_fleet
 
-    try:
+    with refusing(StandingError):
         raise_fleet(root, port)
-    except StandingError as error:
-        raise Refusal(str(error)) from None
 
 
 @main.command()
@@ -88,24 +79,20 @@ def down(root: Path) -> None:
     """Destroy the deployed stack and end the emulated AWS."""
     from rehearsal.standing import StandingError, take_down
 
-    try:
+    with refusing(StandingError):
         take_down(root)
-    except StandingError as error:
-        raise Refusal(str(error)) from None
 
 
 @main.command()
 @_root
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(root: Path, as_json: bool) -> None:
-    """What runs: processes, instances, shards and their replicas."""
+    """Show the rehearsal's processes, instances, shards and replicas."""
     from rehearsal.session import SessionError
     from rehearsal.standing import show, state
 
-    try:
+    with refusing(SessionError):
         found = state(root)
-    except SessionError as error:
-        raise Refusal(str(error)) from None
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
@@ -119,7 +106,7 @@ def status(root: Path, as_json: bool) -> None:
     "--lines", "-n", type=click.IntRange(1, 1_000_000), default=40, show_default=True, help="Lines from the end."
 )
 def logs(root: Path, name: str | None, lines: int) -> None:
-    """List the log files, one per process, or show the end of those whose name contains NAME."""
+    """List the log files, or show the end of those with NAME in their name."""
     folder = root / "logs"
     found = sorted(folder.glob("*.log"))
     if not found:
@@ -159,7 +146,10 @@ def logs(root: Path, name: str | None, lines: int) -> None:
     help="Golden questions, FILE.yaml; those of the named corpus without it.",
 )
 def run(root: Path, port: int, profile: str, corpus: str, questions: Path | None) -> None:
-    """The main job: plan, deploy, ingest, search, load, break and recover, report; then tear everything down."""
+    """Run the whole loop, from the plan to the report, then tear it down.
+
+    The loop plans, deploys, ingests, searches, loads, breaks, recovers and reports.
+    """
     from loadtests.corpora.choice import choose
     from loadtests.corpora.corpus import CorpusError
     from loadtests.questions import GoldenSetError
@@ -167,10 +157,8 @@ def run(root: Path, port: int, profile: str, corpus: str, questions: Path | None
     from rehearsal.profile import PROFILES
     from rehearsal.session import SessionError
 
-    try:
+    with refusing(CorpusError, GoldenSetError, SessionError):
         chosen = choose(corpus, questions, small=PROFILES[profile].small, hold_back=True)
         # A corpus that can't be asked anything is refused before anything starts.
         chosen.questions()
         sys.exit(rehearse(root, port, profile, chosen))
-    except (CorpusError, GoldenSetError, SessionError) as error:
-        raise Refusal(str(error)) from None

@@ -10,10 +10,10 @@ from runbooks.cli.entries import restore_entry
 from runbooks.cli.fleet import alarms, fleet, groups, launch_verb, probe, replace, wait
 from runbooks.cli.moments import position
 from runbooks.cli.pages import check_verb, show, walk
-from runbooks.cli.refusal import VerdictGroup
+from vectorfleet.group import CommandGroup
 
 
-@click.group(cls=VerdictGroup)
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Runbooks that a person reads and a runner executes, and the drills that prove them.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from vectorfleet.exit_codes import ExitCode
+
 
 class Verdict(StrEnum):
     """VOID means that nothing was measured (fault not proven, observer down); it is never a PASS."""
@@ -16,15 +18,5 @@ class Verdict(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        return _EXIT_CODES[self]
-
-
-# 2 stays free: it is UNDECIDED, which only the load gate can say.
-_EXIT_CODES = {
-    Verdict.PASS: 0,
-    Verdict.FAIL: 1,
-    Verdict.VOID: 3,
-    Verdict.ABORTED: 4,
-    Verdict.NOT_RUN: 5,
-}
-USAGE_EXIT_CODE = 64
+        """The exit code of the same name; UNDECIDED is left to the load gate."""
+        return ExitCode[self.name]

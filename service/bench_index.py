@@ -68,7 +68,7 @@ def bench_index(
     as_json: bool,
     **given: int,
 ) -> None:
-    """Measure recall, speed, build time and memory of the four index types on the same vectors."""
+    """Measure recall, speed, build time and memory of the four index types."""
     parameters = IndexParameters("hnsw", metric, **given)
     with tempfile.TemporaryDirectory(prefix="bench-data-") as folder:
         file = data or _made_up(Path(folder) / "vectors.npy", rows, dims)

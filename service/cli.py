@@ -1,4 +1,4 @@
-"""The service's processes: `python -m service node|router|indexer`, and the builder that a node starts."""
+"""The verbs that run a process of the service, and the builder that a node starts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from service.settings import (
     load_parameters,
     process_from_environment,
 )
+from vectorfleet.group import CommandGroup
+from vectorfleet.refusal import Failure
 
 if TYPE_CHECKING:
     from service.node.restore import ShardStore
@@ -30,11 +32,8 @@ MOST_ENTRIES = (1 << 63) - 1
 ENTRY = click.IntRange(0, MOST_ENTRIES)
 FILE_DESCRIPTOR = click.IntRange(0, 1 << 20)
 
-# click's own 2 reads as UNDECIDED where verdicts are exit codes.
-click.UsageError.exit_code = 64
 
-
-@click.group()
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Run one process of the search service. Its place in the fleet comes from VECTORFLEET_* variables."""
 
@@ -50,7 +49,7 @@ def _run(start: Callable[[Process], int], *, traced: bool = False, counted: bool
             traces.configure(process)
         sys.exit(start(process))
     except BadSettings as error:
-        raise click.ClickException(str(error)) from None
+        raise Failure(str(error)) from None
 
 
 @main.command()
@@ -70,7 +69,7 @@ def node() -> None:
 @click.option("--position", type=ENTRY, default=0, help="Of the process that serves.")
 @click.option("--covers", type=ENTRY, help="The position from which on that process is ready.")
 def serve(listener: int, channel: int, snapshot: str | None, position: int, covers: int | None) -> None:
-    """Take a node's requests; `node` starts this by itself."""
+    """Take a node's requests; `node` starts this process itself."""
     die_with_parent()
     from service.node.process import Handed, Node
 
@@ -119,7 +118,7 @@ def build(entry: int, generation: int) -> None:
 @main.command()
 @click.option("--entry", type=ENTRY, required=True, help="Shard-log entry to fold up to.")
 def digest(entry: int) -> None:
-    """Print the digest that a node's shard has by what lies in S3."""
+    """Print the digest of a node's shard, computed from S3."""
     die_with_parent()
     from service.node.build import digest as folded
 
@@ -145,6 +144,3 @@ def _shard_of(process: Process) -> ShardStore:
 
 
 main.add_command(bench_index)
-
-if __name__ == "__main__":
-    main()

@@ -53,4 +53,4 @@ def shell_commands(page: str) -> Iterator[str]:
     for language, body in FENCE.findall(text(page)):
         if language == "sh":
             yield from (line for line in body.replace("\\\n", " ").splitlines() if line.strip())
-    yield from (code for code in codes(text(page)) if re.match(r"(python|make) [^…]+$", code))
+    yield from (code for code in codes(text(page)) if re.match(r"(python|make|vectorfleet) [^…]+$", code))

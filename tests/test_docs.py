@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -35,13 +36,14 @@ from service.storage import documents, metadata, shards, snapshot
 from service.storage.entry import Header
 from tests.pages import FENCE, PAGES, ROOT, all_pages, codes, first_codes, rows, section, shell_commands, text
 from tests.service.emitted import emitted
+from vectorfleet import door
 
 PARTS = commands.PACKAGES
 DECISIONS = [page for page in PAGES if page.startswith("docs/adr/0")]
 DECISION_PARTS = ["Context", "Options", "Decision", "Consequences"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS: dict[str, list[str]] = {"Every part": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
-OTHER_TOOLS = ("aws", "curl", "export", "pulumi", "locust", ".")
+OTHER_TOOLS = ("aws", "curl", "eval", "export", "pulumi", "locust", ".")
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
@@ -216,12 +218,12 @@ def is_verb(group: Any, words: list[str]) -> bool:
     """Whether the words name a verb, or a verb of a verb, and nothing more."""
     found = group
     for word in words:
-        found = getattr(found, "commands", {}).get(word)
+        found = found.get_command(click.Context(found), word) if isinstance(found, click.Group) else None
     return found is not None
 
 
 def problem(command: str) -> str | None:
-    words = command.removeprefix(".venv/bin/").split("#")[0].split()
+    words = command.removeprefix(".venv/bin/").split("#")[0].removesuffix(" --help").split()
     if words[0] == "make":
         targets = [word for word in words[1:] if "=" not in word]
         given = {word.split("=")[0] for word in words[1:] if "=" in word}
@@ -229,8 +231,14 @@ def problem(command: str) -> str | None:
     if words[:2] == ["python", "-m"]:
         # A part or a verb may be named alone; whatever says more has to be callable as it stands.
         named = words[2] in PARTS and is_verb(commands.group_of(words[2]), words[3:])
-        return None if named else next((said for _, said in commands.problems(" ".join(words).split(" > ")[0])), None)
+        return None if named else first_problem(words)
+    if words[0] == door.main.name:
+        return None if is_verb(door.main, words[1:]) else first_problem(words)
     return None if words[0] in OTHER_TOOLS else f"{words[0]} is no tool of ours"
+
+
+def first_problem(words: list[str]) -> str | None:
+    return next((said for _, said in commands.problems(" ".join(words).split(" > ")[0])), None)
 
 
 @every_page

@@ -7,19 +7,20 @@ import json
 import click
 
 from infra.artifact import PROJECT_ROOT
-from infra.verbs.refusal import Refusal
+from vectorfleet.refusal import refusing
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a sentence.")
 def artifact(as_json: bool) -> None:
-    """Build the wheelhouse that instances on AWS install: dist/wheelhouse-<sha256>.zip."""
+    """Build the wheels that instances install, as one zip in dist/.
+
+    The file is dist/wheelhouse-<sha256>.zip.
+    """
     from infra import wheelhouse
 
-    try:
+    with refusing(*wheelhouse.REFUSALS):
         made = wheelhouse.build(PROJECT_ROOT, lambda line: click.echo(line, err=True))
-    except wheelhouse.REFUSALS as error:
-        raise Refusal(str(error)) from None
     if as_json:
         click.echo(json.dumps({**made.to_json(), "path": str(made.path)}, indent=2))
         return

@@ -10,24 +10,26 @@ import click
 
 from infra.config import ConfigError
 from infra.plan import PlanError
-from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal
+from vectorfleet.exit_codes import ExitCode
+from vectorfleet.refusal import refusing
 
 
 @click.command()
 @click.option("--stack", required=True, help="The stack whose configuration to use.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def check(stack: str, as_json: bool) -> None:
-    """Judge the registered resources by the rules; exits with 1 unless every finding is acknowledged."""
+    """Review the resources that a stack would create, by the rules.
+
+    The exit code is 1 unless every finding is acknowledged.
+    """
     from infra.rules import acknowledgements, report
     from infra.rules.review import review
 
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    try:
+    with refusing(ConfigError, PlanError):
         made = review(stack, acknowledgements.ACKNOWLEDGEMENTS)
-    except (ConfigError, PlanError) as error:
-        raise Refusal(str(error)) from None
     if as_json:
         click.echo(json.dumps(report.as_json(made), indent=1))
     else:
         report.show(made)
-    sys.exit(0 if made.is_clean else FAILED_EXIT_CODE)
+    sys.exit(ExitCode.PASS if made.is_clean else ExitCode.FAIL)

@@ -11,8 +11,8 @@ import click
 from infra.numbers import WEEK_SECONDS
 from infra.operations.copies import Copies, CopiesError, to_json
 from infra.verbs.options import outputs_option
-from infra.verbs.refusal import FAILED_EXIT_CODE
 from infra.verbs.standing import standing
+from vectorfleet.exit_codes import ExitCode
 
 
 @click.command()
@@ -20,9 +20,12 @@ from infra.verbs.standing import standing
 @click.option("--within", type=WEEK_SECONDS, default=3600, show_default=True, help="Seconds to wait.")
 @click.option("--json", "as_json", is_flag=True, help="The result as plain JSON; progress goes to standard error.")
 def copies(path: Path, within: int, as_json: bool) -> None:
-    """Have S3 copy to the vault what was there before it and what failed, and wait for the end."""
+    """Copy to the vault what replication missed, and wait for the end.
+
+    S3 copies what was there before the vault, and what failed.
+    """
     with standing(path, CopiesError) as outputs:
         jobs = Copies(outputs).run(lambda line: click.echo(line, err=as_json), within_seconds=within)
     click.echo(json.dumps(to_json(jobs), indent=2) if as_json else "\n".join(job.render() for job in jobs))
     if not all(job.is_well for job in jobs):
-        sys.exit(FAILED_EXIT_CODE)
+        sys.exit(ExitCode.FAIL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -11,15 +10,15 @@ from rich.console import Console
 
 from infra.operations.generators import Generators, GeneratorsError, Master
 from infra.verbs.options import outputs_option
-from infra.verbs.refusal import FAILED_EXIT_CODE
 from infra.verbs.standing import standing
+from vectorfleet.refusal import Failure
 
 POLL_SECONDS = 1.0
 
 
 @click.group()
 def generators() -> None:
-    """Start instances that run Locust workers inside the network, and end them."""
+    """Start and stop instances that run Locust workers inside the network."""
 
 
 @generators.command()
@@ -40,10 +39,7 @@ def start(path: Path, count: int, processes: int, host: str, port: int | None, w
         with Console(stderr=True).status(f"{count} generators start"):
             there = group.await_running(count, within, lambda: time.sleep(POLL_SECONDS), time.monotonic)
         if not there:
-            click.echo(
-                f"Error: not all {count} are in service after {within} s; `generators stop` ends them.", err=True
-            )
-            sys.exit(FAILED_EXIT_CODE)
+            raise Failure(f"not all {count} are in service after {within} s; `generators stop` ends them.")
     click.echo(f"{count} generators with {processes} workers each look for a master at {host}:{port}.")
 
 

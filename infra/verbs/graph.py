@@ -9,19 +9,20 @@ import click
 
 from infra.config import ConfigError
 from infra.plan import PlanError
-from infra.verbs.refusal import Refusal
+from vectorfleet.refusal import refusing
 
 
 @click.command()
 @click.option("--stack", required=True, help="The stack whose configuration to use.")
 def graph(stack: str) -> None:
-    """Print the registered resources as JSON: [{type, name, inputs}], inputs as the engine sees them."""
+    """Print the resources that a stack would create, as JSON.
+
+    Each is {type, name, inputs}, with the inputs as the engine sees them.
+    """
     from infra.graph import graph as recorded
 
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    try:
+    with refusing(ConfigError, PlanError):
         resources = recorded(stack).resources
-    except (ConfigError, PlanError) as error:
-        raise Refusal(str(error)) from None
     rows = [{"type": item.type, "name": item.name, "inputs": item.inputs} for item in resources if item.custom]
     click.echo(json.dumps(rows, indent=1, sort_keys=True))

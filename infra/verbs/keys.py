@@ -14,13 +14,16 @@ from infra.numbers import Number
 from infra.operations.access_keys import ROLES, AccessKeyError, AccessKeys, save_key, to_json
 from infra.operations.outputs import KEY_FILE
 from infra.verbs.options import outputs_option
-from infra.verbs.refusal import Refusal
 from infra.verbs.standing import standing
+from vectorfleet.refusal import Refusal
 
 
 @click.group()
 def keys() -> None:
-    """Make, list and take back keys of the API; AWS keeps digests, so a key is shown once."""
+    """Create, list and revoke keys of the API.
+
+    AWS keeps digests, so a key is shown once.
+    """
 
 
 @keys.command()

@@ -7,21 +7,20 @@ from pathlib import Path
 import click
 
 from infra.artifact import PROJECT_ROOT
-from infra.verbs.refusal import Refusal
+from vectorfleet.refusal import refusing
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def model(folder: Path) -> None:
     """
-    Pack a model's FOLDER for instances: dist/model-<version>.zip.
+    Pack an embedding model's FOLDER for instances, as one zip in dist/.
 
-    FOLDER holds model.onnx and tokenizer.json, as sentence-transformers exports them; the version is made of its files.
+    FOLDER holds model.onnx and tokenizer.json, as sentence-transformers exports them; the zip is
+    dist/model-<version>.zip, with a version made of its files.
     """
     from infra import model_files
 
-    try:
+    with refusing(model_files.ModelFilesError):
         made = model_files.pack(folder, PROJECT_ROOT)
-    except model_files.ModelFilesError as error:
-        raise Refusal(str(error)) from None
     click.echo(f"{made.path}: {made.path.stat().st_size / 1e6:,.0f} MB; set embedding.version to {made.version}")

@@ -16,8 +16,8 @@ from infra.numbers import Number
 from infra.plan import Plan, PlanError
 from infra.sizing import INDEX_TYPES, IndexType
 from infra.stack import own_values, stack_config
-from infra.verbs.refusal import Refusal
 from infra.workload import plan_for
+from vectorfleet.refusal import refusing
 
 DEFAULT_STACK_VALUES = {"fleet": "plan", "amiId": "ami-00000000", "zones": '["a", "b", "c"]'}
 # Vectors of any dimensions, wherever they come from.
@@ -53,7 +53,7 @@ def plan(
     stack: str | None,
     as_json: bool,
 ) -> None:
-    """Shards, replicas, instance type, memory, recovery, the loss of a zone, and monthly cost."""
+    """Size a fleet: shards, replicas, machines, memory, recovery, monthly cost."""
     given = {"vectors": vectors, "dims": dims, "peakQueriesPerSecond": queries}
     overrides = {key: str(value) for key, value in given.items() if value is not None}
     made = _plan(overrides, stack, recovery, index, capacity)
@@ -68,13 +68,11 @@ def plan(
 def _plan(
     overrides: dict[str, str], stack: str | None, recovery: int | None, index: IndexType | None, capacity: Path | None
 ) -> Plan:
-    try:
+    with refusing(ConfigError, PlanError):
         measured = read_capacity(capacity) if capacity else {}
         values = (_defaults(overrides) if stack is None else own_values(stack_config(stack))) | measured | overrides
         settings = settings_from(values | _embedding(values, overrides) | _objectives(values, recovery))
         return plan_for(settings, index, dict.fromkeys(measured, f"measured, {capacity}"))
-    except (ConfigError, PlanError) as error:
-        raise Refusal(str(error)) from None
 
 
 def _embedding(values: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,9 @@ from infra.numbers import SHARD, WEEK_SECONDS
 from infra.operations.outputs import Outputs, OutputsError, read_outputs
 from infra.operations.roll import ROLES, Groups, RefreshError, RollOut, Target, targets
 from infra.verbs.options import outputs_option
-from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal, unanswered
+from infra.verbs.standing import unanswered
+from vectorfleet.exit_codes import ExitCode
+from vectorfleet.refusal import Failure, Refusal
 
 JUDGING_ALARM = "retrieval_p95"
 
@@ -45,7 +47,10 @@ def roll(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Bring group after group to its newest launch template version; stop and go back at the first that fails."""
+    """Bring the fleet to its newest launch template, group after group.
+
+    The roll-out stops at the first group that fails, and takes that group back.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     from infra.operations.refreshes import AwsGroups, Proof, proof
@@ -68,11 +73,10 @@ def roll(
     except OutputsError as error:
         raise Refusal(str(error)) from None
     except (RefreshError, BotoCoreError, ClientError) as error:
-        click.echo(f"Error: {unanswered(error)}. What is done stays done; the same call goes on from there.", err=True)
-        sys.exit(FAILED_EXIT_CODE)
+        raise Failure(f"{unanswered(error)}. What is done stays done; the same call goes on from there.") from None
     click.echo(json.dumps(result.to_json(), indent=2) if as_json else result.render())
     if result.failed:
-        sys.exit(FAILED_EXIT_CODE)
+        sys.exit(ExitCode.FAIL)
 
 
 def _order(outputs: Outputs, roles: tuple[str, ...], shards: tuple[int, ...]) -> list[Target]:

@@ -9,7 +9,8 @@ import click
 from infra import naming
 from infra.config import ConfigError, settings_from
 from infra.stack import own_values, stack_config
-from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal, unanswered
+from infra.verbs.standing import unanswered
+from vectorfleet.refusal import Failure, Refusal, refusing
 
 
 @click.command()
@@ -18,7 +19,9 @@ from infra.verbs.refusal import FAILED_EXIT_CODE, Refusal, unanswered
 @click.option("--delete", is_flag=True, help="Forget it, as before a stack is destroyed.")
 def secret(name: str, stack: str, delete: bool) -> None:
     """
-    Store the secret NAME, read from standard input or asked for, as a SecureString.
+    Store a secret of the stack as a SecureString.
+
+    The value is read from standard input, or asked for at a terminal.
 
     `embedding` is the key for the embedding model's server. Processes read it when they start, and again when the
     server refuses them.
@@ -26,11 +29,9 @@ def secret(name: str, stack: str, delete: bool) -> None:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    try:
+    with refusing(ConfigError):
         config = stack_config(stack)
         settings = settings_from(own_values(config))
-    except ConfigError as error:
-        raise Refusal(str(error)) from None
     if settings.embedding.provider != "openai":
         raise Refusal(f"The stack's embedding.provider is {settings.embedding.provider}, which takes no key.")
     parameter = naming.embedding_secret(settings.fleet)
@@ -41,8 +42,7 @@ def secret(name: str, stack: str, delete: bool) -> None:
         else:
             ssm.put_parameter(Name=parameter, Value=_given(), Type="SecureString", Overwrite=True)
     except (BotoCoreError, ClientError) as error:
-        click.echo(f"Error: {unanswered(error)}.", err=True)
-        sys.exit(FAILED_EXIT_CODE)
+        raise Failure(f"{unanswered(error)}.") from None
     click.echo(f"{parameter} is {'forgotten' if delete else 'stored'}.")
 
 

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from infra.operations.weights import Listener, Slot, WeightsError, to_json
 from infra.verbs.options import outputs_option
-from infra.verbs.refusal import Refusal
 from infra.verbs.standing import standing
+from vectorfleet.refusal import Refusal
 
 WEIGHT = click.IntRange(0, 999)
 
@@ -23,7 +23,10 @@ WEIGHT = click.IntRange(0, 999)
 @click.option("--green", type=WEIGHT, help="The weight of slot green; goes with --blue.")
 @click.option("--json", "as_json", is_flag=True, help="Plain JSON instead of a table.")
 def weights(path: Path, blue: int | None, green: int | None, as_json: bool) -> None:
-    """Show the weights of both slots, or move them; a slot without healthy targets gets none."""
+    """Show or move the share of traffic that each slot gets.
+
+    A slot without healthy targets gets none.
+    """
     if (blue is None) != (green is None):
         raise Refusal("Give both --blue and --green, or neither to see the weights as they are.")
     with standing(path, WeightsError) as outputs:

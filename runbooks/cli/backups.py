@@ -13,7 +13,7 @@ import click
 
 from runbooks.backups import FIELDS, Backup, Backups, see_backups, take, verify
 from runbooks.cli.fleet import print_table, table
-from runbooks.cli.refusal import json_option, outputs_option, says_errors
+from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.durations import DURATION, spoken
 from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
@@ -45,7 +45,9 @@ def backups(
     field: str | None,
     as_json: bool,
 ) -> None:
-    """The newest snapshots of each shard: position, age, how far they were verified, what was refused.
+    """List the newest snapshots of each shard; make or verify them first.
+
+    Each has its position, age, how far it was verified, and why it was refused.
 
     --now and --verify need a key of role admin. Exit code 1: one was refused, or time was up.
     """

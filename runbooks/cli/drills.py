@@ -16,13 +16,14 @@ import click
 from rich.console import Console
 
 from infra.numbers import SHARD
+from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.cli.pages import find_page
-from runbooks.cli.refusal import FleetRefusal, Refusal, json_option, outputs_option, says_errors
 from runbooks.drills.settings import RB_02, DrillSettings
 from runbooks.durations import DURATION
 from runbooks.ledger import LedgerWriter, read_ledger
 from runbooks.observer import LONGEST_SECONDS, Observer, ObserverError, ObserverSettings
 from runbooks.runner.lint import check_file
+from vectorfleet.refusal import Failure, Refusal
 
 
 @click.command()
@@ -59,7 +60,7 @@ def drill(
     allow_remote: bool,
     as_json: bool,
 ) -> None:
-    """Break the fleet for real, run the page, and measure recovery time and loss from outside."""
+    """Break the fleet, run the page, and measure recovery time and loss."""
     settings = DrillSettings(
         outputs=outputs,
         report=report,
@@ -116,6 +117,7 @@ def _run(settings: DrillSettings, as_json: bool) -> None:
 @click.option("--timeout", "timeout_seconds", type=DURATION, default="3s", show_default=True)
 @click.option("--for", "max_seconds", type=DURATION, default="15m", show_default=True, help="End after this at last.")
 @click.option("--end-with-parent", is_flag=True, help="End when the process that started this one ends.")
+@says_errors
 def observe(
     endpoint: str,
     ledger: Path,
@@ -124,7 +126,7 @@ def observe(
     max_seconds: float,
     end_with_parent: bool,
 ) -> None:
-    """Search and write at fixed instants and keep a ledger of it, until SIGTERM."""
+    """Search and write at fixed instants and keep a ledger, until SIGTERM."""
     if ledger.exists() and ledger.stat().st_size:
         raise Refusal(f"{ledger} is there already; a ledger is of one observer, name a new file")
     if not 0 < interval_seconds <= 60 or not 0 < max_seconds <= LONGEST_SECONDS:
@@ -142,7 +144,7 @@ def _observe(settings: ObserverSettings, path: Path) -> None:
     try:
         reason = Observer(settings, writer, uuid4().hex[:12]).run(stop)
     except ObserverError as error:
-        raise FleetRefusal(str(error)) from None
+        raise Failure(str(error)) from None
     ledger = read_ledger(path)
     assert ledger is not None
     good = sum(o.outcome in ("right", "acknowledged") for o in ledger.canaries)

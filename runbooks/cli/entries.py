@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from runbooks.cli.refusal import FleetRefusal, Refusal, json_option, outputs_option, says_errors
+from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.fleet import connect, see
 from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
+from vectorfleet.refusal import Failure, Refusal
 
 
 @click.command(name="restore-entry")
@@ -20,7 +21,9 @@ from runbooks.verdict import Verdict
 @json_option
 @says_errors
 def restore_entry(outputs: Path, dry_run: bool, as_json: bool) -> None:
-    """Make the newest whole version of each damaged or deleted log entry the current one again.
+    """Restore damaged or deleted log entries from their older versions.
+
+    The newest whole version becomes the current one again.
 
     Finds the entries by itself: of shard logs from where a replica stands still, of the documents log behind what
     every replica has reached. Removes what lies over that version, by version id; nothing else is changed. Exits with
@@ -41,7 +44,7 @@ def restore_entry(outputs: Path, dry_run: bool, as_json: bool) -> None:
             if not as_json:
                 click.echo(repair.render("would remove" if dry_run else "removed"))
     except (StoreError, Damaged) as error:
-        raise FleetRefusal(str(error)) from None
+        raise Failure(str(error)) from None
     if as_json:
         click.echo(json.dumps([repair.to_json() for repair in found], indent=2))
     elif not found:

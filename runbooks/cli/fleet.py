@@ -14,7 +14,7 @@ from rich.table import Table
 
 from infra.numbers import SHARD
 from runbooks.alarms import AlarmView, ringing, see_alarms
-from runbooks.cli.refusal import json_option, outputs_option, says_errors
+from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.drills.measure import Window, Yardstick
 from runbooks.durations import DURATION, spoken
 from runbooks.fleet import FIELDS, FleetView, LagView, connect, see, wait_ready
@@ -38,7 +38,7 @@ shard_option = click.option("--shard", type=SHARD, multiple=True, help="Only thi
 @json_option
 @says_errors
 def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
-    """Shards, replicas and indexers as the routers see them."""
+    """Show shards, replicas and indexers as the routers see them."""
     stack = read_stack(outputs)
     found = see(connect(stack.endpoint), stack.shards)
     if field:
@@ -118,7 +118,7 @@ def _fleet_table(found: FleetView) -> Table:
 @json_option
 @says_errors
 def groups(outputs: Path, shard: tuple[int, ...], field: str | None, as_json: bool) -> None:
-    """The Auto Scaling group of every replica: what runs in it, and why a launch failed."""
+    """Show each replica's Auto Scaling group, and why a launch failed."""
     cells = see_cells(read_stack(outputs), list(shard) or None)
     if field:
         click.echo(" ".join(unreplaced(cells)) or "none")
@@ -144,7 +144,7 @@ def _groups_table(cells: list[CellView]) -> Table:
 @json_option
 @says_errors
 def alarms(outputs: Path, page: str, field: str | None, as_json: bool) -> None:
-    """The fleet's alarms with their pages, those that ring first."""
+    """List the alarms with their pages, those that ring first."""
     found = see_alarms(read_stack(outputs), page)
     if field:
         click.echo(" ".join(ringing(found)) or "none")
@@ -167,7 +167,7 @@ def _alarms_table(found: list[AlarmView]) -> Table:
 @shard_option
 @says_errors
 def launch_verb(outputs: Path, shard: tuple[int, ...]) -> None:
-    """Make every group in which nothing runs launch an instance."""
+    """Launch an instance in every group in which none runs."""
     stack = read_stack(outputs)
     asked = launch(stack, see_cells(stack, list(shard) or None))
     click.echo(f"Asked to launch: {' '.join(asked)}" if asked else "Every group has an instance; nothing was asked.")
@@ -178,7 +178,10 @@ def launch_verb(outputs: Path, shard: tuple[int, ...]) -> None:
 @click.option("--role", type=click.Choice(["indexer"]), required=True, help="Whose instances.")
 @says_errors
 def replace(outputs: Path, role: str) -> None:
-    """End the instances of a role that keeps nothing; its group launches others in their place."""
+    """Replace the instances of a role that keeps no data.
+
+    Its group launches others in their place.
+    """
     stack = read_stack(outputs)
     if not stack.indexer_group:
         raise StackError(f"{outputs} lacks the stack output indexer_group; is it from an older deployment?")
@@ -194,7 +197,7 @@ def replace(outputs: Path, role: str) -> None:
 @click.option("--within", "within_seconds", type=DURATION, default="10m", show_default=True, help="Give up after this.")
 @says_errors
 def wait(outputs: Path, shard_ready: bool, replicas: int, within_seconds: float) -> None:
-    """Wait, and say each change as it is seen."""
+    """Wait until every shard is ready, and print each change."""
     assert shard_ready
     stack = read_stack(outputs)
     news = _News()
@@ -246,7 +249,9 @@ def probe(
     plant_seconds: float,
     as_json: bool,
 ) -> None:
-    """Search and write until a window is good: answers complete, right and fast, and writes taken.
+    """Search and write until the service is good for a whole window.
+
+    Good: answers are complete, right and fast, and writes are taken.
 
     Writes a few documents named vectorfleet/canary/probe-… and deletes them again.
     """

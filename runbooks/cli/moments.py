@@ -12,8 +12,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from runbooks.cli.refusal import FleetRefusal, Refusal, json_option, outputs_option, says_errors
+from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.stack import Stack, read_stack
+from vectorfleet.refusal import Failure, Refusal
 
 if TYPE_CHECKING:
     from service.storage.moments import Resolved
@@ -40,7 +41,7 @@ class Zoned(click.ParamType[datetime]):
 @json_option
 @says_errors
 def position(outputs: Path, at: datetime, as_json: bool) -> None:
-    """The documents position at a time, with the entries beside it."""
+    """Find the documents position at a time."""
     found = _resolved(read_stack(outputs), at)
     if as_json:
         click.echo(json.dumps(_described(found)))
@@ -69,7 +70,7 @@ def _resolved(stack: Stack, at: datetime) -> Resolved:
     try:
         return position_at(documents_log(ObjectStore(stack.documents_bucket, stack.aws)), at)
     except (StoreError, Damaged) as error:
-        raise FleetRefusal(str(error)) from None
+        raise Failure(str(error)) from None
 
 
 def _described(found: Resolved) -> dict[str, object]:

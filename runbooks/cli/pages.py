@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from runbooks.cli.refusal import Refusal, json_option, outputs_option, says_errors
+from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.drills.settings import PAGES
 from runbooks.runner.journal import unfinished
 from runbooks.runner.lint import Problem, check, check_file
@@ -18,6 +18,7 @@ from runbooks.runner.run import Answer, Runner
 from runbooks.runner.shell import Shell
 from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
+from vectorfleet.refusal import Refusal
 
 DEFAULT_JOURNAL = Path(".rehearsal/runbook.jsonl")
 ANSWERS: dict[str, Answer] = {"r": "run", "d": "done", "f": "failed", "a": "abort"}
@@ -39,8 +40,9 @@ def find_page(name: str) -> Path:
 @click.command(name="check")
 @click.argument("pages", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @json_option
+@says_errors
 def check_verb(pages: tuple[Path, ...], as_json: bool) -> None:
-    """Check the grammar of pages, their commands, ways and budgets; all pages by default."""
+    """Check pages: grammar, commands, ways and budgets; all by default."""
     checked = pages or tuple(sorted(PAGES.glob("RB-*.md")))
     problems = [problem for page in checked for problem in check_file(page)]
     if as_json:
@@ -71,7 +73,10 @@ def show(page: str) -> None:
 @click.option("--resume", is_flag=True, help="Go on where the journal's last run broke off.")
 @says_errors
 def walk(page: str, outputs: Path, journal: Path, resume: bool) -> None:
-    """Go through a page step by step: you decide, the runner runs, checks and keeps the time."""
+    """Go through a page step by step: you decide, the runner runs and checks.
+
+    The journal keeps the time of each step.
+    """
     found = _sound_page(find_page(page))
     if not resume and unfinished(journal):
         raise Refusal(f"{journal} holds an unfinished run: go on with --resume, or name another --journal")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import click
 
+from vectorfleet import door
+
 PACKAGES = ("infra", "service", "loadtests", "runbooks", "rehearsal", "benchmarks")
 BINARIES = ("aws", "curl", "pulumi")
 ENTRIES = ("main", "cli")  # what a part calls its group
@@ -84,9 +86,11 @@ def _call_problem(words: list[str]) -> str | None:
         return "an empty command beside `&&`, `||`, `;` or `|`"
     if words[:2] == ["python", "-m"] and len(words) >= 3:
         return _module_problem(words[2], words[3:])
+    if words[0] == door.main.name:
+        return _verb_problem(words[0], door.main, words[1:])
     if words[0] in BINARIES:
         return None
-    return f"`{words[0]}` is not allowed: `python -m PACKAGE VERB` or one of {', '.join(BINARIES)}"
+    return f"`{words[0]}` is not allowed: `vectorfleet VERB`, `python -m PACKAGE VERB`, or one of {', '.join(BINARIES)}"
 
 
 def _module_problem(package: str, words: list[str]) -> str | None:
@@ -100,10 +104,11 @@ def _module_problem(package: str, words: list[str]) -> str | None:
 
 
 def _verb_problem(called: str, group: click.Group, words: list[str]) -> str | None:
-    verbs = ", ".join(sorted(group.commands))
+    context = click.Context(group, info_name=called)
+    verbs = ", ".join(sorted(group.list_commands(context)))
     if not words:
         return f"`{called}` needs a verb: {verbs}"
-    command = group.commands.get(words[0])
+    command = group.get_command(context, words[0])
     if command is None:
         return f"`{called}` has no verb `{words[0]}`: {verbs}"
     called = f"{called} {words[0]}"

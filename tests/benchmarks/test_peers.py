@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import __main__ as command
+from benchmarks import cli as command
 from benchmarks import foreign, peers, pgvector
 from benchmarks.closed_loop import Loop
 from benchmarks.peer import Asked, PeerError, server

@@ -14,6 +14,7 @@ from loadtests.__main__ import main
 from loadtests.corpora.corpus import Document
 from loadtests.queries import load_queries
 from tests.loadtests.memory_fleet import MemoryFleet
+from vectorfleet.exit_codes import ExitCode
 
 GOLDEN = """
 - id: stop
@@ -68,7 +69,7 @@ def test_a_fleet_without_the_corpus_is_no_baseline(fleet: MemoryFleet, questions
     kept = tmp_path / "kept.json"
     arguments = ["golden", "--endpoint", "http://x", "--questions", str(questions), "--save", str(kept)]
     refused = CliRunner().invoke(main, arguments)
-    assert refused.exit_code == commands.USAGE_EXIT_CODE
+    assert refused.exit_code == ExitCode.USAGE
     assert "holds no document of the corpus aws; ingest it, or name another one with --corpus" in refused.stderr
     assert not kept.exists()
 
@@ -119,7 +120,7 @@ def test_a_corpus_of_ones_own_is_ingested_asked_and_written_down(
 )
 def test_a_mistake_is_a_sentence_and_no_verdict(arguments: list[str], sentence: str) -> None:
     said = CliRunner().invoke(main, arguments)
-    assert said.exit_code == commands.USAGE_EXIT_CODE
+    assert said.exit_code == ExitCode.USAGE
     assert sentence in said.stderr
     assert "Traceback" not in said.output
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from loadtests.__main__ import main
 from loadtests.evidence import EvidenceFolder, write_json
 from loadtests.load_commands import gate_command, judge_command
 from loadtests.run import Plan
@@ -36,5 +37,5 @@ def test_judging_again_tells_the_verdict_as_json_and_exit_code(tmp_path: Path) -
 def test_mistakes_are_sentences_and_end_with_64(tmp_path: Path) -> None:
     empty = CliRunner().invoke(judge_command, [str(tmp_path)])
     assert (empty.exit_code, "no readable gate.json" in empty.output) == (64, True)
-    still = CliRunner().invoke(gate_command, ["--endpoint", "http://127.0.0.1:1", "--rate", "0"])
+    still = CliRunner().invoke(main, ["gate", "--endpoint", "http://127.0.0.1:1", "--rate", "0"])
     assert (still.exit_code, "0.0 is not in the range 0<x<=100000." in still.output) == (64, True)

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from rehearsal import job
-from rehearsal.cli import USAGE_EXIT_CODE, main
+from rehearsal.cli import main
+from vectorfleet.exit_codes import ExitCode
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ def test_a_corpus_that_cannot_be_asked_is_refused(
         (tmp_path / "own.yaml").write_text(questions)
         arguments += ["--questions", str(tmp_path / "own.yaml")]
     said = CliRunner().invoke(main, arguments)
-    assert said.exit_code == USAGE_EXIT_CODE
+    assert said.exit_code == ExitCode.USAGE
     assert sentence in said.output
     assert "Traceback" not in said.output
     assert not (tmp_path / "state").exists()

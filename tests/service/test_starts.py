@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import __main__ as service_main
+from service import cli as service_main
 from service import cloudwatch, logs, starts
 from service.settings import Process
 from service.starts import WINDOW_SECONDS, announce, count
