@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,6 +26,7 @@ from service.index.bench import clustered
 from service.index.part import Vectors
 from service.storage.builds import INDEX_RANGES, IndexParameters
 from vectorfleet.group import CommandGroup
+from vectorfleet.output import print_json
 from vectorfleet.refusal import failing
 
 HEAD = ("", "recall", "searches/s", "of bare", "spread", "P50 ms", "P95 ms", "CPU µs")
@@ -89,7 +89,7 @@ def serving(
     found = {one: measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, one), setting, _say) for one in ef}
     if as_json:
         shape = {"rows": len(held), "dims": held.shape[1], "queries": len(asked), "k": k, "connections": connections}
-        click.echo(json.dumps(shape | {"ef": {one: [each.to_json() for each in found[one]] for one in ef}}, indent=2))
+        print_json(shape | {"ef": {one: [each.to_json() for each in found[one]] for one in ef}})
         return
     click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, k = {k}, {connections} connections")
     for one, figures in found.items():
@@ -109,7 +109,7 @@ def take_over(data: Path | None, rows: int, dims: int, rate: float, quiet: float
     held, asked = _vectors(data, rows, dims, 500)
     found = takeover.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, 100), rate, quiet, _say)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     click.echo(f"{found['rows']:,} vectors of {found['dims']} dimensions, {rate:g} searches a second")
     click.echo(f"{found['seconds']:g} s, in the end of which the process before may still answer")
@@ -126,7 +126,7 @@ def bulk(data: Path | None, rows: int, dims: int, as_json: bool) -> None:
     held, asked = _vectors(data, rows, dims, 200)
     found = bulk_ingest.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, 100), _say)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     click.echo(f"{found['rows']:,} vectors of {found['dims']} dimensions, {found['threads']} processors")
     click.echo(f"{'hnswlib alone':<{NAME_WIDTH}}{found['hnswlib_seconds']:>{WIDTH}} s")
@@ -165,7 +165,7 @@ def growth(
     if picture is not None:
         growing.draw(points, picture)
     if as_json:
-        click.echo(json.dumps(growing.to_json(points), indent=2))
+        print_json(growing.to_json(points))
         return
     click.echo(f"{held.shape[1]} dimensions, ef {ef}, k = {growing.K}, through a router, JSON")
     head = ("vectors", "shards", "callers", "recall", "searches/s", "of bare", "P50 ms", "P95 ms", "nodes MiB")
@@ -189,7 +189,7 @@ def hop(data: Path | None, rows: int, dims: int, ef: int, rounds: int, seconds: 
     parameters = IndexParameters("hnsw", "cosine", 16, 200, ef)
     found = routers.measure(held, asked, parameters, routers.Setting(rounds, seconds), _say)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     click.echo(f"{found['rows']:,} vectors of {found['dims']} dimensions in two shards, recall {found['recall']:.3f}")
     p95 = f"P95 {found['routed_p95_ms']:.2f} ms, directly {found['direct_p95_ms']:.2f} ms"
@@ -219,7 +219,7 @@ def levels(data: Path | None, rows: int, dims: int, rounds: int, seconds: float,
     with failing(instruction_sets.NotCompiled):
         found = instruction_sets.measure(held, asked, parameters, instruction_sets.Setting(rounds, seconds), _say)
     if as_json:
-        click.echo(json.dumps({"rows": len(held), "dims": held.shape[1], "levels": found}, indent=2))
+        print_json({"rows": len(held), "dims": held.shape[1], "levels": found})
         return
     click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, ef {parameters.ef_search}, one thread")
     head = ("compiled for", "recall", "searches/s", "of native", "spread", "build s", "of native")
@@ -279,7 +279,7 @@ def peers(
         found = servers.measure(held, asked, IndexParameters("hnsw", "cosine", 16, 200, ef), setting, _say)
     if as_json:
         shape = {"rows": len(held), "dims": held.shape[1], "ef": ef, "connections": connections, "shards": shards}
-        click.echo(json.dumps(shape | {"peers": found}, indent=2))
+        print_json(shape | {"peers": found})
         return
     click.echo(f"{len(held):,} vectors of {held.shape[1]} dimensions, ef {ef}, {connections} connections")
     head = ("", "recall", "searches/s", "P95 ms", "ours times", "spread", "our P95 of")

@@ -6,7 +6,6 @@ its service makes. The gate then judges the counts as it judges those of a real 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from loadtests.evidence import Registration, RunEvidence
 from loadtests.gate import Verdict, judge
 from loadtests.settings import Load, Settings
 from loadtests.tally import Tally, tally
+from vectorfleet.output import print_json
 
 # Slow searches of a run, from the number of searches in it and the length of its window.
 Service = Callable[[np.random.Generator, int, float], int]
@@ -122,7 +122,7 @@ def command(gates: int, runs: int, rate: float, windows: tuple[float, ...], seed
     found = {window: measure(Setting(gates, runs, rate, window), seed=seed) for window in windows}
     if as_json:
         plain = {f"{window:g}": [one.to_json() for one in rates] for window, rates in found.items()}
-        click.echo(json.dumps({"gates": gates, "runs": runs, "rate": rate, "windows": plain}, indent=2))
+        print_json({"gates": gates, "runs": runs, "rate": rate, "windows": plain})
         return
     click.echo(f"{gates:,} gates of {runs} runs at {rate:g} searches a second; PASS / FAIL in percent")
     click.echo(f"{'':<28}{'slow':>8}" + "".join(f"{f'{window:g} s':>16}" for window in found))

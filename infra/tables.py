@@ -10,9 +10,9 @@ from infra.catalog import BY_NAME, PRICES_AS_OF, PRICES_REGION
 from infra.plan import Plan, RunnerUp
 from infra.restore import EC2_BOOT, LOCAL_BOOT, Restore
 from infra.sizing import Ram, total_bytes
+from vectorfleet.output import console as wide_console
 
 GB = 1e9
-PIPE_WIDTH = 140
 ON_EC2 = (
     "The objective counts from the fault to an answer on this machine, whose loopback network the stack has. "
     f"On EC2 detection, launch and installation alone would take {EC2_BOOT.seconds:g} s."
@@ -21,7 +21,7 @@ ON_EC2 = (
 
 def show_plan(plan: Plan, console: Console | None = None) -> None:
     """Print formula, measured model, fleet, capacity, recovery, the loss of a zone, runners-up and monthly cost."""
-    out = console or _wide_where_nobody_looks()
+    out = console or wide_console()
     out.print(_formula(plan.ram))
     out.print(_model(plan))
     if plan.note:
@@ -36,12 +36,6 @@ def show_plan(plan: Plan, console: Console | None = None) -> None:
     if plan.runners_up:
         out.print(_runners_up(plan))
     out.print(_cost(plan))
-
-
-def _wide_where_nobody_looks() -> Console:
-    """A pipe has no width, and rich's 80 columns would break what a reader searches for."""
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def _gigabytes(size_bytes: int) -> str:

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from loadtests import golden as golden_set
 from loadtests import questions as question_set
@@ -23,11 +20,11 @@ from loadtests.corpora.corpus import Corpus, CorpusError
 from loadtests.ingest import IngestError, ingest, wait_until_searchable
 from service.client import Client, ServiceError, Unanswered, find_key
 from vectorfleet.exit_codes import ExitCode
+from vectorfleet.output import console, print_json, progress_bar, table
 from vectorfleet.refusal import Refusal, refusing
 
 SEARCHABLE_SECONDS = 300.0
 EMBEDDED_AT_ONCE = 1_000
-console = Console(stderr=True)
 
 
 _refusing = partial(
@@ -81,13 +78,6 @@ def collection_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def progress_bar() -> Progress:
-    """A bar with count and time, on standard error, so that --json stays clean."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
-
-
 def corpus_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--corpus`, whose documents are meant."""
     return click.option(
@@ -129,10 +119,12 @@ def ingest_command(
             done = ingest(client, documents, lambda count: bar.advance(task, count))
         wait_until_searchable(client, done.position, timeout_seconds=SEARCHABLE_SECONDS, progress=lambda _: None)
     if as_json:
-        click.echo(json.dumps(vars(done)))
+        print_json(vars(done), indent=None)
     else:
         searchable = f", searchable at position {done.position}" if done.written else ""
-        console.print(f"{done.written} written, {done.unchanged} were there already{searchable}, {done.seconds:.1f} s")
+        console(stderr=True).print(
+            f"{done.written} written, {done.unchanged} were there already{searchable}, {done.seconds:.1f} s"
+        )
 
 
 def _documents_of(corpus: str | None, services: str | None) -> Corpus:
@@ -182,7 +174,7 @@ def golden_command(
         golden_set.save(result, save)
     differences = result.differences(before) if before else []
     if as_json:
-        click.echo(json.dumps(result.to_json() | {"differences": differences}))
+        print_json(result.to_json() | {"differences": differences}, indent=None)
     else:
         _print_golden(result, differences)
     sys.exit(ExitCode.FAIL if differences else ExitCode.PASS)
@@ -199,12 +191,12 @@ def _asked(
 
 
 def _print_golden(result: golden_set.Golden, differences: list[str]) -> None:
-    console.print(
+    console(stderr=True).print(
         f"{result.questions} questions: relevance {result.relevance:.3f} (an accepted document among the exact first "
         f"ten; {result.served_relevance:.3f} as served), recall {result.recall:.3f} (against exact search)"
     )
     for difference in differences:
-        console.print(f"differs from the baseline: {difference}", style="red")
+        console(stderr=True).print(f"differs from the baseline: {difference}", style="red")
 
 
 @click.command()
@@ -218,14 +210,16 @@ def search_command(endpoint: str | None, outputs: Path, collection: str, text: s
     with _refusing():
         answer = Client(endpoint_of(endpoint, outputs), collection=collection).search(text=text, k=k)
     if as_json:
-        click.echo(json.dumps(answer))
+        print_json(answer, indent=None)
         return
-    table = Table("score", "document", "what it says", title=text)
+    shown = table("score", "document", "what it says", title=text)
     for hit in answer["hits"]:
-        table.add_row(f"{hit['score']:.3f}", hit["source_id"], f"[b]{hit['title']}[/b]\n{hit['text']}")
-    Console().print(table)
+        shown.add_row(f"{hit['score']:.3f}", hit["source_id"], f"[b]{hit['title']}[/b]\n{hit['text']}")
+    console().print(shown)
     if answer["partial"]:
-        console.print(f"partial: {answer['shards_answered']} of {answer['shards_total']} shards answered", style="red")
+        console(stderr=True).print(
+            f"partial: {answer['shards_answered']} of {answer['shards_total']} shards answered", style="red"
+        )
 
 
 @click.command()
@@ -259,4 +253,4 @@ def vectors_command(file: Path, corpus: str | None, limit: int | None, dims: str
             bar.advance(task, len(batch))
     made = np.concatenate(vectors)
     np.save(file, made[np.linalg.norm(made, axis=1) > 0])
-    console.print(f"{len(made)} texts in {file}")
+    console(stderr=True).print(f"{len(made)} texts in {file}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from loadtests.commands import (
     collection_option,
     corpus_option,
     endpoint_of,
     endpoint_options,
-    progress_bar,
     questions_option,
 )
 from loadtests.corpora import choice
@@ -34,6 +31,7 @@ from loadtests.settings import Settings, SettingsError, option_fields
 from loadtests.table import show_runs
 from loadtests.truth import TruthError, Vector, ask_truth, load_vectors
 from service.client import Client, ServiceError, Unanswered
+from vectorfleet.output import console, print_json, progress_bar
 from vectorfleet.refusal import Refusal, refusing
 
 _refusing = partial(
@@ -164,7 +162,7 @@ def gate_bar(plan: Plan) -> Iterator[Callable[[GateProgress], None]]:
     """A bar on standard error that follows a gate."""
     seconds = plan.settings.run_seconds
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("load", total=plan.runs * seconds, note="")
 
         def report(now: GateProgress) -> None:
@@ -189,9 +187,9 @@ def _fresh_folder() -> Path:
 
 def _tell(result: GateResult, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(result.as_json()))
+        print_json(result.as_json(), indent=None)
     else:
-        console = Console()
-        show_runs(result.runs, result.judgement, console)
-        console.print(f"Evidence: {result.evidence}", highlight=False)
+        out = console()
+        show_runs(result.runs, result.judgement, out)
+        out.print(f"Evidence: {result.evidence}", highlight=False)
     sys.exit(int(result.judgement.verdict))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from vectorfleet.group import CommandGroup
+from vectorfleet.output import print_json
 from vectorfleet.refusal import Refusal, failing, refusing
 
 DEFAULT_PORT = 4566
@@ -94,7 +94,7 @@ def status(root: Path, as_json: bool) -> None:
     with refusing(SessionError):
         found = state(root)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        print_json(found, indent=1)
     else:
         show(found)
 

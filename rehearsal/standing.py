@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from rehearsal import deploy
 from rehearsal.access import take_key
@@ -18,8 +14,7 @@ from rehearsal.narrator import Narrator
 from rehearsal.session import SessionError, begin, end, find
 from rehearsal.stack import READY_SECONDS, apply
 from service.client import KEY_FILE, Client, ServiceError, Unanswered, find_key
-
-PIPE_COLUMNS = 140
+from vectorfleet.output import console, table
 
 
 class StandingError(Exception):
@@ -90,18 +85,17 @@ def state(root: Path) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     """Print the state as tables."""
-    # In a pipe rich assumes 80 columns, which cuts ids and addresses.
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)
-    console.print(f"emulated AWS  {found['endpoint_of_aws']}")
-    console.print(f"fleet         {found['outputs'].get('endpoint', 'not deployed')}")
+    out = console()
+    out.print(f"emulated AWS  {found['endpoint_of_aws']}")
+    out.print(f"fleet         {found['outputs'].get('endpoint', 'not deployed')}")
     fleet = found["fleet"]
     if fleet is None or "error" in fleet:
-        console.print(f"status        {fleet['error'] if fleet else 'unknown'}")
+        out.print(f"status        {fleet['error'] if fleet else 'unknown'}")
         return
-    table = Table("shard", "replica", "zone", "instance", "address", "ready", "position", "generation", "chunks")
+    shown = table("shard", "replica", "zone", "instance", "address", "ready", "position", "generation", "chunks")
     for shard in fleet["shards"]:
         for replica in shard["replicas"]:
             names = ("replica", "zone", "instance", "address", "ready", "position", "generation", "rows")
-            table.add_row(str(shard["shard"]), *(str(replica[name]) for name in names))
-    console.print(f"build         {fleet['build']}, documents position {fleet['head']}")
-    console.print(table)
+            shown.add_row(str(shard["shard"]), *(str(replica[name]) for name in names))
+    out.print(f"build         {fleet['build']}, documents position {fleet['head']}")
+    out.print(shown)

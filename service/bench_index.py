@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from infra.numbers import Number
 from service.index import bench
 from service.index.metric import METRICS, Name
 from service.storage.builds import INDEX_RANGES, IndexParameters
+from vectorfleet.output import print_json
 
 MIB = 1 << 20
 LEAST_ROWS = 100
@@ -76,7 +76,7 @@ def bench_index(
         question = bench.Question(file, queries, k, rounds, seconds, threads, metric)
         measured = bench.measure(question, bench.contenders(parameters), lambda line: click.echo(line, err=True))
     if as_json:
-        click.echo(json.dumps(bench.to_json(question, shape[0] - queries, shape[1], measured), indent=2))
+        print_json(bench.to_json(question, shape[0] - queries, shape[1], measured))
         return
     click.echo(f"{shape[0] - queries:,} vectors of {shape[1]} dimensions, {queries} queries, k = {k}, {metric}")
     for row in (HEAD, *map(_row, measured)):

@@ -31,8 +31,8 @@ def _exit_codes() -> Iterator[None]:
         yield
     except click.UsageError as error:
         # click's own 2 means UNDECIDED here.
-        error.exit_code = ExitCode.USAGE
-        raise
+        error.show()
+        raise click.exceptions.Exit(ExitCode.USAGE) from None
     except (click.Abort, EOFError, KeyboardInterrupt):
         # click's own 1 means FAIL here.
         click.echo("Aborted.", err=True)

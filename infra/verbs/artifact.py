@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from infra.artifact import PROJECT_ROOT
+from vectorfleet.output import print_json
 from vectorfleet.refusal import refusing
 
 
@@ -22,6 +21,6 @@ def artifact(as_json: bool) -> None:
     with refusing(*wheelhouse.REFUSALS):
         made = wheelhouse.build(PROJECT_ROOT, lambda line: click.echo(line, err=True))
     if as_json:
-        click.echo(json.dumps({**made.to_json(), "path": str(made.path)}, indent=2))
+        print_json({**made.to_json(), "path": str(made.path)})
         return
     click.echo(f"{made.path}: {len(made.wheels)} wheels, {made.size_bytes / 1e6:,.0f} MB, for {made.level}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 
@@ -11,6 +10,7 @@ import click
 from infra.config import ConfigError
 from infra.plan import PlanError
 from vectorfleet.exit_codes import ExitCode
+from vectorfleet.output import print_json
 from vectorfleet.refusal import refusing
 
 
@@ -29,7 +29,7 @@ def check(stack: str, as_json: bool) -> None:
     with refusing(ConfigError, PlanError):
         made = review(stack, acknowledgements.ACKNOWLEDGEMENTS)
     if as_json:
-        click.echo(json.dumps(report.as_json(made), indent=1))
+        print_json(report.as_json(made), indent=1)
     else:
         report.show(made)
     sys.exit(ExitCode.PASS if made.is_clean else ExitCode.FAIL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from infra.operations.copies import Copies, CopiesError, to_json
 from infra.verbs.options import outputs_option
 from infra.verbs.standing import standing
 from vectorfleet.exit_codes import ExitCode
+from vectorfleet.output import print_json
 
 
 @click.command()
@@ -26,6 +26,9 @@ def copies(path: Path, within: int, as_json: bool) -> None:
     """
     with standing(path, CopiesError) as outputs:
         jobs = Copies(outputs).run(lambda line: click.echo(line, err=as_json), within_seconds=within)
-    click.echo(json.dumps(to_json(jobs), indent=2) if as_json else "\n".join(job.render() for job in jobs))
+    if as_json:
+        print_json(to_json(jobs))
+    else:
+        click.echo("\n".join(job.render() for job in jobs))
     if not all(job.is_well for job in jobs):
         sys.exit(ExitCode.FAIL)

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from infra.operations.generators import Generators, GeneratorsError, Master
 from infra.verbs.options import outputs_option
 from infra.verbs.standing import standing
+from vectorfleet.output import console
 from vectorfleet.refusal import Failure
 
 POLL_SECONDS = 1.0
@@ -36,7 +36,7 @@ def start(path: Path, count: int, processes: int, host: str, port: int | None, w
         group = Generators(outputs)
         port = port or group.port
         group.start(count, Master(host, port, processes))
-        with Console(stderr=True).status(f"{count} generators start"):
+        with console(stderr=True).status(f"{count} generators start"):
             there = group.await_running(count, within, lambda: time.sleep(POLL_SECONDS), time.monotonic)
         if not there:
             raise Failure(f"not all {count} are in service after {within} s; `generators stop` ends them.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 import click
 
 from infra.config import ConfigError
 from infra.plan import PlanError
+from vectorfleet.output import print_json
 from vectorfleet.refusal import refusing
 
 
@@ -25,4 +25,4 @@ def graph(stack: str) -> None:
     with refusing(ConfigError, PlanError):
         resources = recorded(stack).resources
     rows = [{"type": item.type, "name": item.name, "inputs": item.inputs} for item in resources if item.custom]
-    click.echo(json.dumps(rows, indent=1, sort_keys=True))
+    print_json(rows, indent=1, sort_keys=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from infra.numbers import Number
 from infra.operations.access_keys import ROLES, AccessKeyError, AccessKeys, save_key, to_json
 from infra.operations.outputs import KEY_FILE
 from infra.verbs.options import outputs_option
 from infra.verbs.standing import standing
+from vectorfleet.output import console, print_json, table
 from vectorfleet.refusal import Refusal
 
 
@@ -56,13 +54,13 @@ def list_(path: Path, as_json: bool) -> None:
     with standing(path, AccessKeyError) as outputs:
         found = AccessKeys(outputs).listed()
     if as_json:
-        click.echo(json.dumps(to_json(found), indent=2))
+        print_json(to_json(found))
         return
-    table = Table("key", "role", "requests/s at each router", "created")
+    shown = table("key", "role", "requests/s at each router", "created")
     for key in found:
         rate = "no limit" if key.requests_per_second is None else f"{key.requests_per_second:g}"
-        table.add_row(key.name, key.role, rate, key.created)
-    Console().print(table)
+        shown.add_row(key.name, key.role, rate, key.created)
+    console().print(shown)
 
 
 @keys.command()

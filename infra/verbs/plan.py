@@ -17,6 +17,7 @@ from infra.plan import Plan, PlanError
 from infra.sizing import INDEX_TYPES, IndexType
 from infra.stack import own_values, stack_config
 from infra.workload import plan_for
+from vectorfleet.output import print_json
 from vectorfleet.refusal import refusing
 
 DEFAULT_STACK_VALUES = {"fleet": "plan", "amiId": "ami-00000000", "zones": '["a", "b", "c"]'}
@@ -58,7 +59,7 @@ def plan(
     overrides = {key: str(value) for key, value in given.items() if value is not None}
     made = _plan(overrides, stack, recovery, index, capacity)
     if as_json:
-        click.echo(json.dumps(cost.described(made), indent=2))
+        print_json(cost.described(made))
         return
     from infra.tables import show_plan
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from infra.operations.roll import ROLES, Groups, RefreshError, RollOut, Target, 
 from infra.verbs.options import outputs_option
 from infra.verbs.standing import unanswered
 from vectorfleet.exit_codes import ExitCode
+from vectorfleet.output import print_json
 from vectorfleet.refusal import Failure, Refusal
 
 JUDGING_ALARM = "retrieval_p95"
@@ -74,7 +74,10 @@ def roll(
         raise Refusal(str(error)) from None
     except (RefreshError, BotoCoreError, ClientError) as error:
         raise Failure(f"{unanswered(error)}. What is done stays done; the same call goes on from there.") from None
-    click.echo(json.dumps(result.to_json(), indent=2) if as_json else result.render())
+    if as_json:
+        print_json(result.to_json())
+    else:
+        click.echo(result.render())
     if result.failed:
         sys.exit(ExitCode.FAIL)
 
@@ -97,7 +100,7 @@ def _show_views(order: list[Target], groups: Groups, *, as_json: bool) -> None:
             target.title: asdict(view) | {"is_new": view.is_new(target.types), "wanted_types": target.types}
             for target, view in views.items()
         }
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     for target, view in views.items():
         what = "nothing to do" if view.is_new(target.types) else f"{view.own} → {view.newest}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from infra.operations.weights import Listener, Slot, WeightsError, to_json
 from infra.verbs.options import outputs_option
 from infra.verbs.standing import standing
+from vectorfleet.output import console, print_json, table
 from vectorfleet.refusal import Refusal
 
 WEIGHT = click.IntRange(0, 999)
@@ -33,13 +32,13 @@ def weights(path: Path, blue: int | None, green: int | None, as_json: bool) -> N
         listener = Listener(outputs)
         slots = listener.slots() if blue is None or green is None else listener.move({"blue": blue, "green": green})
     if as_json:
-        click.echo(json.dumps(to_json(slots), indent=2))
+        print_json(to_json(slots))
     else:
-        Console().print(_table(slots))
+        console().print(_table(slots))
 
 
 def _table(slots: list[Slot]) -> Table:
-    table = Table("slot", "weight", "healthy targets")
+    shown = table("slot", "weight", "healthy targets")
     for slot in slots:
-        table.add_row(slot.name, str(slot.weight), f"{slot.healthy} of {slot.targets}")
-    return table
+        shown.add_row(slot.name, str(slot.weight), f"{slot.healthy} of {slot.targets}")
+    return shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -12,12 +11,12 @@ from pathlib import Path
 import click
 
 from runbooks.backups import FIELDS, Backup, Backups, see_backups, take, verify
-from runbooks.cli.fleet import print_table, table
 from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.durations import DURATION, spoken
 from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
 from service.client import Client
+from vectorfleet.output import console, print_json, table
 
 # A listing reads several objects of each shard.
 TIMEOUT_SECONDS = 30.0
@@ -68,12 +67,12 @@ def _show(found: Backups, field: str | None, as_json: bool) -> None:
         click.echo(found.field(field))
         return
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
         return
     listed = table("shard", "snapshot", "age", "position", "rows", "MB", "level", "verified", "refused")
     for one in found.newest:
         listed.add_row(str(one.shard), one.name, _age(one), *_figures(one))
-    print_table(listed)
+    console().print(listed)
     for shard, count in sorted(found.lacking.items()):
         click.echo(f"Shard {shard}: {count} writes are in no snapshot; the log has them.")
 

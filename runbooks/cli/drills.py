@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -13,7 +12,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import click
-from rich.console import Console
 
 from infra.numbers import SHARD
 from runbooks.cli.options import json_option, outputs_option, says_errors
@@ -23,6 +21,7 @@ from runbooks.durations import DURATION
 from runbooks.ledger import LedgerWriter, read_ledger
 from runbooks.observer import LONGEST_SECONDS, Observer, ObserverError, ObserverSettings
 from runbooks.runner.lint import check_file
+from vectorfleet.output import console, print_json
 from vectorfleet.refusal import Failure, Refusal
 
 
@@ -103,9 +102,9 @@ def _run(settings: DrillSettings, as_json: bool) -> None:
     began = time.monotonic()
     result = run(settings, lambda sentence: click.echo(f"{time.monotonic() - began:7.1f} s  {sentence}", err=True))
     if as_json:
-        click.echo(json.dumps(result.to_json(), indent=2, default=str))
+        print_json(result.to_json(), default=str)
     else:
-        Console().print(result.render())
+        console().print(result.render())
         click.echo(f"All of it: {settings.files.result}")
     sys.exit(result.verdict.exit_code)
 

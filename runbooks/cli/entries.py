@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.fleet import connect, see
 from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
+from vectorfleet.output import print_json
 from vectorfleet.refusal import Failure, Refusal
 
 
@@ -46,7 +46,7 @@ def restore_entry(outputs: Path, dry_run: bool, as_json: bool) -> None:
     except (StoreError, Damaged) as error:
         raise Failure(str(error)) from None
     if as_json:
-        click.echo(json.dumps([repair.to_json() for repair in found], indent=2))
+        print_json([repair.to_json() for repair in found])
     elif not found:
         click.echo("No entry was changed of those that a replica or the indexer may wait for.")
     sys.exit(Verdict.FAIL.exit_code if any(repair.problem for repair in found) else 0)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
 
 import click
-from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from infra.numbers import SHARD
@@ -24,10 +21,10 @@ from runbooks.probe import Patience
 from runbooks.probe import probe as probe_service
 from runbooks.stack import StackError, read_stack
 from runbooks.verdict import Verdict
+from vectorfleet.output import console, print_json, table
 
 GROUP_FIELDS = ("unreplaced",)
 ALARM_FIELDS = ("ringing",)
-PIPE_WIDTH = 160
 
 shard_option = click.option("--shard", type=SHARD, multiple=True, help="Only this shard; repeatable.")
 
@@ -44,9 +41,9 @@ def fleet(outputs: Path, field: str | None, as_json: bool) -> None:
     if field:
         click.echo(found.field(field))
     elif as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
     else:
-        print_table(_fleet_table(found))
+        console().print(_fleet_table(found))
         click.echo(f"Shards without a ready replica: {found.field('shards_missing')}")
         click.echo(f"Shards whose replicas differ: {found.field('diverged')}")
         for replica in found.stale:
@@ -85,20 +82,6 @@ def _indexer_line(found: FleetView) -> str:
     return missing.get(found.indexer, found.indexer)
 
 
-def table(*columns: str) -> Table:
-    """Make a table that never cuts an id short: it is what the reader has to copy."""
-    made = Table(box=box.SIMPLE)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
-
-
-def print_table(shown: Table) -> None:
-    """Print a table, wide where it goes into a pipe."""
-    terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)).print(shown)
-
-
 def _fleet_table(found: FleetView) -> Table:
     shown = table("shard", "replica", "instance", "zone", "ready", "position", "rows", "restored from")
     for replica in found.replicas:
@@ -123,9 +106,9 @@ def groups(outputs: Path, shard: tuple[int, ...], field: str | None, as_json: bo
     if field:
         click.echo(" ".join(unreplaced(cells)) or "none")
     elif as_json:
-        click.echo(json.dumps([cell.to_json() for cell in cells], indent=2))
+        print_json([cell.to_json() for cell in cells])
     else:
-        print_table(_groups_table(cells))
+        console().print(_groups_table(cells))
 
 
 def _groups_table(cells: list[CellView]) -> Table:
@@ -149,9 +132,9 @@ def alarms(outputs: Path, page: str, field: str | None, as_json: bool) -> None:
     if field:
         click.echo(" ".join(ringing(found)) or "none")
     elif as_json:
-        click.echo(json.dumps([view.to_json() for view in found], indent=2))
+        print_json([view.to_json() for view in found])
     else:
-        print_table(_alarms_table(found))
+        console().print(_alarms_table(found))
 
 
 def _alarms_table(found: list[AlarmView]) -> Table:
@@ -277,7 +260,7 @@ def _say_probe(window: Window | None, reason: str, as_json: bool) -> None:
         "slow": window.slow if window else 0,
     }
     if as_json:
-        click.echo(json.dumps({"verdict": verdict.value, "reason": reason, **counts}))
+        print_json({"verdict": verdict.value, "reason": reason, **counts}, indent=None)
         return
     click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
     if reason:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from runbooks.cli.options import json_option, outputs_option, says_errors
 from runbooks.stack import Stack, read_stack
+from vectorfleet.output import console, print_json, table
 from vectorfleet.refusal import Failure, Refusal
 
 if TYPE_CHECKING:
@@ -44,15 +41,13 @@ def position(outputs: Path, at: datetime, as_json: bool) -> None:
     """Find the documents position at a time."""
     found = _resolved(read_stack(outputs), at)
     if as_json:
-        click.echo(json.dumps(_described(found)))
+        print_json(_described(found), indent=None)
         return
-    table = Table(box=box.SIMPLE)
-    for column in ("", "position", "written at", "documents"):
-        table.add_column(column)
+    shown = table("", "position", "written at", "documents")
     for moment in found.around:
         mark = "→" if moment.position == found.position else ""
-        table.add_row(mark, str(moment.position), moment.written_at.isoformat(), str(moment.documents))
-    Console().print(table)
+        shown.add_row(mark, str(moment.position), moment.written_at.isoformat(), str(moment.documents))
+    console().print(shown)
     click.echo(
         f"At {at.isoformat()} the documents log ended at position {found.position}; it now ends at {found.head}."
     )

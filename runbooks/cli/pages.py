@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from runbooks.runner.run import Answer, Runner
 from runbooks.runner.shell import Shell
 from runbooks.stack import read_stack
 from runbooks.verdict import Verdict
+from vectorfleet.output import print_json
 from vectorfleet.refusal import Refusal
 
 DEFAULT_JOURNAL = Path(".rehearsal/runbook.jsonl")
@@ -46,7 +46,7 @@ def check_verb(pages: tuple[Path, ...], as_json: bool) -> None:
     checked = pages or tuple(sorted(PAGES.glob("RB-*.md")))
     problems = [problem for page in checked for problem in check_file(page)]
     if as_json:
-        click.echo(json.dumps([_as_json(problem) for problem in problems], indent=2))
+        print_json([_as_json(problem) for problem in problems])
     else:
         for problem in problems:
             click.echo(str(problem))

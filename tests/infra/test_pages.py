@@ -21,7 +21,9 @@ PLANS = Path(__file__).parent / "plans"
 
 def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     monkeypatch.setattr(sys, "argv", ["infra", "plan", *arguments])
-    main()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
     return capsys.readouterr().out
 
 
