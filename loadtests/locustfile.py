@@ -83,7 +83,7 @@ def set_up(environment: Environment, **_: Any) -> None:
         return
     if problem := refusal(environment, environment.parsed_options):
         print(problem, file=sys.stderr)
-        sys.exit(64)
+        sys.exit(ExitCode.USAGE)
     environment.vectorfleet_conductor = conductor = Conductor(environment)
     if environment.web_ui:
         web_page.extend(environment, conductor)

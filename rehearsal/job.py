@@ -33,10 +33,9 @@ from runbooks.faults.target import RemoteTargetError
 from runbooks.runner.blocks import PageError
 from runbooks.stack import StackError
 from service.client import ServiceError, Unanswered
+from vectorfleet.exit_codes import ExitCode
 
 STEPS = 7
-FAILED = 1
-INTERRUPTED = 130
 EXPECTED = (
     ConfigError,
     CorpusError,
@@ -73,14 +72,14 @@ def rehearse(root: Path, port: int, profile_name: str, corpus: Corpus) -> int:
         code = _steps(root, port, profile, corpus, record, narrator)
     except EXPECTED as error:
         record.failure = str(error)
-        code = FAILED
+        code = ExitCode.FAIL
     except KeyboardInterrupt:
         record.failure = "interrupted"
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except Exception as error:
         # A fault of ours: the report is written all the same, and then it is told as what it is.
         record.failure = f"{type(error).__name__}: {error}"
-        _conclude(root, record, narrator, FAILED, _tear_down(root))
+        _conclude(root, record, narrator, ExitCode.FAIL, _tear_down(root))
         raise
     return _conclude(root, record, narrator, code, _tear_down(root))
 
@@ -111,7 +110,7 @@ def _steps(root: Path, port: int, profile: Profile, corpus: Corpus, record: Reco
 
 def worst(*codes: int) -> int:
     """The exit code that says most: a FAIL before a doubt, and any doubt before a PASS."""
-    return FAILED if FAILED in codes else max(codes)
+    return ExitCode.FAIL if ExitCode.FAIL in codes else max(codes)
 
 
 @contextmanager
@@ -139,7 +138,7 @@ def _conclude(root: Path, record: Record, narrator: Narrator, code: int, left: l
     narrator.heading(7, STEPS, "Report")
     if left:
         record.failure = f"{record.failure} left running: {'; '.join(left)}".strip()
-        code = code or FAILED
+        code = code or ExitCode.FAIL
     record["exit_code"] = code
     with record.timed("Report"):
         page = report.write(record, root / "report")
