@@ -9,11 +9,11 @@ SEED ?= 1
 SECONDS ?= 240
 ROOT ?= .rehearsal
 BIN := .venv/bin
-INSTALLED := .venv/.installed
 # These start processes: a fleet, the emulated AWS, a whole rehearsal.
 SLOW_TESTS := tests/wire tests/e2e
 FAST_TESTS := $(BIN)/python -m pytest $(addprefix --ignore=,$(SLOW_TESTS))
 COMMAND := $(BIN)/vectorfleet
+INSTALLED := .venv/.installed
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
@@ -43,7 +43,7 @@ rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recov
 
 test: venv ## Every test: the fast ones first, then those that start processes.
 	@trap 'exit 130' INT; status=0; $(FAST_TESTS) || status=$$?; \
-	$(COMMAND) artifact || echo "so the tests that boot a machine from it are skipped"; \
+	$(BIN)/python -m infra artifact || echo "so the tests that boot a machine from it are skipped"; \
 	$(BIN)/python -m pytest $(SLOW_TESTS) || status=$$?; exit $$status
 
 test-fast: venv ## The tests that start no fleet and no emulated AWS.
