@@ -201,9 +201,9 @@ def test_a_node_process_names_what_it_refused_and_serves_what_it_can(fleet: Serv
         assert (report["position"], report["ready"]) == (position - 1, False)
         assert "sha256 differs" in report["stale"]
         eventually(lambda: client.status()["shards"][0]["replicas"][0]["stale"], "stale in the router's status")
-        # It is ready, and the only one: the fleet is not complete.
+        # It is the only one, so the shard has no ready replica.
         assert (see(client, 1).state, see(client, 1).behind[0].reason) == (
-            "behind",
+            "shard-missing",
             f"every replica has stopped: {report['stale']}",
         )
     fleet.await_position(position)
