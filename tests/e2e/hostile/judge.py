@@ -17,7 +17,7 @@ def violations(log: RawLog, notes: Notes, held: dict[str, dict[str, Any] | None]
     """
     found = [f"the documents log: {fault}" for fault in log.faults]
     found += _unwritten(log, notes)
-    found += (reason for one in tuple(notes.looked) for reason in _misread(log, one))
+    found += (reason for one in tuple(notes.looked) for reason in _misread(log, notes, one))
     found += _missed(log, notes)
     found += _miscounted(log, notes)
     found += _boasted(notes)
@@ -35,9 +35,9 @@ def _unwritten(log: RawLog, notes: Notes) -> Iterator[str]:
             yield f"{one.source_id}: acknowledged at {one.place}, but it first stands at {log.first_of[one.request_id]}"
 
 
-def _misread(log: RawLog, looked: Looked) -> Iterator[str]:
+def _misread(log: RawLog, notes: Notes, looked: Looked) -> Iterator[str]:
     """A look-up at a position says what counted there, or what was written later."""
-    yield from _too_early(looked)
+    yield from _too_early(notes, looked)
     at = log.state(looked.source_id, looked.position)
     possible = ([at] if at else [None]) + list(log.later(looked.source_id, looked.position))
     if looked.place is None:
@@ -54,16 +54,16 @@ def _misread(log: RawLog, looked: Looked) -> Iterator[str]:
 def _missed(log: RawLog, notes: Notes) -> Iterator[str]:
     """A complete exact search finds a document by its own text, unless it was written again since."""
     for one in tuple(notes.searched):
-        yield from _too_early(one)
+        yield from _too_early(notes, one)
         if one.position >= one.written and not one.found and not log.later(one.source_id, one.written):
             yield f"{one.source_id}: not found by its text in a complete answer as of {one.position}"
 
 
-def _too_early(one: Looked | Searched) -> Iterator[str]:
-    """No answer reflects less than was asked for, nor less than has been there for long."""
+def _too_early(notes: Notes, one: Looked | Searched) -> Iterator[str]:
+    """No answer lacks what was asked for, nor what is there for long while the fleet calls itself current."""
     if one.position < one.least:
         yield f"{one.source_id}: asked for at {one.least} or later, answered as of {one.position}"
-    if one.position < one.settled:
+    if one.position < one.settled and not notes.was_warned(one.at):
         yield (
             f"{one.source_id}: answered as of {one.position}, "
             f"when {one.settled} was acknowledged {LONGEST_LAG_SECONDS:g} s before"

@@ -18,8 +18,9 @@ from service.client import Client, ServiceError, Unanswered
 WORDS = (Path(__file__).parents[3] / "runbooks" / "canary_words.txt").read_text(encoding="utf-8").split()
 TIMEOUT_SECONDS = 4.0
 PAUSE_SECONDS = 0.02
-# No fault of the schedule stops an indexer for longer than this, and no node that lacks more may call itself ready.
+# Twice the lag from which on a fleet has to say that it is behind.
 LONGEST_LAG_SECONDS = 60.0
+WARNED_SECONDS = 5.0
 RETRIES = 3
 NOTES = 150
 COUNTERS = 3
@@ -45,6 +46,7 @@ class Looked:
     source_id: str
     least: int
     settled: int
+    at: float
     position: int
     place: tuple[int, int] | None
     content_hash: str
@@ -57,6 +59,7 @@ class Searched:
     source_id: str
     least: int
     settled: int
+    at: float
     written: int
     position: int
     found: bool
@@ -80,6 +83,7 @@ class Notes:
     claimed: list[Claimed] = field(default_factory=list)
     counted: list[Acknowledged] = field(default_factory=list)
     heads: list[tuple[float, int]] = field(default_factory=list)
+    warned: list[float] = field(default_factory=list)
     repeated: int = 0
     refused: int = 0
 
@@ -93,6 +97,11 @@ class Notes:
         self.acknowledged += places
         head = max(self.position, *(one.place[0] for one in places))
         self.heads.append((time.monotonic(), head))
+
+    def was_warned(self, at: float) -> bool:
+        """Say whether the fleet said at about that time that it is not whole, or said nothing."""
+        first = bisect_right(self.warned, at - WARNED_SECONDS)
+        return first < len(self.warned) and self.warned[first] <= at + WARNED_SECONDS
 
     def settled(self) -> int:
         """The newest position that was acknowledged LONGEST_LAG_SECONDS ago; 0 before there was one."""
@@ -195,12 +204,14 @@ class Workload:
             return
         least = self.notes.position if chance.random() < 0.5 else 0
         names = sorted({chance.choice(written).source_id for _ in range(20)})
-        settled = self.notes.settled()
+        settled, at = self.notes.settled(), time.monotonic()
         answer = client.lookup(names, least or None)
         for name, held in answer["documents"].items():
             place = None if held is None else (held["position"], held["item"])
             self.notes.looked.append(
-                Looked(name, least, settled, answer["position"], place, "" if held is None else held["content_hash"])
+                Looked(
+                    name, least, settled, at, answer["position"], place, "" if held is None else held["content_hash"]
+                )
             )
 
     def _search(self, client: Client, chance: random.Random, _: int) -> None:
@@ -208,17 +219,25 @@ class Workload:
         if not texts:
             return
         source_id, (text, written) = chance.choice(texts)
-        least, settled = written if chance.random() < 0.5 else 0, self.notes.settled()
+        least = written if chance.random() < 0.5 else 0
+        settled, at = self.notes.settled(), time.monotonic()
         answer = client.search(text=text, k=5, exact=True, min_position=least or None)
         if not answer["partial"]:
             found = any(hit["source_id"] == source_id for hit in answer["hits"])
-            self.notes.searched.append(Searched(source_id, least, settled, written, answer["position"], found))
+            self.notes.searched.append(Searched(source_id, least, settled, at, written, answer["position"], found))
 
     def _watch(self, client: Client, _: random.Random, __: int) -> None:
-        """Note each time that the fleet calls itself whole."""
+        """Note each time that the fleet calls itself whole, and each that it does not call its shards current."""
         acknowledged = self.notes.position
-        if whole(status := client.status()):
+        try:
+            status = client.status()
+        except (ServiceError, Unanswered):
+            self.notes.warned.append(time.monotonic())
+            raise
+        if whole(status):
             self.notes.claimed.append(Claimed(status["head"], acknowledged))
+        if status["head_fault"] or any(shard["lag"]["state"] != "current" for shard in status["shards"]):
+            self.notes.warned.append(time.monotonic())
         self._ended.wait(0.3)
 
 
