@@ -545,6 +545,11 @@ def test_no_write_is_acknowledged_for_a_collection_that_is_gone_at_its_position(
     async def changing(router: GroupCommits, end: asyncio.Event) -> None:
         for _ in range(12):
             await _made(router, "notes")
+            before = len(acknowledged)
+            for _ in range(5_000):  # on a busy machine a write may take long
+                await asyncio.sleep(0.001)
+                if len(acknowledged) > before:
+                    break
             await asyncio.sleep(rng.uniform(0, 0.02))
             await _dropped(router, "notes")
         end.set()
