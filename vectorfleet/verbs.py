@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verb:
-    """Where a command lives, and the first line of its help."""
+    """A command's home, and the first line of its help."""
 
     module: str
     attribute: str

@@ -256,7 +256,8 @@ class GroupCommits:
             commit.set(position=entry.header.number)
             append.tail, self._tail_at = tail_of(entry), time.monotonic()
             if change is None:
-                self._first.learn(entry.header.number, ids_of(entry))
+                # The end of a block is stored in S3, which searches must not wait for.
+                await asyncio.to_thread(self._first.learn, entry.header.number, ids_of(entry))
                 self._acknowledge(requests)
             elif not requests[0].places.cancelled():
                 requests[0].places.set_result([Place(entry.header.number, 0)])
