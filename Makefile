@@ -11,7 +11,11 @@ ROOT ?= .rehearsal
 BIN := .venv/bin
 # These start processes: a fleet, the emulated AWS, a whole rehearsal.
 SLOW_TESTS := tests/wire tests/e2e
-FAST_TESTS := $(BIN)/python -m pytest $(addprefix --ignore=,$(SLOW_TESTS))
+# These measure time or memory, or use both processors: nothing runs beside them.
+ALONE_TESTS := tests/wire/test_load_gate.py tests/wire/test_load_of_vectors.py tests/wire/test_memory.py
+# Two processes share the files: each file's fixtures (a recorded program, a fleet) are made once.
+TEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+FAST_TESTS := $(TEST) $(addprefix --ignore=,$(SLOW_TESTS))
 COMMAND := $(BIN)/vectorfleet
 INSTALLED := .venv/.installed
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
@@ -43,8 +47,9 @@ rehearse: venv ## The main job: plan, deploy, ingest, search, load, break, recov
 
 test: venv ## Every test: the fast ones first, then those that start processes.
 	@trap 'exit 130' INT; status=0; $(FAST_TESTS) || status=$$?; \
-	$(BIN)/python -m infra artifact || echo "so the tests that boot a machine from it are skipped"; \
-	$(BIN)/python -m pytest $(SLOW_TESTS) || status=$$?; exit $$status
+	$(COMMAND) artifact || echo "so the tests that boot a machine from it are skipped"; \
+	$(TEST) tests/wire $(addprefix --ignore=,$(ALONE_TESTS)) || status=$$?; \
+	$(BIN)/python -m pytest $(ALONE_TESTS) tests/e2e || status=$$?; exit $$status
 
 test-fast: venv ## The tests that start no fleet and no emulated AWS.
 	@$(FAST_TESTS)

@@ -1,1 +1,1 @@
-"""How fast the real service is: ratios to bare hnswlib, measured in turns on the same processors."""
+"""Benchmarks of the real service: ratios to bare hnswlib, measured in turns on the same processors."""

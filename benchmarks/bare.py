@@ -1,4 +1,4 @@
-"""Bare hnswlib in a process of its own: the same vectors, the same parameters, one thread, nothing around it."""
+"""Bare hnswlib in its own process: the same vectors and parameters, one thread, nothing around it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ ENDED_SECONDS = 10.0
 
 
 class Turn(NamedTuple):
-    """Searches that one thread made, and the seconds that they took."""
+    """Searches of one thread, and their seconds."""
 
     searches: int
     seconds: float
 
 
-class Bare:
-    """The other process's index, built in so many seconds by the `library` that was loaded there."""
+class BareIndex:
+    """The index of the other process, built by the `library` that it loaded."""
 
     def __init__(self, connection: Connection, build_seconds: float, library: Path) -> None:
         self._connection = connection
         self.build_seconds, self.library = build_seconds, library
 
     def answers(self, k: int) -> Labels:
-        """The rows found for every query, shape (queries, k)."""
+        """Return the rows found for every query, shape (queries, k)."""
         self._connection.send(("answers", k))
         found: Labels = self._connection.recv()
         return found
@@ -47,15 +47,15 @@ class Bare:
 
 
 @contextmanager
-def bare(vectors: Vectors, queries: Vectors, parameters: IndexParameters, threads: int) -> Iterator[Bare]:
-    """The process with its index built; it ends with the block."""
+def bare(vectors: Vectors, queries: Vectors, parameters: IndexParameters, threads: int) -> Iterator[BareIndex]:
+    """Yield the process with its index built; it ends with the block."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, vectors, queries, parameters, threads), daemon=True)
     process.start()
     theirs.close()
     try:
-        yield Bare(ours, *ours.recv())
+        yield BareIndex(ours, *ours.recv())
     finally:
         ours.close()
         process.join(ENDED_SECONDS)
@@ -64,7 +64,7 @@ def bare(vectors: Vectors, queries: Vectors, parameters: IndexParameters, thread
 
 
 def built(vectors: Vectors, parameters: IndexParameters, threads: int) -> hnswlib.Index:
-    """A graph of the vectors, shape (rows, dims), which are of length one."""
+    """Build a graph of unit vectors, shape (rows, dims)."""
     index = hnswlib.Index(space="ip", dim=vectors.shape[1])
     index.init_index(len(vectors), M=parameters.m, ef_construction=parameters.ef_construction)
     index.add_items(vectors, np.arange(len(vectors)), num_threads=threads)

@@ -1,12 +1,9 @@
-"""All of a fleet's vectors written at once, beside hnswlib that builds a graph of them; then a restore of the shard."""
+"""A bulk write of all vectors, compared with hnswlib's build of one graph; then a restore of the shard."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,41 +11,39 @@ from statistics import median
 from typing import Any
 
 from benchmarks.bare import built
-from benchmarks.serving import exact, recall_of
+from benchmarks.measuring import K, exact, recall_of, say
 from benchmarks.stage import PORT, Member, Stage, await_ready, row_of, source_id, staged
 from service.client import Client
 from service.index.part import Vectors
-from service.node.restore import load_snapshot
+from service.node.recovery import load_snapshot
 from service.storage import snapshot
 from service.storage.builds import IndexParameters, Slots
 from service.storage.objects import ObjectStore
+from vectorfleet.waiting import until
 
 BATCH = 1_000
 WRITERS = 2
 TURNS = 3
-K = 10
 POLL_SECONDS = 0.05
 SETTLED_SECONDS = 1_800.0
 
 
 class NotSettled(Exception):
-    """The node had no graph over all rows in time."""
+    """A node that had no graph over all rows in time."""
 
 
-def measure(vectors: Vectors, queries: Vectors, index: IndexParameters, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(vectors: Vectors, queries: Vectors, index: IndexParameters) -> dict[str, Any]:
     """
-    Seconds, and as multiples of hnswlib's own build on the same processors: until all is acknowledged and so in S3,
-    until all of it is found, and until one graph stands over all of it. Then what a restore of that takes.
+    Measure the time until all vectors are acknowledged, are found, and are in one graph; then a restore.
+
+    Times are in seconds and in multiples of hnswlib's own build on the same processors.
     """
     threads = len(os.sched_getaffinity(0))
     say(f"hnswlib builds alone, {threads} threads")
     started = time.monotonic()
     built(vectors, index, threads)
     bare = time.monotonic() - started
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        staged(Path(folder), vectors, index, shards=1) as stage,
-    ):
+    with staged(vectors, index, shards=1) as stage:
         node, router = _fleet(stage)
         client = Client(f"http://{router.address}:{PORT}", timeout_seconds=60)
         say("writing")
@@ -61,7 +56,7 @@ def measure(vectors: Vectors, queries: Vectors, index: IndexParameters, say: Cal
         truth = exact(vectors, queries, K)
         recall = recall_of([_search(client, query) for query in queries], truth)
         say("restoring")
-        restore = _restore(Path(folder) / "restored")
+        restore = _restore(stage.root / "restored")
     steps = {"acknowledged": acknowledged, "found": found, "one graph": settled}
     return {
         "rows": len(vectors),
@@ -75,14 +70,14 @@ def measure(vectors: Vectors, queries: Vectors, index: IndexParameters, say: Cal
 
 
 def _fleet(stage: Stage) -> tuple[Member, Member]:
-    """An indexer, a node and a router on all processors; the indexer makes the build that the others wait for."""
+    """Start an indexer, a node and a router on all processors; the indexer makes the build."""
     processors = os.sched_getaffinity(0)
     stage.add("indexer", processors)
     return stage.add("node", processors), stage.add("router", processors)
 
 
 def _write(client: Client, vectors: Vectors) -> int:
-    """Every vector as a document; returns the last position."""
+    """Write every vector as a document; return the last position."""
 
     def batch(first: int) -> int:
         rows = range(first, min(first + BATCH, len(vectors)))
@@ -99,19 +94,19 @@ def _search(client: Client, query: Vectors) -> list[int]:
 
 
 def _until(node: Member, holds: Callable[[dict[str, Any]], bool]) -> float:
-    """The instant from which on a node says so of itself."""
-    until = time.monotonic() + SETTLED_SECONDS
-    while time.monotonic() < until:
+    """Return the time at which a node's report first holds."""
+
+    def look() -> float:
         await_ready(node)
-        with urllib.request.urlopen(f"http://{node.address}:{PORT}/readyz", timeout=5) as answer:
-            if holds(json.load(answer)):
-                return time.monotonic()
-        time.sleep(POLL_SECONDS)
-    raise NotSettled(f"not within {SETTLED_SECONDS:g} s; see {node.log}")
+        return time.monotonic() if holds(node.report()) else 0.0
+
+    if not (at := until(look, SETTLED_SECONDS, POLL_SECONDS)):
+        raise NotSettled(f"not within {SETTLED_SECONDS:g} s; see {node.log}")
+    return at
 
 
 def _restore(folder: Path) -> dict[str, Any]:
-    """Reading and hashing a snapshot's files beside the whole way to a shard that serves, medians of some turns."""
+    """Measure reading and hashing a snapshot's files, and loading them: medians of some turns."""
     store = ObjectStore("index")
     build = Slots(store).find("blue")
     assert build is not None

@@ -1,4 +1,4 @@
-"""Chroma's server as a peer: the same vectors in one collection, asked over HTTP."""
+"""Chroma's server as a peer: the same vectors in one collection, searched over HTTP."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.closed_loop import Loop, ask, closed_loop, request
-from benchmarks.peer import Asked, PeerError, answers_http, pin, server
+from benchmarks.closed_loop import HttpSearches, request
+from benchmarks.peer import PeerError, SearchLoad, answers_http, pin, server
 from rehearsal.emulator.launch import free_port
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
@@ -22,36 +22,19 @@ BATCH = 2_000
 API = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 
 
-class Chroma:
-    """A collection that is filled."""
-
-    name = "Chroma"
-
-    def __init__(self, port: int, requests: list[bytes], asked: Asked) -> None:
-        self._address = (HOST, port)
-        self._requests, self._asked = requests, asked
-
-    def rows(self) -> list[list[int]]:
-        """The rows found for each query."""
-        return [[int(one) for one in json.loads(body)["ids"][0]] for body in ask(self._address, self._requests)]
-
-    def turn(self, seconds: float) -> Loop:
-        """Searches for so many seconds."""
-        return closed_loop(self._address, self._requests, self._asked.connections, seconds)
-
-
 @contextmanager
 def chroma(
-    program: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: Asked, processors: set[int]
-) -> Iterator[Chroma]:
-    """A server of its own in `folder`, on these processors once it is filled; raises PeerError."""
+    program: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: SearchLoad, processors: set[int]
+) -> Iterator[HttpSearches]:
+    """Yield a filled server in `folder`, pinned to these processors; raise PeerError."""
     port, log = free_port(), folder / "chroma.log"
     command = [str(program), "run", "--path", str(folder), "--host", HOST, "--port", str(port)]
     answers = partial(answers_http, f"http://{HOST}:{port}/api/v2/heartbeat")
     with server("Chroma", command, log, answers, {}) as process:
         collection = _filled(port, vectors, index)
         pin(process, processors)
-        yield Chroma(port, [_query(collection, query, asked.k) for query in asked.queries], asked)
+        requests = [_query(collection, query, asked.k) for query in asked.queries]
+        yield HttpSearches("Chroma", (HOST, port), requests, _rows, asked.connections)
 
 
 def _filled(port: int, vectors: Vectors, index: IndexParameters) -> str:
@@ -79,3 +62,7 @@ def _post(port: int, path: str, body: object) -> dict[str, Any]:
 def _query(collection: str, query: Vectors, k: int) -> bytes:
     body = {"query_embeddings": [query.tolist()], "n_results": k, "include": ["distances"]}
     return request(HOST, f"{API}/{collection}/query", "application/json", json.dumps(body).encode())
+
+
+def _rows(body: bytes) -> list[int]:
+    return [int(one) for one in json.loads(body)["ids"][0]]

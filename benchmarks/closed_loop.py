@@ -1,11 +1,11 @@
-"""As many requests as one thread gets answered over a few connections: each sends the next when it has its answer."""
+"""A closed loop of one thread over a few connections: each sends its next request when it has an answer."""
 
 from __future__ import annotations
 
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 HEAD_END = b"\r\n\r\n"
@@ -16,24 +16,22 @@ CONNECT_SECONDS = 5.0
 
 
 class BadAnswer(Exception):
-    """The service answered something else than 200, or hung up."""
+    """An answer other than 200, or a closed connection."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What came of a turn: answers, and each one's seconds from sent to whole."""
+    """A turn: its seconds, and the seconds of each request until its whole answer."""
 
     seconds: float
     latencies: list[float]
 
     @property
     def per_second(self) -> float:
-        """Answers in a second."""
         return len(self.latencies) / self.seconds
 
 
 def request(host: str, path: str, media_type: str, body: bytes) -> bytes:
-    """A POST as it goes over the wire."""
     head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -50,7 +48,7 @@ class _Connection:
         self.socket.sendall(body)
 
     def answer(self) -> bytes | None:
-        """The body of the answer, once it is whole."""
+        """Return the body of the answer; None until it is whole."""
         piece = self.socket.recv(RECEIVED_BYTES)
         self._received += piece
         if not piece or not self._received.startswith(GOOD[: len(self._received)]):
@@ -64,7 +62,7 @@ class _Connection:
 
 
 def closed_loop(address: tuple[str, int], requests: Sequence[bytes], connections: int, seconds: float) -> Loop:
-    """Ask `requests` round and round for so many seconds; raises BadAnswer for the first that is not answered well."""
+    """Send `requests` round and round for so many seconds; raise BadAnswer for the first bad answer."""
     open_ones = [_Connection(address) for _ in range(connections)]
     latencies: list[float] = []
     try:
@@ -88,7 +86,7 @@ def closed_loop(address: tuple[str, int], requests: Sequence[bytes], connections
 
 
 def ask(address: tuple[str, int], requests: Sequence[bytes]) -> list[bytes]:
-    """The body of each answer, one request after another."""
+    """Return the body of each answer, one request after another."""
     connection = _Connection(address)
     bodies: list[bytes] = []
     try:
@@ -100,3 +98,20 @@ def ask(address: tuple[str, int], requests: Sequence[bytes]) -> list[bytes]:
     finally:
         connection.socket.close()
     return bodies
+
+
+@dataclass(frozen=True)
+class HttpSearches:
+    """Searches of a server over HTTP: a request for each query, and `decode`, which reads the rows of an answer."""
+
+    name: str
+    address: tuple[str, int]
+    requests: Sequence[bytes]
+    decode: Callable[[bytes], list[int]]
+    connections: int
+
+    def rows(self) -> list[list[int]]:
+        return [self.decode(body) for body in ask(self.address, self.requests)]
+
+    def turn(self, seconds: float) -> Loop:
+        return closed_loop(self.address, self.requests, self.connections, seconds)

@@ -1,12 +1,10 @@
-"""How searches fare as a fleet grows: more vectors, more shards, more callers at once, one of them at a time."""
+"""Searches as a fleet grows: more vectors, more shards or more callers at once, one of them at a time."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -15,10 +13,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.bare import Bare, bare
-from benchmarks.closed_loop import ask, closed_loop
-from benchmarks.serving import exact, on, processors, public_requests, public_rows, recall_of
-from benchmarks.stage import Member, Stage, staged
+from benchmarks.bare import BareIndex, bare
+from benchmarks.measuring import K, Turns, exact, on, processors, public_searches, recall_of, say
+from benchmarks.stage import Member, Stage, standing
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
@@ -27,12 +24,11 @@ SHARDS = (1, 2, 4)
 CONNECTIONS = (1, 2, 4, 8, 16, 32, 64)
 MIDDLE_ROWS = 100_000
 MIDDLE_CONNECTIONS = 8
-K = 10
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What a point is measured with, its callers left out."""
+    """The fleet that a point is measured with."""
 
     rows: int
     shards: int
@@ -56,16 +52,8 @@ class Point:
     node_bytes: int
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How long each point is measured: `rounds` turns of `seconds`."""
-
-    rounds: int
-    seconds: float
-
-
 def wanted(rows: int) -> dict[Fleet, set[int]]:
-    """Which fleets are needed for the three curves over at most so many rows, and with how many callers each."""
+    """Return the fleets for the three curves over at most so many rows, each with its numbers of callers."""
     middle = min(rows, MIDDLE_ROWS)
     needed: dict[Fleet, set[int]] = defaultdict(set)
     for size in {*(one for one in SIZES if one <= rows), middle}:
@@ -76,57 +64,41 @@ def wanted(rows: int) -> dict[Fleet, set[int]]:
     return dict(needed)
 
 
-def measure(
-    vectors: Vectors, queries: Vectors, index: IndexParameters, setting: Setting, say: Callable[[str], None]
-) -> list[Point]:
-    """Every point of the three curves; the service has one processor, who asks the other."""
+def measure(vectors: Vectors, queries: Vectors, index: IndexParameters, turns: Turns) -> list[Point]:
+    """Measure every point of the three curves; the service has one processor, the callers the other."""
     points: list[Point] = []
     for fleet, connections in sorted(wanted(len(vectors)).items(), key=lambda one: (one[0].rows, one[0].shards)):
         held = vectors[: fleet.rows]
         say(f"{fleet.rows:,} vectors, {fleet.shards} shards: building the graphs")
-        with _standing(held, queries, index, fleet) as (raw, stage):
-            points += [
-                _point(stage, raw, queries, exact(held, queries, K), one, setting) for one in sorted(connections)
-            ]
+        with (
+            bare(held, queries, index, len(os.sched_getaffinity(0))) as raw,
+            standing(held, index, processors()[0], shards=fleet.shards) as stage,
+        ):
+            truth = exact(held, queries, K)
+            points += [_point(stage, raw, queries, truth, one, turns) for one in sorted(connections)]
     return points
 
 
-@contextmanager
-def _standing(vectors: Vectors, queries: Vectors, index: IndexParameters, fleet: Fleet) -> Iterator[tuple[Bare, Stage]]:
-    threads = len(os.sched_getaffinity(0))
-    server, _ = processors()
-    with (
-        tempfile.TemporaryDirectory(prefix="growth-") as folder,
-        bare(vectors, queries, index, threads) as raw,
-        staged(Path(folder), vectors, index, shards=fleet.shards) as stage,
-    ):
-        stage.fill(threads)
-        for shard in range(fleet.shards):
-            stage.add("node", server, shard=shard)
-        stage.add("router", server)
-        yield raw, stage
-
-
-def _point(stage: Stage, raw: Bare, queries: Vectors, truth: Any, connections: int, setting: Setting) -> Point:
+def _point(stage: Stage, raw: BareIndex, queries: Vectors, truth: Any, connections: int, turns: Turns) -> Point:
     *nodes, router = stage.members
-    requests = public_requests(router, queries, K)
-    found = [public_rows(body) for body in ask(router.host, requests)]
+    searches = public_searches(router, queries, K, connections)
+    recall = recall_of(searches.rows(), truth)
     server, client = processors()
-    turns = []
+    figures = []
     with on(client):
-        for _ in range(setting.rounds):
-            before = raw.turn(K, setting.seconds, server)
-            loop = closed_loop(router.host, requests, connections, setting.seconds)
-            after = raw.turn(K, setting.seconds, server)
+        for _ in range(turns.rounds):
+            before = raw.turn(K, turns.seconds, server)
+            loop = searches.turn(turns.seconds)
+            after = raw.turn(K, turns.seconds, server)
             alone = (before.searches + after.searches) / (before.seconds + after.seconds)
             latencies = 1000 * np.asarray(loop.latencies)
-            turns.append((loop.per_second, loop.per_second / alone, *np.percentile(latencies, [50, 95])))
-    per_second, of_bare, p50, p95 = (float(median(values)) for values in zip(*turns, strict=True))
+            figures.append((loop.per_second, loop.per_second / alone, *np.percentile(latencies, [50, 95])))
+    per_second, of_bare, p50, p95 = (float(median(values)) for values in zip(*figures, strict=True))
     return Point(
         rows=len(stage.vectors),
         shards=stage.shards,
         connections=connections,
-        recall=round(recall_of(found, truth), 4),
+        recall=round(recall, 4),
         per_second=round(per_second, 1),
         of_bare=round(of_bare, 3),
         p50_ms=round(p50, 2),
@@ -141,7 +113,7 @@ def _private_bytes(member: Member) -> int:
 
 
 def curves(points: Sequence[Point]) -> dict[str, list[Point]]:
-    """The points of each curve in order: over vectors, over shards, over callers at once."""
+    """Return the points of each curve in order: over vectors, over shards, over callers at once."""
     middle = max((one.rows for one in points if one.shards > 1), default=0)
     usual = [one for one in points if one.connections == MIDDLE_CONNECTIONS]
     return {
@@ -154,13 +126,12 @@ def curves(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 
 def to_json(points: Sequence[Point]) -> dict[str, Any]:
-    """Plain data, curve by curve."""
     return {name: [asdict(one) for one in curve] for name, curve in curves(points).items()}
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
-    """A picture of the curves: searches a second as a share of hnswlib's above, latencies below."""
-    # Only who wants a picture waits for it.
+    """Draw the curves: searches a second as a share of hnswlib's above, latencies below."""
+    # Slow to import, and only pictures need it.
     import matplotlib
 
     matplotlib.use("Agg")

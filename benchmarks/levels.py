@@ -1,4 +1,4 @@
-"""hnswlib compiled for other instruction sets, side by side: what the artifact's named level costs and saves."""
+"""hnswlib compiled for several instruction sets, side by side: the cost of the artifact's named level."""
 
 from __future__ import annotations
 
@@ -6,48 +6,35 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.bare import Bare, bare
-from benchmarks.serving import exact, recall_of
-from infra.wheel_audit import LEVEL
+from benchmarks.bare import BareIndex, bare
+from benchmarks.measuring import K, Turns, exact, recall_of, say
+from infra.boot.audit import LEVEL
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
 PORTABLE, NATIVE = "x86-64", "native"
-# By what hnswlib's own build reads; without NO_NATIVE it compiles for the machine that builds.
+# Variables of hnswlib's own build; without NO_NATIVE it compiles for the building machine.
 COMPILED: Mapping[str, Mapping[str, str]] = {
     NATIVE: {},
     LEVEL: {"HNSWLIB_NO_NATIVE": "1", "CXXFLAGS": f"-march={LEVEL}"},
     PORTABLE: {"HNSWLIB_NO_NATIVE": "1"},
 }
-K = 10
 
 
 class NotCompiled(Exception):
-    """hnswlib could not be compiled; the message is the end of what pip said."""
+    """hnswlib could not be compiled; the message is the end of pip's output."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How long each is asked: `rounds` turns of `seconds`."""
-
-    rounds: int
-    seconds: float
-
-
-def measure(
-    vectors: Vectors, queries: Vectors, index: IndexParameters, setting: Setting, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def measure(vectors: Vectors, queries: Vectors, index: IndexParameters, turns: Turns) -> list[dict[str, Any]]:
     """
-    Per level: recall, searches a second of one thread, their ratio to the native ones turn by turn, and the time that
-    one thread takes to build, as a multiple of the native one's.
+    Measure each level with one thread: recall, searches a second, build time, and their ratios to the native level's.
     """
     truth = exact(vectors, queries, K)
     with tempfile.TemporaryDirectory(prefix="levels-") as folder, ExitStack() as standing:
@@ -60,17 +47,17 @@ def measure(
             if not entrants[level].library.is_relative_to(path):
                 raise NotCompiled(f"{entrants[level].library} was loaded instead of what was compiled for {level}")
         recalls = {level: recall_of(one.answers(K), truth) for level, one in entrants.items()}
-        rates = {level: [0.0] * setting.rounds for level in entrants}
-        for number in range(setting.rounds):
-            say(f"round {number + 1} of {setting.rounds}")
-            for level, rate in _round(entrants, setting.seconds).items():
+        rates = {level: [0.0] * turns.rounds for level in entrants}
+        for number in range(turns.rounds):
+            say(f"round {number + 1} of {turns.rounds}")
+            for level, rate in _round(entrants, turns.seconds).items():
                 rates[level][number] = rate
     built = {level: one.build_seconds for level, one in entrants.items()}
     return [_figures(level, recalls[level], rates, built) for level in entrants]
 
 
 def _compiled(level: str, folder: Path) -> Path:
-    """A folder with hnswlib compiled for a level, of the version that this environment has."""
+    """Compile hnswlib, of this environment's version, for a level; return the folder."""
     wanted = f"hnswlib=={version('hnswlib')}"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-cache-dir", "--no-binary=hnswlib"]
     ours = {name for one in COMPILED.values() for name in one}
@@ -88,7 +75,7 @@ def _compiled(level: str, folder: Path) -> Path:
 
 @contextmanager
 def _imported_from(folder: Path) -> Iterator[None]:
-    """Processes that are started in the block, which inherit this one's path, import from this folder first."""
+    """Have processes that start in the block import from this folder first: they inherit this one's path."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -96,8 +83,8 @@ def _imported_from(folder: Path) -> Iterator[None]:
         sys.path.remove(str(folder))
 
 
-def _round(entrants: Mapping[str, Bare], seconds: float) -> dict[str, float]:
-    """Searches a second of each, one after the other on one processor."""
+def _round(entrants: Mapping[str, BareIndex], seconds: float) -> dict[str, float]:
+    """Return searches a second of each, one after the other on one processor."""
     processor = {min(os.sched_getaffinity(0))}
     turns = {level: one.turn(K, seconds, processor) for level, one in entrants.items()}
     return {level: turn.searches / turn.seconds for level, turn in turns.items()}

@@ -1,11 +1,10 @@
-"""What another search server has to do to be measured beside ours."""
+"""Other search servers as peers of ours: their processes, and the interface to measure them by."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import subprocess
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from benchmarks.closed_loop import Loop
 from service.index.part import Vectors
+from vectorfleet.waiting import until
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -24,12 +24,12 @@ Process = subprocess.Popen[bytes]
 
 
 class PeerError(Exception):
-    """A peer can't be started, filled or asked; the message says which and why."""
+    """A peer can't be started, filled or searched; the message says which and why."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What every peer is asked: `queries`, shape (queries, dims), for `k` rows, over so many connections at once."""
+class SearchLoad:
+    """The searches for every peer: `queries`, shape (queries, dims), for `k` rows, over so many connections at once."""
 
     queries: Vectors
     k: int
@@ -37,23 +37,20 @@ class Asked:
 
 
 def await_peer(server: Process, answers: Callable[[], bool], name: str, log: Path) -> None:
-    """Wait until a server that was just started answers; raises PeerError."""
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and server.poll() is None:
-        if answers():
-            return
-        time.sleep(POLL_SECONDS)
-    why = f"did not answer in {READY_SECONDS:g} s" if server.poll() is None else "ended"
-    raise PeerError(f"{name} {why}: {end_of(log)}")
+    """Wait until a new server answers; raise PeerError."""
+    if not until(lambda: server.poll() is not None or answers(), READY_SECONDS, POLL_SECONDS):
+        raise PeerError(f"{name} did not answer in {READY_SECONDS:g} s: {end_of(log)}")
+    if server.poll() is not None:
+        raise PeerError(f"{name} ended: {end_of(log)}")
 
 
 def end_of(log: Path) -> str:
-    """What a peer said last; the file goes with the peer's folder."""
+    """Return the end of a peer's log, which is deleted with the peer's folder."""
     return log.read_text(errors="replace").strip()[-500:]
 
 
 def start(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, **pipes: int) -> Process:
-    """A process of a peer in its log's folder, `environment` beside ours; raises PeerError."""
+    """Start a process of a peer in its log's folder, `environment` added to ours; raise PeerError."""
     with log.open("wb") as sink:
         try:
             return subprocess.Popen(
@@ -70,7 +67,7 @@ def start(name: str, command: Sequence[str], environment: Mapping[str, str], log
 
 
 def pin(process: int, processors: set[int]) -> None:
-    """Every thread of a process on these processors alone, and so those that it will start."""
+    """Pin every thread of a process to these processors, and so the threads that it will start."""
     for thread in Path(f"/proc/{process}/task").iterdir():
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread.name), processors)
@@ -80,7 +77,7 @@ def pin(process: int, processors: set[int]) -> None:
 def server(
     name: str, command: Sequence[str], log: Path, answers: Callable[[], bool], environment: Mapping[str, str]
 ) -> Iterator[int]:
-    """The process of a peer's server that answers, ended with the block; `environment` is beside ours."""
+    """Yield the process id of a peer's server that answers; the server ends with the block."""
     process = start(name, command, environment, log)
     try:
         await_peer(process, answers, name, log)
@@ -91,7 +88,7 @@ def server(
 
 
 def answers_http(url: str) -> bool:
-    """Whether a server answers well there."""
+    """Return whether a server answers without an error."""
     try:
         urllib.request.urlopen(url, timeout=1).close()
     except OSError:
@@ -106,7 +103,7 @@ class Peer(Protocol):
     def name(self) -> str: ...
 
     def rows(self) -> list[list[int]]:
-        """The rows found for each query."""
+        """Return the rows found for each query."""
 
     def turn(self, seconds: float) -> Loop:
-        """Searches for so many seconds, each connection sending the next when it has its answer."""
+        """Search for so many seconds; each connection sends its next search when it has an answer."""

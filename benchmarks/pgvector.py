@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector as a peer: the same vectors in one table, asked by its own pgbench, statements prepared."""
+"""PostgreSQL with pgvector as a peer: the same vectors in one table, searched by pgbench with prepared statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.closed_loop import Loop
-from benchmarks.peer import Asked, PeerError, await_peer
+from benchmarks.peer import PeerError, SearchLoad, await_peer
 from service.index.part import Vectors
 from service.storage.builds import IndexParameters
 
@@ -28,15 +28,14 @@ EVERY = (
 
 
 class PgVector:
-    """A table that is filled and has its index."""
+    """A filled table with its index."""
 
     name = "pgvector"
 
-    def __init__(self, programs: Programs, asked: Asked) -> None:
+    def __init__(self, programs: Programs, asked: SearchLoad) -> None:
         self._programs, self._asked = programs, asked
 
     def rows(self) -> list[list[int]]:
-        """The rows found for each query."""
         found: list[list[int]] = [[] for _ in self._asked.queries]
         for line in self._programs.sql(EVERY.format(k=self._asked.k)).splitlines():
             query, row = line.split("|")
@@ -44,7 +43,7 @@ class PgVector:
         return found
 
     def turn(self, seconds: float) -> Loop:
-        """Searches for so many whole seconds."""
+        """Search for so many whole seconds."""
         folder = self._programs.folder / "turn"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -60,7 +59,7 @@ class PgVector:
 
 
 class Programs:
-    """PostgreSQL's programs in a folder, with a cluster of their own."""
+    """PostgreSQL's programs, with their own cluster in a folder."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.folder = folder
@@ -71,11 +70,10 @@ class Programs:
         self.data, self.log = folder / "data", folder / "postgres.log"
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """A program with its arguments."""
         return [str(self._programs / program), *arguments]
 
     def run(self, program: str, *arguments: str, cwd: Path | None = None, given: str | None = None) -> str:
-        """What a program that ends prints; raises PeerError with the end of what it said."""
+        """Run a program and return its output; raise PeerError with the end of its errors."""
         done = subprocess.run(
             self.command(program, *arguments),
             env=os.environ | {"PGHOST": str(self.folder), "PGUSER": USER},
@@ -90,7 +88,7 @@ class Programs:
         return done.stdout
 
     def serve(self) -> subprocess.Popen[bytes]:
-        """The server, reached by a socket in the folder alone."""
+        """Start the server, which listens on a socket in the folder alone."""
         options = ("shared_buffers=" + MEMORY, "maintenance_work_mem=" + MEMORY, "listen_addresses=", "fsync=off")
         chosen = [part for option in options for part in ("-c", option)]
         with self.log.open("wb") as log:
@@ -104,12 +102,12 @@ class Programs:
             )
 
     def sql(self, *statements: str) -> str:
-        """What statements answer, a row a line and columns apart by a bar."""
+        """Run statements and return their rows, one a line, with a bar between columns."""
         commands = [part for statement in statements for part in ("-c", statement)]
         return self.run("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *commands, USER)
 
     def copy(self, table: str, vectors: Vectors) -> None:
-        """Every vector as a row of a table, numbered from 0."""
+        """Copy every vector into a table, numbered from 0."""
         lines = (f"{row}\t[{','.join(map(repr, vector.tolist()))}]" for row, vector in enumerate(vectors))
         text = "\n".join((*lines, ""))
         self.run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", f"COPY {table} FROM STDIN", USER, given=text)
@@ -117,16 +115,16 @@ class Programs:
 
 @contextmanager
 def pgvector(
-    programs: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: Asked, processors: set[int]
+    programs: Path, folder: Path, vectors: Vectors, index: IndexParameters, asked: SearchLoad, processors: set[int]
 ) -> Iterator[PgVector]:
-    """A server of its own in `folder`, whose processes from then on have these processors; raises PeerError."""
+    """Yield a filled server in `folder`, whose new processes are on these processors; raise PeerError."""
     postgres = Programs(programs, folder)
     postgres.run("initdb", "-D", str(postgres.data), "-U", USER, "--auth=trust", "-E", "UTF8", "--no-sync")
     server = postgres.serve()
     try:
         await_peer(server, partial(_answers, postgres), "PostgreSQL", postgres.log)
         _fill(postgres, vectors, index, asked.queries)
-        # What serves a connection is a child that is made for it.
+        # A new child of the server serves each connection.
         os.sched_setaffinity(server.pid, processors)
         yield PgVector(postgres, asked)
     finally:

@@ -1,4 +1,4 @@
-"""A small fleet of real processes on an emulated AWS, with given vectors written and indexed before it stands."""
+"""A small fleet of real processes on an emulated AWS, with given vectors written and indexed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,12 +24,12 @@ import numpy as np
 import psutil
 
 from rehearsal.emulator.launch import PROJECT, free_port, start
-from service.embedding.given import Given
+from service.embedding.providers import GivenVectors
 from service.embedding.splitter import SPLITTER
 from service.index.part import Vectors
 from service.indexer.indexer import Indexer
-from service.node.build import publish_generation
-from service.node.restore import ShardStore
+from service.node.builder import publish_generation
+from service.node.recovery import ShardStore
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe, Slots
 from service.storage.collections import DEFAULT_ID
 from service.storage.documents import Document, documents_log, to_rows
@@ -37,6 +37,7 @@ from service.storage.log import Append, tail_of
 from service.storage.objects import ObjectStore
 from service.storage.shards import shard_log
 from service.storage.snapshot import manifest_of
+from vectorfleet.waiting import until
 
 REGION = "us-east-1"
 FLEET = "bench"
@@ -49,31 +50,28 @@ TEXT = "A chunk of text, about as long as those of a reference: it says what a c
 
 
 class NotReady(click.ClickException):
-    """A process of the stage did not get ready in time; the message says where its log is."""
+    """A process of the stage was not ready in time; the message names its log."""
 
 
 class SearchedFurther(click.ClickException):
-    """A shard finds too little with what it was to be measured with, and is searched otherwise."""
+    """A shard that misses its recall with the given parameters, and is searched with others."""
 
 
 def source_id(row: int) -> str:
-    """The document of one vector."""
     return f"row/{row}"
 
 
 def document(row: int, vector: Vectors) -> Document:
-    """The write of one vector."""
     request_id, text = f"bench/{row}", f"{row} {TEXT}"
     return Document(request_id, source_id(row), title=f"Row {row}", text=text, vector=vector.astype("<f4").tobytes())
 
 
 def row_of(name: str) -> int:
-    """The vector of one document."""
     return int(name.partition("/")[2])
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
-    """What leads every AWS client of a process to the emulator."""
+    """Return the variables that lead a process's AWS clients to the emulator."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -95,11 +93,15 @@ class Member:
 
     @property
     def host(self) -> tuple[str, int]:
-        """Where it listens."""
         return self.address, PORT
 
+    def report(self) -> dict[str, Any]:
+        """Return the process's own report; raise OSError while it is not ready."""
+        with urllib.request.urlopen(f"http://{self.address}:{PORT}/readyz", timeout=5) as answer:
+            return dict(json.load(answer))
+
     def cpu_seconds(self) -> float:
-        """Processor time of it and its children so far."""
+        """Return the processor time of the process and its children so far."""
         own = psutil.Process(self.process.pid)
         times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
         return float(sum(each.user + each.system for each in times))
@@ -107,7 +109,7 @@ class Member:
 
 @dataclass
 class Stage:
-    """The emulator and what runs on it."""
+    """The emulator, and the processes of a fleet on it."""
 
     root: Path
     vectors: Vectors
@@ -132,7 +134,7 @@ class Stage:
         tail = log.tail()
         while batch := list(islice(given, ENTRY_ROWS)):
             tail = tail_of(Append(log, tail, to_rows(batch), uuid4().hex).run())
-        indexer = Indexer(store, ObjectStore("index"), self.build, Given(self.build.recipe.embedding))
+        indexer = Indexer(store, ObjectStore("index"), self.build, GivenVectors(self.build.recipe.embedding))
         indexer.catch_up()
         while indexer.position < tail.number:
             indexer.step()
@@ -140,10 +142,11 @@ class Stage:
     @property
     def _recipe(self) -> Recipe:
         space = Embedding("bench", "1", int(self.vectors.shape[1]), "given")
-        return Recipe(space, Chunking(800, 100), self.index, self.shards, f"{SPLITTER} {Given(space).fingerprint}")
+        return Recipe(
+            space, Chunking(800, 100), self.index, self.shards, f"{SPLITTER} {GivenVectors(space).fingerprint}"
+        )
 
     def prepare(self) -> None:
-        """Parameters, buckets and a network."""
         for bucket in ("documents", "index"):
             boto3.client("s3").create_bucket(Bucket=bucket)
         self._configure(self._recipe)
@@ -172,13 +175,13 @@ class Stage:
         if searched is not None:
             how = "exactly" if searched.type == "flat" else f"with ef_search {searched.ef_search}"
             raise SearchedFurther(
-                f"with ef_search {self.index.ef_search} shard {shard} finds too little: it is searched {how}, and "
-                "would be compared with what it is not. Take a greater --ef, or other vectors."
+                f"with ef_search {self.index.ef_search} shard {shard} misses its recall: it is searched {how}, "
+                "which is not comparable. Take a greater --ef, or other vectors."
             )
 
     def add(self, role: str, processors: set[int], *, shard: int = 0, fleet: str = FLEET) -> Member:
         """
-        Start a process that may use these processors alone, and wait until it is ready.
+        Start a process on these processors alone, and wait until it is ready.
 
         Routers find the nodes of their own `fleet`.
         """
@@ -190,7 +193,7 @@ class Stage:
         variables = {f"VECTORFLEET_{key.upper()}": value for key, value in place.items()}
         with log.open("ab") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "service", role],
+                [sys.executable, "-m", "vectorfleet", role],
                 env={**os.environ, **variables, "PYTHONPATH": str(PROJECT)},
                 cwd=PROJECT,
                 stdout=sink,
@@ -204,7 +207,7 @@ class Stage:
         return member
 
     def _launched(self, tags: Mapping[str, str]) -> tuple[str, str]:
-        """Address and id of a new instance, by which routers find what runs there."""
+        """Return the address and id of a new instance, by which routers find its process."""
         pairs = [{"Key": f"vectorfleet:{key}", "Value": value} for key, value in tags.items()]
         instance = boto3.client("ec2").run_instances(
             ImageId="ami-0123456789abcdef0",
@@ -217,7 +220,6 @@ class Stage:
         return instance["PrivateIpAddress"], instance["InstanceId"]
 
     def stop(self) -> None:
-        """End every process."""
         for member in self.members:
             os.killpg(member.process.pid, signal.SIGKILL)
             member.process.wait()
@@ -225,28 +227,43 @@ class Stage:
 
 
 def await_ready(member: Member) -> None:
-    """Raises NotReady."""
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and member.process.poll() is None:
+    """Wait until a process is ready; raise NotReady."""
+
+    def state() -> str:
         try:
-            with urllib.request.urlopen(f"http://{member.address}:{PORT}/readyz", timeout=1):
-                return
+            return "ready" if member.report() else ""
         except OSError:
-            time.sleep(POLL_SECONDS)
-    raise NotReady(f"{member.role} on {member.address} did not get ready in {READY_SECONDS:g} s; see {member.log}")
+            return "" if member.process.poll() is None else "ended"
+
+    if until(state, READY_SECONDS, POLL_SECONDS) != "ready":
+        raise NotReady(f"{member.role} on {member.address} was not ready in {READY_SECONDS:g} s; see {member.log}")
 
 
 @contextmanager
-def staged(root: Path, vectors: Vectors, index: IndexParameters, *, shards: int) -> Iterator[Stage]:
-    """A stage without processes and rows yet; everything ends with the block."""
+def staged(vectors: Vectors, index: IndexParameters, *, shards: int) -> Iterator[Stage]:
+    """Yield a stage without processes and rows; everything ends with the block."""
     port = free_port()
-    emulator = start(port, root)
-    os.environ.update(aws_environment(f"http://127.0.0.1:{port}"))
-    stage = Stage(root, np.ascontiguousarray(vectors), index, shards)
-    try:
-        stage.prepare()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        emulator = start(port, Path(folder))
+        os.environ.update(aws_environment(f"http://127.0.0.1:{port}"))
+        stage = Stage(Path(folder), np.ascontiguousarray(vectors), index, shards)
+        try:
+            stage.prepare()
+            yield stage
+        finally:
+            stage.stop()
+            emulator.kill()
+            emulator.wait()
+
+
+@contextmanager
+def standing(
+    vectors: Vectors, index: IndexParameters, processors: set[int], *, shards: int = 1, threads: int | None = None
+) -> Iterator[Stage]:
+    """Yield a stage that holds the vectors: a node of each shard and a router, on these processors."""
+    with staged(vectors, index, shards=shards) as stage:
+        stage.fill(threads or len(os.sched_getaffinity(0)))
+        for shard in range(shards):
+            stage.add("node", processors, shard=shard)
+        stage.add("router", processors)
         yield stage
-    finally:
-        stage.stop()
-        emulator.kill()
-        emulator.wait()

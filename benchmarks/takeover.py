@@ -1,15 +1,12 @@
-"""Latencies under open load while a fresh process takes a node over, beside those before and after."""
+"""Latencies under open load while a new process takes a node over, and before and after."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +14,18 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from benchmarks.serving import standing
-from benchmarks.stage import PORT, Member, Stage, document
+from benchmarks.measuring import say
+from benchmarks.stage import PORT, Member, Stage, document, standing
 from service.index.part import Vectors
-from service.node.build import publish_generation
-from service.node.restore import ShardStore
+from service.node.builder import publish_generation
+from service.node.recovery import ShardStore
 from service.storage.builds import IndexParameters
 from service.storage.objects import ObjectStore
 from service.storage.shards import shard_log
 
-# The process before may answer on connections that stand for so long after the new one does.
+# The old process may answer on its connections for so long after the new one serves.
 PARTING_SECONDS = 2.0
-TAKEOVER_SECONDS = 600.0  # to build the next generation, and again to take over with it
+TAKEOVER_SECONDS = 600.0  # to build the next generation, and again to take over
 POLL_SECONDS = 0.05
 TIMEOUT_SECONDS = 10.0
 
@@ -37,15 +34,15 @@ class NoTakeover(Exception):
     """No process took the node over in time."""
 
 
-class Held(ObjectStore):
-    """A store that holds a snapshot's manifest back until it is let go: without one there is no snapshot."""
+class HeldManifestStore(ObjectStore):
+    """A store that holds a snapshot's manifest back until it is let go: a snapshot begins with its manifest."""
 
     def __init__(self, bucket: str) -> None:
         super().__init__(bucket)
         self.ready, self.let_go = threading.Event(), threading.Event()
 
     def upload(self, path: Path, key: str) -> None:
-        """Upload, a manifest when it may."""
+        """Upload a file; a manifest only once it is let go."""
         if key.endswith("/manifest.json"):
             self.ready.set()
             self.let_go.wait()
@@ -53,16 +50,16 @@ class Held(ObjectStore):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A search: when it was due, and its seconds from then to the whole answer; None where there was no good one."""
+class DueSearch:
+    """A search: the time that it was due, and the seconds to its answer; None if it failed or was partial."""
 
     due: float
     seconds: float | None
 
 
 @dataclass(frozen=True)
-class Found:
-    """Searches of one kind of time and their latencies in milliseconds."""
+class Latencies:
+    """Searches and their latencies in milliseconds."""
 
     searches: int
     failed: int
@@ -72,20 +69,11 @@ class Found:
 
 
 def measure(
-    vectors: Vectors,
-    queries: Vectors,
-    index: IndexParameters,
-    rate: float,
-    quiet_seconds: float,
-    say: Callable[[str], None],
+    vectors: Vectors, queries: Vectors, index: IndexParameters, rate: float, quiet_seconds: float
 ) -> dict[str, Any]:
-    """The figures of one take-over under `rate` searches a second, with quiet time before and after it."""
-    processors = set(os.sched_getaffinity(0))
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        standing(Path(folder), vectors, index, len(processors), processors) as stage,
-    ):
-        store = Held("index")
+    """Measure one take-over under `rate` searches a second, with quiet time before and after it."""
+    with standing(vectors, index, set(os.sched_getaffinity(0))) as stage:
+        store = HeldManifestStore("index")
         building = threading.Thread(target=_next_generation, args=(stage, store), daemon=True)
         say("building the next generation")
         building.start()
@@ -100,25 +88,25 @@ def measure(
         "dims": int(vectors.shape[1]),
         "rate": rate,
         "seconds": round(ended - began, 2),
-        "outside": _found(outside).__dict__,
-        "during": _found([one for one in asked if began <= one.due < ended]).__dict__,
+        "outside": _latencies(outside).__dict__,
+        "during": _latencies([one for one in asked if began <= one.due < ended]).__dict__,
     }
 
 
-def _next_generation(stage: Stage, store: Held) -> None:
+def _next_generation(stage: Stage, store: HeldManifestStore) -> None:
     """Write one more document, and publish a snapshot that holds it."""
     assert stage.build is not None
     stage.write([document(len(stage.vectors), stage.vectors[0])])
     entry = shard_log(store, stage.build.id, 0, int(stage.vectors.shape[1])).head()
-    # On the node's own disk, as its builder does it: whoever takes over finds the files there.
+    # On the node's own disk, where its builder leaves the files for the new process.
     folder = stage.members[0].disk / stage.build.id / "shard-00"
     shard = ShardStore(store, stage.build, 0, folder, ObjectStore("documents"))
     publish_generation(shard, entry=entry, generation=2)
 
 
 async def _load(
-    stage: Stage, queries: Vectors, rate: float, quiet_seconds: float, store: Held
-) -> tuple[list[Asked], float, float]:
+    stage: Stage, queries: Vectors, rate: float, quiet_seconds: float, store: HeldManifestStore
+) -> tuple[list[DueSearch], float, float]:
     node, router = stage.members
     bodies = [query.tobytes() for query in queries]
     ended = asyncio.Event()
@@ -137,22 +125,17 @@ async def _load(
 
 async def _await_generation(node: Member, generation: int) -> None:
     until = time.perf_counter() + TAKEOVER_SECONDS
-    while await asyncio.to_thread(_generation, node) != generation:
+    while (await asyncio.to_thread(node.report))["generation"] != generation:
         if time.perf_counter() > until:
             raise NoTakeover(f"generation {generation} was not served within {TAKEOVER_SECONDS:g} s; see {node.log}")
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _generation(node: Member) -> int:
-    with urllib.request.urlopen(f"http://{node.address}:{PORT}/readyz", timeout=5) as answer:
-        return int(json.load(answer)["generation"])
-
-
 async def _ask_all(
     session: aiohttp.ClientSession, router: Member, bodies: list[bytes], rate: float, ended: asyncio.Event
-) -> list[Asked]:
-    """One search at each due instant, whatever the ones before it do."""
-    running: list[asyncio.Task[Asked]] = []
+) -> list[DueSearch]:
+    """Send a search at each due instant, whether earlier ones are answered or not."""
+    running: list[asyncio.Task[DueSearch]] = []
     due = time.perf_counter()
     while not ended.is_set():
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -162,17 +145,19 @@ async def _ask_all(
     return list(await asyncio.gather(*running))
 
 
-async def _ask(session: aiohttp.ClientSession, router: Member, body: bytes, due: float) -> Asked:
+async def _ask(session: aiohttp.ClientSession, router: Member, body: bytes, due: float) -> DueSearch:
     url = f"http://{router.address}:{PORT}/v1/search?k=10"
     try:
         async with session.post(url, data=body, headers={"Content-Type": "application/octet-stream"}) as answer:
             good = answer.status == 200 and not json.loads(await answer.read())["partial"]
     except (aiohttp.ClientError, TimeoutError):
         good = False
-    return Asked(due, time.perf_counter() - due if good else None)
+    return DueSearch(due, time.perf_counter() - due if good else None)
 
 
-def _found(asked: list[Asked]) -> Found:
+def _latencies(asked: list[DueSearch]) -> Latencies:
     latencies = [1000 * one.seconds for one in asked if one.seconds is not None]
     middle, high = np.percentile(latencies, (50, 99))
-    return Found(len(asked), len(asked) - len(latencies), round(middle, 2), round(high, 2), round(max(latencies), 2))
+    return Latencies(
+        len(asked), len(asked) - len(latencies), round(middle, 2), round(high, 2), round(max(latencies), 2)
+    )

@@ -1,7 +1,7 @@
-"""The error rates of the gate: its own judgement of services whose truth is known, in virtual time.
+"""The error rates of the gate, on services with known truth, in virtual time.
 
-Nothing is sent. A run is two counts: searches that arrive as a Poisson stream, and the slow ones among them, as many as
-its service makes. The gate then judges the counts as it judges those of a real run.
+Nothing is sent. A run is two counts: searches that arrive as a Poisson stream, and the slow ones among them by its
+service. The gate judges these counts like those of a real run.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from dataclasses import asdict, dataclass, replace
 import click
 import numpy as np
 
-from infra.numbers import Number
-from loadtests.evidence import Registration, RunEvidence
-from loadtests.gate import Verdict, judge
-from loadtests.settings import Load, Settings
-from loadtests.tally import Tally, tally
+from loadtests.judge.gate import judge
+from loadtests.judge.tally import Tally, tally
+from loadtests.run.evidence import Registration, RunEvidence
+from loadtests.run.settings import Load, Settings
+from vectorfleet.number_types import Number
 from vectorfleet.output import print_json
+from vectorfleet.verdicts import Verdict
 
-# Slow searches of a run, from the number of searches in it and the length of its window.
+# Returns the slow searches of a run, given its number of searches and the length of its window.
 Service = Callable[[np.random.Generator, int, float], int]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The gates of one row: so many, each of so many runs with such a window."""
+    """The gates of one row: their number, and the runs of each with their rate and window."""
 
     gates: int
     runs: int
@@ -45,7 +46,6 @@ class Rates:
     undecided: float
 
     def to_json(self) -> dict[str, str | float]:
-        """Plain values."""
         return asdict(self)
 
 
@@ -55,13 +55,13 @@ def steady(share: float) -> Service:
 
 
 def varying(share: float, variation: float) -> Service:
-    """Draw the chance anew for each run, with this coefficient of variation around ``share``."""
+    """Draw the chance for each run, with this coefficient of variation around ``share``."""
     weight = (1 - share) / (share * variation**2) - 1
     return lambda random, searches, _: int(random.binomial(searches, random.beta(share * weight, (1 - share) * weight)))
 
 
 def freezing(seconds: float, period_seconds: float, target_seconds: float = 0.2) -> Service:
-    """Stand still so long once in each period; who comes less than the target before its end is not slow."""
+    """Freeze for so long once in each period; a search that arrives less than the target before its end is not slow."""
     slow_seconds = seconds - target_seconds
 
     def slow(random: np.random.Generator, searches: int, window_seconds: float) -> int:
@@ -82,7 +82,7 @@ SERVICES: dict[str, tuple[float, Service]] = {
 
 
 def measure(setting: Setting, names: Sequence[str] = tuple(SERVICES), seed: int = 1) -> list[Rates]:
-    """Judge every service so often; the same seed gives the same rates."""
+    """Judge every service; the same seed gives the same rates."""
     found = []
     for name in names:
         random, (share, service) = np.random.default_rng([seed, *name.encode()]), SERVICES[name]

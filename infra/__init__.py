@@ -1,1 +1,5 @@
-"""Turns numbers into machines: the sizing plan and the Pulumi program that provisions it."""
+"""Infrastructure: the plan that sizes a fleet, and the Pulumi program that deploys it."""
+
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]

@@ -1,7 +1,7 @@
 """
-One entry, two callers: `python -m infra` is the command line; Pulumi runs this folder as its program.
+The entry of the folder: Pulumi runs it as its program, and `python -m infra` is the command `vectorfleet`.
 
-Pulumi's executor runs the folder by path, so that there is no package and the folder itself leads `sys.path`.
+Pulumi's executor runs the folder by path. Then there is no package, and the folder itself is first in `sys.path`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 
 def run_program() -> None:
     """
-    Import the package from the project's root, as `python -m infra` does, and register the stack.
+    Register the stack, with the project's root in `sys.path`.
 
-    Raises pulumi.RunError for what is refused: Pulumi prints its message alone, and a traceback for anything else.
+    Raises pulumi.RunError for a refused configuration: Pulumi prints its message without a traceback.
     """
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     import pulumi
 
-    from infra.config import ConfigError
-    from infra.plan import PlanError
+    from infra.configuration.stack_settings import ConfigError
+    from infra.planning.plan import PlanError
     from infra.program import deploy
 
     try:
@@ -31,8 +31,8 @@ def run_program() -> None:
 
 if __name__ == "__main__":
     if __package__:
-        from infra.cli import main
+        from vectorfleet.door import main
 
-        main()
+        main(prog_name="python -m infra")
     else:
         run_program()

@@ -1,9 +1,9 @@
 """The locustfile: ``locust -f loadtests/locustfile.py --host http://…`` with the web page, or ``--headless``.
 
-The exit code is the verdict of the last run: PASS 0, FAIL 1, UNDECIDED 2, VOID 3. Options that cannot be end with 64.
-One Locust user is one scheduler, so the number of users is the number of workers and is not asked for.
+The exit code is the verdict of the last run: PASS 0, FAIL 1, UNDECIDED 2, VOID 3. A bad option ends with 64. One Locust
+user is one scheduler, so the number of users is the number of workers and is not an option.
 
-A locustfile of your own takes ``SearchUser`` and ``OneSchedulerPerWorker`` from here; see docs/loadtests.md.
+A custom locustfile takes ``SearchUser`` and ``OneSchedulerPerWorker`` from here; see docs/loadtests.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# By hand this file is run from anywhere, and Locust puts only its folder on the path.
+# Locust puts only this file's folder on the path, and starts in any folder.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import click
@@ -25,47 +25,49 @@ import gevent
 from locust import LoadTestShape, events, stats
 from locust.env import Environment
 from locust.runners import WorkerRunner
+from rich.console import Console
 
-from loadtests import web_page
-from loadtests.conductor import Conductor, refusal
-from loadtests.evidence import EvidenceError
-from loadtests.generator import SearchUser
-from loadtests.settings import Settings, SettingsError, option_fields
-from loadtests.table import show_run
-from service.client import find_key
+from loadtests.errors import LoadTestError
+from loadtests.generate import web_page
+from loadtests.generate.conductor import Conductor, refusal
+from loadtests.generate.generator import SearchUser
+from loadtests.judge.table import show_runs
+from loadtests.run.settings import Settings, option_fields, option_name
+from vectorfleet.api_key import find_key
 from vectorfleet.exit_codes import ExitCode
+from vectorfleet.options import DEFAULT_OUTPUTS, OUTPUTS_VARIABLE
 
 
 class Searcher(SearchUser):
-    """Offers its share of the searches."""
+    """The user that offers a share of the searches."""
 
 
 class OneSchedulerPerWorker(LoadTestShape):  # type: ignore[misc]  # locust is outside the types
-    """As many users as workers; the conductor ends the test when every share was offered."""
+    """A shape with as many users as workers; the conductor ends the test when each share was offered."""
 
-    # So that --run-time counts, and is asked for on the web page.
+    # Makes --run-time an option, also on the web page.
     use_common_options = True
 
     def tick(self) -> tuple[int, float]:
-        """The number of users wanted, all at once."""
+        """Return the number of users and the rate at which they start: all at once."""
         workers = max(getattr(self.runner, "worker_count", 1), 1)
         self._wanted = max(getattr(self, "_wanted", 0), workers)
         return self._wanted, float(self._wanted)
 
 
 def add_options(parser: Any) -> None:
-    """Make every setting an option, also of the web page; whatever the parser refuses ends with 64."""
+    """Make each setting an option, also on the web page; an option that the parser refuses ends with 64."""
     leave = parser.exit
-    # argparse's own 2 would read as UNDECIDED.
-    parser.exit = lambda status=0, message=None: leave(64 if status == 2 else status, message)
+    # argparse's own exit code, 2, is the verdict UNDECIDED.
+    parser.exit = lambda status=0, message=None: leave(int(ExitCode.USAGE) if status == 2 else status, message)
     for item in option_fields():
-        option, text = f"--{item.name.replace('_', '-')}", item.metadata["help"].replace("%", "%%")
-        parser.add_argument(option, type=_argument(item.metadata["kind"]), default=item.default, help=text)
-    parser.add_argument("--evidence", default="", help="new folder for the evidence (.rehearsal/load/<time>)")
+        kind, text = _argument(item.metadata["kind"]), item.metadata["help"].replace("%", "%%")
+        parser.add_argument(option_name(item.name), type=kind, default=item.default, help=text)
+    parser.add_argument("--evidence", default="", help="new folder for the evidence; by default .rehearsal/load/<time>")
 
 
 def _argument(kind: click.ParamType[Any] | None) -> Callable[[str], Any]:
-    """Read an option as `python -m loadtests gate` does, and refuse it in the same words."""
+    """Return a reader of an option that refuses as `vectorfleet load gate` does."""
 
     def read(text: str) -> Any:
         try:
@@ -77,8 +79,8 @@ def _argument(kind: click.ParamType[Any] | None) -> Callable[[str], Any]:
 
 
 def set_up(environment: Environment, **_: Any) -> None:
-    """Refuse what cannot be before anything starts; whoever is no worker conducts."""
-    find_key(Path(os.environ.get("VECTORFLEET_OUTPUTS", ".rehearsal/outputs.json")))
+    """Refuse bad options before anything starts, and set up the conductor unless this process is a worker."""
+    find_key(Path(os.environ.get(OUTPUTS_VARIABLE, DEFAULT_OUTPUTS)))
     if isinstance(environment.runner, WorkerRunner):
         return
     if problem := refusal(environment, environment.parsed_options):
@@ -88,19 +90,19 @@ def set_up(environment: Environment, **_: Any) -> None:
     if environment.web_ui:
         web_page.extend(environment, conductor)
     else:
-        # Locust listens for SIGTERM only after a shape has ended, so a run would die without a verdict.
+        # Locust handles SIGTERM only after a shape has ended, so a run would end without a verdict.
         gevent.signal_handler(signal.SIGTERM, conductor.stop)
 
 
 def begin(environment: Environment, **_: Any) -> None:
-    """Register the run and hand out its shares, or say why not."""
+    """Register the run and hand out its shares, or log why not."""
     if conductor := getattr(environment, "vectorfleet_conductor", None):
         try:
             conductor.begin()
-            # A point every five seconds makes no chart of a short run; more than a thousand make a heavy page.
+            # Points five seconds apart make no chart of a short run; more than a thousand points make a heavy page.
             settings = Settings.from_options(environment.parsed_options)
             stats.HISTORY_STATS_INTERVAL_SEC = max(1.0, settings.run_seconds / 1_000)
-        except (SettingsError, EvidenceError) as error:
+        except LoadTestError as error:
             logging.error(str(error))
             environment.process_exit_code = int(ExitCode.USAGE)
             gevent.spawn(conductor.stop)
@@ -110,15 +112,15 @@ def conclude(environment: Environment, **_: Any) -> None:
     """Judge the run, print the verdict, and make it the exit code."""
     conductor = getattr(environment, "vectorfleet_conductor", None)
     if conductor and conductor.conclude():
-        show_run(conductor.tally, conductor.judgement)
-        environment.process_exit_code = int(conductor.judgement.verdict)
+        show_runs([conductor.tally], conductor.judgement, Console())
+        environment.process_exit_code = int(conductor.judgement.verdict.exit_code)
 
 
 def conclude_at_the_latest(environment: Environment, **_: Any) -> None:
-    """Judge also a run that is broken off, which makes it VOID, and let Locust's own files have all of it."""
+    """Judge also a run that was broken off, which is VOID, and let Locust write its files to the end."""
     conclude(environment)
     if environment.parsed_options.csv_prefix:
-        # Locust writes these files each second, and not once more at the end.
+        # Locust writes these files each second, but not at the end.
         gevent.sleep(1.1 * stats.CSV_STATS_INTERVAL_SEC)
     report, conductor = environment.parsed_options.html_file, getattr(environment, "vectorfleet_conductor", None)
     if report and conductor and Path(report).is_file():

@@ -1,4 +1,4 @@
-"""The rules of infra/rules as a CrossGuard pack: `pulumi preview --policy-pack policypack`."""
+"""The rules of infra/review/rules as a CrossGuard pack: `pulumi preview --policy-pack policypack`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pulumi_policy.proxy import UnknownValueError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from infra.rules.acknowledgements import ACKNOWLEDGEMENTS
-from infra.rules.crossguard import violations
-from infra.rules.registry import RULES
-from infra.rules.rule import Rule
+from infra.review.rules.acknowledgements import ACKNOWLEDGEMENTS
+from infra.review.rules.crossguard import violations
+from infra.review.rules.registry import RULES
+from infra.review.rules.rule import Rule
 
 
 def policy(rule: Rule) -> StackValidationPolicy:

@@ -1,4 +1,4 @@
-"""The report's pictures: latency over time, for the gate's runs and for the drill, as inline SVG."""
+"""Charts of the report: latency over time, of the gate's runs and of the drill, as inline SVG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 
 mpl.use("svg")
-# Text as text keeps the page small, searchable and in the reader's own font.
+# Text that stays text keeps the page small and searchable.
 mpl.rcParams.update(
     {
         "svg.fonttype": "none",
@@ -33,7 +33,7 @@ GOOD, SLOW, FAILED, LINE = "#2a7f9e", "#d98a00", "#c0392b", "#667"
 
 
 class Point(NamedTuple):
-    """One search: when it was due, how long it took (None: no answer), and what it was."""
+    """One search: its due time, its response time (None: no answer), and its kind."""
 
     at_seconds: float
     response_ms: float | None
@@ -49,9 +49,9 @@ class Mark(NamedTuple):
 
 def latency(points: Sequence[Point], marks: Sequence[Mark], *, target_ms: float, alert_ms: float, x: str) -> str:
     """
-    Response times over time on a logarithmic scale, as an SVG element.
+    Draw response times over time on a logarithmic scale, as an SVG element.
 
-    Failed and unanswered searches stand in a row of their own on top, because they have no time to show.
+    Failed and unanswered searches have no response time, so they form a row at the top.
     """
     figure = Figure(figsize=(10.5, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -67,28 +67,32 @@ def latency(points: Sequence[Point], marks: Sequence[Mark], *, target_ms: float,
     axes.set_ylim(1, top * 1.4)
     axes.set_xlabel(x)
     axes.set_ylabel("response time, ms")
-    for value, name in ((target_ms, "target"), (alert_ms, "alert")):
-        axes.axhline(value, color=LINE, linewidth=0.8, linestyle="--")
-        axes.annotate(
-            f"{name} {value:g} ms",
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-            fontsize=8,
-            color=LINE,
-        )
+    _draw_limit(axes, "target", target_ms)
+    _draw_limit(axes, "alert", alert_ms)
     _draw_marks(axes, marks)
     if points:
         axes.legend(loc="lower right", frameon=False, fontsize=8, ncols=3)
     return _svg(figure)
 
 
+def _draw_limit(axes: Any, name: str, value_ms: float) -> None:
+    axes.axhline(value_ms, color=LINE, linewidth=0.8, linestyle="--")
+    axes.annotate(
+        f"{name} {value_ms:g} ms",
+        (1, value_ms),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=LINE,
+    )
+
+
 def _draw_marks(axes: Any, marks: Sequence[Mark]) -> None:
     first, last = axes.get_xlim()
     for i, mark in enumerate(merged(marks, (last - first) * MERGE_SHARE)):
         axes.axvline(mark.at_seconds, color="#333", linewidth=0.8)
-        # Names are wider than the gaps between marks, so they take turns in height.
+        # Names are wider than the gaps between marks, so their heights alternate.
         height = 1.02 + 0.075 * (i % 3)
         axes.annotate(
             mark.name,
@@ -102,7 +106,7 @@ def _draw_marks(axes: Any, marks: Sequence[Mark]) -> None:
 
 
 def merged(marks: Sequence[Mark], within_seconds: float) -> list[Mark]:
-    """Marks closer than that to the one before share its line, and their names stand beside one another."""
+    """Merge each mark that is closer than that to the one before: both names share a line."""
     kept: list[Mark] = []
     for mark in sorted(marks, key=lambda mark: mark.at_seconds):
         if kept and mark.at_seconds - kept[-1].at_seconds <= within_seconds:
@@ -120,7 +124,7 @@ def _svg(figure: Figure) -> str:
 
 
 def arrivals(run: Path, shift_seconds: float = 0.0) -> list[Point]:
-    """The searches of one load run's evidence, shifted in time."""
+    """Read the searches of one load run's evidence, shifted in time."""
     path = run / "arrivals.jsonl"
     if not path.exists():
         return []

@@ -1,11 +1,11 @@
-"""The profiles of a rehearsal: the full loop in minutes, a short one with every part, or one for acceptance."""
+"""Profiles of a rehearsal: full, short with every step, and acceptance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from loadtests.gate import ACCEPTANCE_WINDOW_SECONDS
-from loadtests.settings import Load, Settings
+from loadtests.judge.gate import ACCEPTANCE_WINDOW_SECONDS
+from loadtests.run.settings import Load, Settings
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,13 @@ class Profile:
     """
     Sizes of the steps.
 
-    `small` takes a part of the corpus; only golden questions that it can answer are asked. `drill_window_seconds` is
-    the good window that ends a drill.
+    `small` takes a part of the corpus, and asks only the golden questions that this part answers.
+    `drill_window_seconds` is the good window that ends a drill. `blue_green` adds the step with a second slot.
     """
 
     name: str
     small: bool
+    blue_green: bool
     runs: int
     load: Load
     drill_rate: float
@@ -27,16 +28,16 @@ class Profile:
 
     @property
     def settings(self) -> Settings:
-        """The gate's settings."""
         return Settings(load=self.load)
 
 
-# Twelve documents a second arrive while forty searches a second run: two fresh documents in each write.
+# Twelve documents a second arrive, two in each write, while forty searches a second run.
 _LOAD = Load(rate=40.0, warmup_seconds=2.0, window_seconds=10.0, writes_per_second=6.0, write_batch=2)
 
 FULL = Profile(
     name="full",
     small=False,
+    blue_green=True,
     runs=5,
     load=_LOAD,
     drill_rate=15.0,
@@ -44,17 +45,18 @@ FULL = Profile(
     healthy_canaries=20,
 )
 
-SHORT = Profile(
+SHORT = replace(
+    FULL,
     name="short",
     small=True,
-    runs=5,
-    load=Load(rate=40.0, warmup_seconds=1.0, window_seconds=5.0, writes_per_second=6.0, write_batch=2),
+    blue_green=False,
+    load=replace(_LOAD, warmup_seconds=1.0, window_seconds=5.0),
     drill_rate=10.0,
     drill_window_seconds=6.0,
     healthy_canaries=12,
 )
 
-# The windows of the others make their gate a smoke test, since the time does.
+# The shorter windows of the other profiles make their gates smoke tests.
 ACCEPTANCE = replace(FULL, name="acceptance", load=replace(_LOAD, window_seconds=ACCEPTANCE_WINDOW_SECONDS))
 
 PROFILES = {profile.name: profile for profile in (FULL, SHORT, ACCEPTANCE)}

@@ -1,4 +1,4 @@
-"""What a rehearsal found, step by step: the one object that the report and the JSON are made from."""
+"""The findings of a rehearsal by step, from which the report and its JSON are made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service import VERSION
 
 @dataclass
 class Record:
-    """Findings by step; what a rehearsal did not reach is missing."""
+    """Findings by step, only of the steps that the rehearsal reached."""
 
     profile: str
     corpus: str
@@ -30,7 +30,7 @@ class Record:
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Note how long a step took, whether or not it succeeded."""
+        """Record the time of a step, whether or not it succeeds."""
         started = time.monotonic()
         try:
             yield
@@ -44,11 +44,10 @@ class Record:
         return self.findings[name]
 
     def get(self, name: str) -> Any:
-        """A finding, or None where the rehearsal did not come so far."""
+        """Return a finding, or None if the rehearsal did not reach it."""
         return self.findings.get(name)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain data."""
         return {
             "version": VERSION,
             "profile": self.profile,
@@ -61,13 +60,12 @@ class Record:
         }
 
     def write(self, path: Path) -> None:
-        """Write the JSON beside the report."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.to_json(), indent=1, default=str))
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine that the figures were measured on."""
     return {
         "cores": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),

@@ -1,19 +1,20 @@
-"""The report: one page that opens offline, and the same as JSON."""
+"""The report: one page that opens offline, the same as JSON, and its lines for the terminal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from infra import slo
+from infra.facts import slo
 from rehearsal import charts
 from rehearsal.charts import Mark, Point
 from rehearsal.record import Record
+from runbooks.durations import spoken
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 DRILL_BEFORE_SECONDS = 10.0
@@ -21,7 +22,7 @@ DRILL_AFTER_SECONDS = 15.0
 
 
 def write(record: Record, folder: Path) -> Path:
-    """Write report.html and report.json into `folder`; returns the page's path."""
+    """Write report.html and report.json into `folder`, and return the page's path."""
     record.write(folder / "report.json")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {"number": _number, "bytes": _bytes}
@@ -33,7 +34,7 @@ def write(record: Record, folder: Path) -> Path:
 
 def _context(record: Record, folder: Path) -> dict[str, Any]:
     found = json.loads(json.dumps(record.to_json(), default=str))
-    names = ("plan", "deploy", "status", "ingest", "search", "golden", "load", "drill", "outputs")
+    names = ("plan", "deploy", "status", "ingest", "search", "golden", "load", "blue_green", "drill", "outputs")
     return {name: found.get(name) for name in names} | {
         "run": found,
         "slo": slo.TABLE,
@@ -44,21 +45,68 @@ def _context(record: Record, folder: Path) -> dict[str, Any]:
     }
 
 
+def summary(record: Record) -> Iterator[tuple[str, str]]:
+    """Yield a name and a sentence for each finding that the rehearsal reached."""
+    if plan := record.get("plan"):
+        for slot, one in plan["slots"].items():
+            asked = f"{one['vectors']:,} vectors × {one['dims']} dims, {one['peak_queries_per_second']:g} queries/s"
+            found = f"{asked}: {one['shards']} shards × {one['replicas']} replicas"
+            yield "plan", f"{slot}: {found}" if len(plan["slots"]) > 1 else found
+        bill = plan["bill"]
+        yield "bill", f"{bill['total_usd_per_month']:,.0f} USD a month at AWS's list prices of {bill['prices_as_of']}"
+    if deploy := record.get("deploy"):
+        first, second = deploy["first"], deploy["second"]
+        made = f"{first['created']} resources created in {first['seconds']:.1f} s"
+        yield "deploy", f"{made}; a second run: {second['writes']} writing calls"
+    if ingest := record.get("ingest"):
+        yield "ingest", f"{ingest['first']['written']:,} {ingest['contents']}: {ingest['chunks']:,} chunks"
+    if golden := record.get("golden"):
+        relevance = f"relevance {golden['relevance']:.3f}, target {golden['target']:g}"
+        missed = "" if golden["met"] else " missed"
+        yield "golden", f"{golden['questions']} questions: recall {golden['recall']:.3f}; {relevance}{missed}"
+    if load := record.get("load"):
+        yield "load", _load_sentence(load)
+    if (switch := record.get("blue_green")) and "verdict" in switch:
+        yield "switch", f"{switch['verdict']}: {switch['sentence']}"
+    if drill := record.get("drill"):
+        yield from _drill_sentences(drill)
+
+
+def _load_sentence(load: Mapping[str, Any]) -> str:
+    runs = load["runs"]
+    slowest = max((run["p95_ms"] for run in runs if run["p95_ms"] is not None), default=None)
+    p95 = "P95 not measured" if slowest is None else f"P95 {slowest:.0f} ms, the largest of {len(runs)} runs"
+    smoke = " as a smoke test" if load.get("smoke") else ""
+    return f"{load['verdict']}{smoke}: {p95}; target {load['settings']['p95_target_ms']:g} ms"
+
+
+def _drill_sentences(drill: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    recovery, losses = drill["recovery"], drill.get("losses")
+    rto = "not measured"
+    if recovery and recovery["rto_seconds"] is not None:
+        rto = f"{recovery['rto_seconds']:.2f} s ± {recovery['uncertainty_seconds']:g} s"
+    yield "drill", f"{drill['verdict']}: {drill['drill']}; RTO {rto}, target {spoken(drill['rto_target_seconds'])}"
+    if losses:
+        yield "RPO", f"{losses['sentence']}; {losses['kept']} kept"
+
+
 def _outcome(record: Record) -> str:
     if record.failure:
         return "FAILED"
-    load, drill = record.get("load"), record.get("drill")
-    verdicts = {load["verdict"] if load else "NOT-RUN", drill["verdict"] if drill else "NOT-RUN"}
+    verdicts = {(record.get(name) or {}).get("verdict", "NOT-RUN") for name in ("load", "drill")}
+    if switch := record.get("blue_green"):
+        verdicts.add(switch.get("verdict", "NOT-RUN"))
     return "PASS" if verdicts == {"PASS"} else " / ".join(sorted(verdicts))
 
 
 def _topology(status: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Zones as columns, shards as rows: who stands where."""
+    """Return the places of the replicas: zones as columns, shards as rows."""
     if not status:
         return None
     replicas = [replica | {"shard": shard["shard"]} for shard in status["shards"] for replica in shard["replicas"]]
     zones = sorted(
-        {replica["zone"] for replica in replicas} | {cell["zone"] for cell in (outputs or {}).get("cells", [])}
+        {replica["zone"] for replica in replicas}
+        | {cell["zone"] for slot in (outputs or {}).get("slots", {}).values() for cell in slot["cells"]}
     )
     rows = [
         (shard["shard"], [[r for r in replicas if (r["shard"], r["zone"]) == (shard["shard"], zone)] for zone in zones])
@@ -82,7 +130,7 @@ def _load_chart(found: Mapping[str, Any], folder: Path) -> str:
 
 
 def _drill_chart(found: Mapping[str, Any], folder: Path) -> str:
-    """Background searches around the fault; time zero is the injection."""
+    """Draw the background searches around the fault; time zero is the injection."""
     drill = found.get("drill")
     if not drill or not drill.get("recovery"):
         return ""
@@ -106,7 +154,7 @@ def _drill_chart(found: Mapping[str, Any], folder: Path) -> str:
 
 
 def _background_searches(run: Path, injected_at: float) -> list[Point]:
-    """The searches of the drill's load; `injected_at` is in Unix seconds, as the start of the load is noted."""
+    """Read the searches of the drill's load; `injected_at` is in Unix seconds."""
     registered = run / "run.json"
     if not registered.exists():
         return []

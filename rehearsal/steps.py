@@ -1,4 +1,4 @@
-"""The steps of a rehearsal, each with the real parts: what it does, what it shows, what it leaves in the record."""
+"""The steps of a rehearsal: each acts, prints its findings and stores them in the record."""
 
 from __future__ import annotations
 
@@ -11,47 +11,52 @@ from typing import Any
 
 from rich.table import Table
 
-from infra import cost, slo
-from infra.tables import show_plan
-from infra.workload import plan_for
-from loadtests import golden as golden_set
+from infra.facts import slo
+from infra.planning import cost
+from infra.planning.plan import plans_for
+from infra.planning.plan_report import show_plans
+from infra.stack.outputs import read_stack
 from loadtests.corpora.corpus import Corpus
-from loadtests.gate import Verdict
-from loadtests.ingest import ingest
-from loadtests.queries import save_queries
-from loadtests.run import PROJECT, GateResult, Plan, gate_runs
-from loadtests.run import Progress as GateProgress
-from loadtests.settings import Settings
-from loadtests.table import show_runs
-from loadtests.truth import ask_truth
-from rehearsal import deploy
-from rehearsal.access import take_key
+from loadtests.corpora.ingest import ingest
+from loadtests.generate.gate_runs import PROJECT, GateResult, Plan, gate_runs
+from loadtests.golden import golden_set
+from loadtests.golden.truth import ask_truth
+from loadtests.judge.table import show_runs
+from loadtests.run.queries import save_queries
+from loadtests.run.settings import Settings
+from rehearsal import deployer
 from rehearsal.fleet import (
     NotReachedError,
-    all_ready,
+    apply,
+    await_ready,
     await_status,
+    replica_table,
     replicas_agree,
     settled,
+    stack_settings,
+    take_key,
 )
 from rehearsal.narrator import Narrator
 from rehearsal.profile import Profile
 from rehearsal.record import Record
 from rehearsal.session import Session
-from rehearsal.stack import READY_SECONDS, apply
-from rehearsal.stack import settings as stack_settings
 from runbooks.drills import shard_lost
 from runbooks.drills.settings import DrillSettings
 from service.client import Client
+from vectorfleet.verdicts import Verdict
 
 SETTLED_SECONDS = 180.0
-# Of those that the corpus has beside its documents: real text that arrives under load.
+# The number of documents that the corpus holds back, to arrive under load.
 ARRIVING_DOCUMENTS = 2_000
 DRILL_LOAD_SECONDS = 600.0
+# In the report folder: the golden questions with their exact answers, the documents that arrive under load, and the
+# golden set's answers before the drill.
+TRUTH, ARRIVING, BASELINE = "queries.jsonl", "arriving.jsonl", "golden.json"
 
 
 @dataclass
 class Stage:
-    """What the steps work on: the session, the profile, the corpus, the record, and the terminal."""
+    """The inputs and outputs of the steps: session, profile, corpus, record and terminal."""
 
     session: Session
     profile: Profile
@@ -61,39 +66,29 @@ class Stage:
 
     @property
     def client(self) -> Client:
-        """A client of the deployed fleet."""
-        return Client(self.record["outputs"]["endpoint"])
+        """Return a client of the slot that serves. Raises StackError if two do."""
+        return Client(self.record["outputs"]["endpoint"], slot=self.slot)
+
+    @property
+    def slot(self) -> str:
+        """Return the slot that the rehearsal measures."""
+        return read_stack(self.session.outputs).slot
 
     @property
     def report_folder(self) -> Path:
-        """Where everything that a person keeps is written."""
+        """Return the folder of everything that the user keeps."""
         return self.session.root / "report"
-
-    @property
-    def truth_file(self) -> Path:
-        """The golden questions with their exact answers."""
-        return self.report_folder / "queries.jsonl"
-
-    @property
-    def arriving_file(self) -> Path:
-        """The documents that arrive under load."""
-        return self.report_folder / "arriving.jsonl"
-
-    @property
-    def baseline_file(self) -> Path:
-        """The golden set's answers while all is well."""
-        return self.report_folder / "golden.json"
 
 
 def plan(record: Record, narrator: Narrator) -> None:
-    """Shards, replicas, machines and memory from the stack's numbers; nothing exists yet."""
-    made = plan_for(stack_settings())
-    show_plan(made, narrator.console)
+    """Size the fleet from the stack's numbers; nothing is created yet."""
+    made = plans_for(stack_settings())
+    show_plans(made, narrator.console)
     record["plan"] = cost.described(made)
 
 
 def deploy_fleet(stage: Stage) -> None:
-    """Apply the Pulumi program, then again to see that nothing changes; wait for every replica."""
+    """Apply the Pulumi program twice, so that the second run proves that nothing changes; wait for every replica."""
     first = apply(stage.session, stage.narrator)
     stage.narrator.say(f"{first.created} resources created in {first.seconds:.1f} s")
     again = apply(stage.session, stage.narrator, "resources, a second time")
@@ -103,47 +98,29 @@ def deploy_fleet(stage: Stage) -> None:
     stage.record["outputs"] = first.outputs
     take_key(stage.session)
     stage.record["deploy"] = {"first": _counts(first), "second": _counts(again)}
-    replicas = int(first.outputs["replicas"])
     with stage.narrator.waiting("instances boot"):
-        status = await_status(stage.client, lambda s: all_ready(s, replicas), "a ready fleet", READY_SECONDS)
+        status = await_ready(first.outputs)[stage.slot]
     stage.record["status"] = status
-    stage.narrator.show(topology_table(status))
+    stage.narrator.show(replica_table(status))
 
 
-def _counts(summary: deploy.Summary) -> dict[str, Any]:
+def _counts(summary: deployer.Summary) -> dict[str, Any]:
     names = ("created", "updated", "replaced", "deleted", "unchanged", "writes", "seconds")
     return {name: getattr(summary, name) for name in names}
 
 
-def topology_table(status: dict[str, Any]) -> Table:
-    """Shards, replicas and where they are."""
-    names = ("zone", "instance", "address", "position", "generation", "rows")
-    table = Table("shard", "replica", "zone", "instance", "address", "position", "base", "chunks")
-    for shard in status["shards"]:
-        for replica in shard["replicas"]:
-            table.add_row(f"{shard['shard']}", replica["replica"], *(str(replica[name]) for name in names))
-    return table
-
-
 def ingest_documents(stage: Stage) -> None:
-    """Bring the corpus in through the API, twice; wait until every replica serves it from a base."""
+    """Ingest the corpus through the API twice, and wait until every replica serves it from a base."""
     documents = list(stage.corpus.documents())
-    done = [0]
-
-    def advance(count: int) -> None:
-        done[0] += count
-        bar(done[0], len(documents))
-
-    with stage.narrator.steps("documents") as bar:
+    with stage.narrator.counting("documents", len(documents)) as advance:
         first = ingest(stage.client, documents, advance)
     stage.narrator.say(f"{first.written} {stage.corpus.contents} written in {first.seconds:.1f} s")
     with stage.narrator.waiting("documents are split, embedded and indexed; the first bases are built"):
         status = await_status(stage.client, lambda s: settled(s, first.position), "an indexed fleet", SETTLED_SECONDS)
-    done[0] = 0
-    with stage.narrator.steps("documents, a second time") as bar:
+    with stage.narrator.counting("documents, a second time", len(documents)) as advance:
         second = ingest(stage.client, documents, advance)
-    stage.narrator.say(f"a second run: {second.written} written, {second.unchanged} were there already")
-    stage.narrator.show(topology_table(status))
+    stage.narrator.say(f"a second run: {second.written} written, {second.unchanged} unchanged")
+    stage.narrator.show(replica_table(status))
     stage.record["status"] = status
     stage.record["ingest"] = {
         "contents": stage.corpus.contents,
@@ -159,35 +136,21 @@ def ingest_documents(stage: Stage) -> None:
 
 
 def search(stage: Stage) -> None:
-    """Ask a few questions in plain words, then the golden set against exact search."""
-    table = Table("asked", "found first", "score")
-    examples = []
-    for text in stage.corpus.examples:
-        hits = stage.client.search(text=text, k=3)["hits"]
-        for i, hit in enumerate(hits):
-            table.add_row(text if i == 0 else "", hit["title"], f"{hit['score']:.2f}")
-        examples.append({"text": text, "hits": hits})
-    stage.narrator.show(table)
+    """Ask a few questions in plain words, then the golden set, which is compared with exact search."""
+    stage.record["search"] = {"examples": _search_examples(stage)}
     questions = stage.corpus.questions()
-    done = [0]
-    with stage.narrator.steps("golden questions") as bar:
-
-        def advance(count: int) -> None:
-            done[0] += count
-            bar(done[0], len(questions))
-
+    with stage.narrator.counting("golden questions", len(questions)) as advance:
         found = golden_set.ask(stage.client, questions, stage.corpus.prefix, progress=advance)
     stage.report_folder.mkdir(parents=True, exist_ok=True)
-    golden_set.save(found, stage.baseline_file)
+    golden_set.save(found, stage.report_folder / BASELINE)
     target = slo.target("relevance")
     missed = found.relevance <= target
     stage.narrator.say(
         f"{found.questions} golden questions: recall {found.recall:.3f} against exact search; relevance "
         f"{found.relevance:.3f}, {found.served_relevance:.3f} as served; target {target:g}"
-        + (", missed: the questions stay as hard as they are" if missed else ""),
+        + (", missed; the questions are not made easier" if missed else ""),
         style="yellow" if missed else "",
     )
-    stage.record["search"] = {"examples": examples}
     stage.record["golden"] = {
         "questions": found.questions,
         "recall": found.recall,
@@ -199,15 +162,28 @@ def search(stage: Stage) -> None:
     }
 
 
+def _search_examples(stage: Stage) -> list[dict[str, Any]]:
+    table = Table("asked", "found first", "score")
+    examples = []
+    for text in stage.corpus.examples:
+        hits = stage.client.search(text=text, k=3)["hits"]
+        for i, hit in enumerate(hits):
+            table.add_row(text if i == 0 else "", hit["title"], f"{hit['score']:.2f}")
+        examples.append({"text": text, "hits": hits})
+    stage.narrator.show(table)
+    return examples
+
+
 def load(stage: Stage) -> Verdict:
-    """Open arrivals through the front load balancer while documents arrive; the gate's verdict."""
+    """Offer open load through the front load balancer while documents arrive; return the gate's verdict."""
     texts = [question.question for question in stage.corpus.questions()]
-    save_queries(stage.truth_file, ask_truth(stage.client, texts, stage.profile.load.k, stage.corpus.prefix))
+    truth_file = stage.report_folder / TRUTH
+    save_queries(truth_file, ask_truth(stage.client.search, texts, stage.profile.load.k, stage.corpus.prefix))
     _keep_arriving_documents(stage)
     settings = Settings.from_values(
         stage.profile.settings.values()
         | {
-            "queries": str(stage.truth_file),
+            "queries": str(truth_file),
             "documents": _arriving_file(stage),
             "p95_target_ms": stack_settings().objectives.retrieval_p95_ms,
         }
@@ -224,14 +200,15 @@ def load(stage: Stage) -> Verdict:
 
 def _measured(stage: Stage, gate: Plan) -> tuple[GateResult, list[str]]:
     """
-    The gate's result, and why a first one was void: a void measurement is none, so it is made once more, afresh. What
-    the second one says counts, void or not.
+    Return the gate's result, and the reasons if the first one was VOID.
+
+    A VOID gate is repeated once. The second result counts, VOID or not.
     """
     folder, void_before = stage.report_folder / "load", list[str]()
     result = _one_gate(stage, gate, folder)
     if result.judgement.verdict is Verdict.VOID:
         void_before = list(result.judgement.void_reasons)
-        stage.narrator.say(f"VOID, so it is measured once more: {'; '.join(void_before)}")
+        stage.narrator.say(f"VOID, so the gate is repeated once: {'; '.join(void_before)}")
         folder.rename(folder.with_name("load-void"))
         result = _one_gate(stage, gate, folder)
     return result, void_before
@@ -239,38 +216,33 @@ def _measured(stage: Stage, gate: Plan) -> tuple[GateResult, list[str]]:
 
 def _one_gate(stage: Stage, gate: Plan, folder: Path) -> GateResult:
     with stage.narrator.steps("seconds of load") as bar:
-        return gate_runs(gate, folder, lambda progress: bar(*_elapsed(progress)))
-
-
-def _elapsed(progress: GateProgress) -> tuple[int, int]:
-    done = (progress.run - 1) * progress.run_seconds + min(progress.elapsed_seconds, progress.run_seconds)
-    return int(done), int(progress.runs * progress.run_seconds)
+        return gate_runs(gate, folder, lambda now: bar(int(now.done_seconds), int(now.runs * now.run_seconds)))
 
 
 def _keep_arriving_documents(stage: Stage) -> None:
     lines = [json.dumps({"title": d.title, "text": d.text}) for d in stage.corpus.fresh(ARRIVING_DOCUMENTS)]
-    stage.arriving_file.write_text("".join(f"{line}\n" for line in lines))
+    (stage.report_folder / ARRIVING).write_text("".join(f"{line}\n" for line in lines))
 
 
 def _arriving_file(stage: Stage) -> str:
-    """The documents that arrive; none where the corpus has none to spare, so that the load's own texts do."""
-    return str(stage.arriving_file) if stage.arriving_file.stat().st_size else ""
+    """Return the file of the documents that arrive; empty if the corpus has none, so that Locust uses its own texts."""
+    path = stage.report_folder / ARRIVING
+    return str(path) if path.stat().st_size else ""
 
 
 def drill(stage: Stage) -> int:
-    """Lose a shard under load and during writes, run the runbook, measure recovery; the drill's exit code."""
-    outputs = stage.record["outputs"]
+    """Lose a shard under load and writes, run the runbook, measure recovery; return the drill's exit code."""
     settings = DrillSettings(
         outputs=stage.session.outputs,
         report=stage.report_folder / "drill",
-        baseline=stage.baseline_file,
+        baseline=stage.report_folder / BASELINE,
         aws_endpoint=stage.session.endpoint,
         window_seconds=stage.profile.drill_window_seconds,
         healthy_canaries=stage.profile.healthy_canaries,
         slow_seconds=stack_settings().objectives.retrieval_p95_ms / 1000,
         recover_within_seconds=180.0,
         rto_target_seconds=float(stack_settings().objectives.recovery_time_seconds),
-        load=tuple(_background_load(stage, str(outputs["endpoint"]))),
+        load=tuple(background_load(stage, stage.report_folder / "drill" / "load")),
         folder=PROJECT,
     )
     with stage.narrator.waiting("preparing the drill") as tell:
@@ -285,19 +257,27 @@ def drill(stage: Stage) -> int:
     return result.verdict.exit_code
 
 
-def _background_load(stage: Stage, endpoint: str) -> Sequence[str]:
+def background_load(stage: Stage, evidence: Path) -> Sequence[str]:
+    """Return the command of a load that lasts as long as a step, and leaves its evidence in a folder."""
     load = Settings.from_values(
         stage.profile.settings.values()
         | {
             "rate": stage.profile.drill_rate,
             "warmup_seconds": 0.0,
             "window_seconds": DRILL_LOAD_SECONDS,
-            "queries": str(stage.truth_file),
+            "queries": str(stage.report_folder / TRUTH),
             "documents": _arriving_file(stage),
-            # Other documents than the gate's runs wrote.
+            # The documents differ from those of the gate's runs.
             "seed": 1_000,
         }
     )
     command = [sys.executable, "-m", "locust", "-f", str(PROJECT / "loadtests" / "locustfile.py"), "--headless"]
-    command += ["--only-summary", "--loglevel", "WARNING", "--host", endpoint, *load.arguments()]
-    return [*command, f"--evidence={stage.report_folder / 'drill' / 'load'}"]
+    command += [
+        "--only-summary",
+        "--loglevel",
+        "WARNING",
+        "--host",
+        stage.record["outputs"]["endpoint"],
+        *load.arguments(),
+    ]
+    return [*command, f"--evidence={evidence}"]

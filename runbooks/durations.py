@@ -1,4 +1,4 @@
-"""Durations as people write them on a page or a command line: `90s`, `10m`, `1h30m`, `0.25s`."""
+"""Durations as text on a page or a command line: `90s`, `10m`, `1h30m`, `0.25s`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds of a duration. Raises ValueError with a sentence when the text is none."""
+    """Return the seconds of a duration. Raises ValueError with a sentence for any other text."""
     found = _DURATION.fullmatch(text.strip())
     if not text.strip() or found is None:
         raise ValueError(f"`{text}` is not a duration: write hours, minutes and seconds as in 90s, 10m or 1h30m")
@@ -23,7 +23,7 @@ def parse_seconds(text: str) -> float:
 
 
 def spoken(seconds: float) -> str:
-    """The shortest exact writing of a duration: 90 -> `1m30s`, 0.25 -> `0.25s`."""
+    """Return the shortest exact text of a duration: `1m30s` for 90, `0.25s` for 0.25."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else ""]
@@ -33,7 +33,7 @@ def spoken(seconds: float) -> str:
 
 
 class Duration(click.ParamType[float]):
-    """A click parameter in seconds."""
+    """A click parameter that is a duration, in seconds."""
 
     name = "duration"
 

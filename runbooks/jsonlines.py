@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from vectorfleet.refusal import Refusal
 
 
-class DamagedFileError(Exception):
-    """A line other than the last cannot be read: the file was changed by something else."""
+class DamagedFileError(Refusal):
+    """A line other than the last can't be read, so something else changed the file."""
 
 
-class Appender:
-    """Appends records to a file, safe to use from several threads.
+class RecordWriter:
+    """A file of records, each on disk before the call returns. Safe to use from several threads.
 
-    A torn last line, left by a crash, is cut off when the file is opened again.
+    A record has its name and the monotonic instant `at`. Opening the file cuts off a torn last line that a crash left.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,9 +30,9 @@ class Appender:
         self._cut_torn_line()
         _sync_folder(path.parent)
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Returns when the record is on disk."""
-        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    def write(self, record: str, **values: Any) -> None:
+        found = {"record": record, "at": round(time.monotonic(), 6), **values}
+        line = json.dumps(found, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
         with self._lock:
             self._file.write(line)
             self._file.flush()
@@ -41,14 +42,6 @@ class Appender:
         with self._lock:
             self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _cut_torn_line(self) -> None:
         content = self.path.read_bytes()
         whole_bytes = content.rfind(b"\n") + 1
@@ -57,22 +50,28 @@ class Appender:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """All complete records; a torn last line is left out.
+    """Read all complete records, without a torn last line.
 
-    Raises DamagedFileError (path and line) for any other line that is not a JSON object.
+    Raises DamagedFileError with the path and line of any other line that is not a JSON object.
     """
     *whole, _torn = path.read_bytes().split(b"\n")
     return [_record(path, number, line) for number, line in enumerate(whole, start=1)]
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    found = json_object(line)
+    if found is None:
+        raise DamagedFileError(f"{path}:{number}: a record is a JSON object, and this line is not: {line[:80]!r}")
+    return found
+
+
+def json_object(text: bytes | str) -> dict[str, Any] | None:
+    """Return the JSON object that a text holds, or None."""
     try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise DamagedFileError(f"{path}:{number}: not a JSON line: {error}") from error
-    if not isinstance(record, dict):
-        raise DamagedFileError(f"{path}:{number}: a record is a JSON object, this line is not")
-    return record
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _sync_folder(folder: Path) -> None:

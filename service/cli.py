@@ -1,4 +1,4 @@
-"""The verbs that run a process of the service, and the builder that a node starts."""
+"""Verbs that run a process of the service. VECTORFLEET_* variables give its place in the fleet."""
 
 from __future__ import annotations
 
@@ -9,50 +9,39 @@ from typing import TYPE_CHECKING
 
 import click
 
-# A search is one small product on the event loop: BLAS threads only wait for each other, and made it 40 times
-# slower with four nodes on two cores. Read when numpy is first imported, so set before that.
+# A search is one small product on the event loop: BLAS threads only wait for each other, and made it 40 times slower
+# with four nodes on two cores. numpy reads the variable when it is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from service import logs, starts, traces
-from service.bench_index import bench_index
+from service import logs, starts
 from service.node.succession import die_with_parent
-from service.settings import (
-    BadSettings,
-    Process,
-    load_parameters,
-    process_from_environment,
-)
-from vectorfleet.group import CommandGroup
+from service.settings import BadSettings, Process, load_parameters, process_from_environment
+from service.tracing import exporter
 from vectorfleet.refusal import Failure
 
 if TYPE_CHECKING:
-    from service.node.restore import ShardStore
+    from service.node.recovery import ShardStore
 
 MOST_ENTRIES = (1 << 63) - 1
 ENTRY = click.IntRange(0, MOST_ENTRIES)
 FILE_DESCRIPTOR = click.IntRange(0, 1 << 20)
 
 
-@click.group(cls=CommandGroup)
-def main() -> None:
-    """Run one process of the search service. Its place in the fleet comes from VECTORFLEET_* variables."""
-
-
 def _run(start: Callable[[Process], int], *, traced: bool = False, counted: bool = False) -> None:
-    """Run a process; `start` imports what only it needs, so that a start that fails there is `counted` as well."""
+    """Run a process. `start` imports its own modules, so that a failed import is a `counted` start as well."""
     try:
         process = process_from_environment()
         logs.configure(process)
         if counted:
             starts.announce(process)
         if traced:
-            traces.configure(process)
+            exporter.configure(process.place)
         sys.exit(start(process))
     except BadSettings as error:
         raise Failure(str(error)) from None
 
 
-@main.command()
+@click.command()
 def node() -> None:
     """Serve one replica of one shard."""
     from service.node.succession import Succession
@@ -60,23 +49,24 @@ def node() -> None:
     _run(lambda process: Succession(process).run(), counted=True)
 
 
-@main.command()
-@click.option("--listener", type=FILE_DESCRIPTOR, required=True, help="File descriptor of the socket that listens.")
+@click.command()
+@click.option("--listener", type=FILE_DESCRIPTOR, required=True, help="File descriptor of the listening socket.")
 @click.option(
-    "--channel", type=FILE_DESCRIPTOR, required=True, help="File descriptor of the channel to the node's own process."
+    "--channel", type=FILE_DESCRIPTOR, required=True, help="File descriptor of the channel to the node's first process."
 )
-@click.option("--snapshot", help="Take over from a process that serves, with this snapshot, or the `newest`.")
-@click.option("--position", type=ENTRY, default=0, help="Of the process that serves.")
+@click.option("--snapshot", help="Take over from the serving process with this snapshot, or the `newest`.")
+@click.option("--position", type=ENTRY, default=0, help="Position of the serving process.")
 @click.option("--covers", type=ENTRY, help="The position from which on that process is ready.")
 def serve(listener: int, channel: int, snapshot: str | None, position: int, covers: int | None) -> None:
     """Take a node's requests; `node` starts this process itself."""
     die_with_parent()
-    from service.node.process import Handed, Node
+    from service.node.process import InheritedSockets, Node
 
-    _run(lambda process: Node(process, Handed(listener, channel), snapshot, position, covers).run(), traced=True)
+    sockets = InheritedSockets(listener, channel)
+    _run(lambda process: Node(process, sockets, snapshot, position, covers).run(), traced=True)
 
 
-@main.command()
+@click.command()
 def router() -> None:
     """Serve the public API."""
 
@@ -88,7 +78,7 @@ def router() -> None:
     _run(start, traced=True, counted=True)
 
 
-@main.command()
+@click.command()
 def indexer() -> None:
     """Turn the documents log into shard logs."""
 
@@ -100,13 +90,13 @@ def indexer() -> None:
     _run(start, traced=True, counted=True)
 
 
-@main.command()
+@click.command()
 @click.option("--entry", type=ENTRY, required=True, help="Shard-log entry to build up to.")
 @click.option("--generation", type=click.IntRange(1, MOST_ENTRIES), required=True, help="Number of the new generation.")
 def build(entry: int, generation: int) -> None:
     """Build, verify and publish the next generation of a node's shard."""
     die_with_parent()
-    from service.node.build import build as build_generation
+    from service.node.builder import build as build_generation
 
     def start(process: Process) -> int:
         build_generation(_shard_of(process), entry=entry, generation=generation)
@@ -115,12 +105,12 @@ def build(entry: int, generation: int) -> None:
     _run(start)
 
 
-@main.command()
+@click.command()
 @click.option("--entry", type=ENTRY, required=True, help="Shard-log entry to fold up to.")
 def digest(entry: int) -> None:
     """Print the digest of a node's shard, computed from S3."""
     die_with_parent()
-    from service.node.build import digest as folded
+    from service.node.builder import digest as folded
 
     def start(process: Process) -> int:
         click.echo(folded(_shard_of(process), entry))
@@ -130,17 +120,14 @@ def digest(entry: int) -> None:
 
 
 def _shard_of(process: Process) -> ShardStore:
-    """The process's shard of its slot's build; raises BadSettings where there is none yet."""
+    """Return the process's shard of its slot's build; raise BadSettings before there is a build."""
     from service.node.process import open_shard
     from service.storage.builds import Slots
     from service.storage.objects import ObjectStore
 
-    parameters = load_parameters(process.parameters)
+    parameters = load_parameters(process.parameters, process.slot)
     store, documents = ObjectStore(parameters.storage.index), ObjectStore(parameters.storage.documents)
     slot_build = Slots(store).find(process.slot)
     if slot_build is None:
         raise BadSettings(f"slot {process.slot} has no build yet; the indexer makes it")
-    return open_shard(process, slot_build, store, documents, parameters.index)
-
-
-main.add_command(bench_index)
+    return open_shard(process, slot_build, store, documents, parameters)

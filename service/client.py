@@ -1,4 +1,4 @@
-"""A small client of the public API, for load tests, drills and people."""
+"""A client of the public API, for load tests, drills and callers in Python."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ import os
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import urllib3
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+
+from vectorfleet.api_key import KEY_VARIABLE
+from vectorfleet.slots import slot_header
 
 CONNECTIONS = 8
-KEY_VARIABLE = "VECTORFLEET_KEY"
-KEY_FILE = "key"
 
 
 class Unanswered(Exception):
-    """No reply came: whether a write happened is unknown."""
+    """A request without a reply. `sent` is False if no connection was made, so that the service can't have it."""
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+    @property
+    def not_written(self) -> bool:
+        """It is certain that a write is not stored."""
+        return not self.sent
 
 
 class ServiceError(Exception):
-    """The service refused or failed: `status`, `title` and `detail` are its words, `outcome` is a write's fate."""
+    """A refusal or a failure, in the service's words; `outcome` says whether a write is stored, where it is known."""
 
     def __init__(self, status: int, title: str, detail: str, outcome: str | None) -> None:
         super().__init__(f"{status} {title}: {detail}")
@@ -34,43 +45,56 @@ class ServiceError(Exception):
         self.detail = detail
         self.outcome = outcome
 
-
-def find_key(outputs: Path) -> None:
-    """For this process and its children: VECTORFLEET_KEY, unless set, from the file `key` beside a stack's outputs."""
-    path = outputs.with_name(KEY_FILE)
-    if KEY_VARIABLE not in os.environ and path.is_file():
-        os.environ[KEY_VARIABLE] = path.read_text(encoding="utf-8").strip()
+    @property
+    def not_written(self) -> bool:
+        """It is certain that a write is not stored."""
+        refused = 400 <= self.status < 500 and self.status != HTTPStatus.REQUEST_TIMEOUT
+        return refused or self.outcome == "not_written"
 
 
 def key_header() -> dict[str, str]:
-    """The header with the key of VECTORFLEET_KEY; none where there is no key."""
+    """Return the header with the key of VECTORFLEET_KEY; empty if there is no key."""
     key = os.environ.get(KEY_VARIABLE, "")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 class Client:
     """
-    Calls to one endpoint with the key of VECTORFLEET_KEY, about one `collection` where a call names no other.
+    Calls to one endpoint with the key of VECTORFLEET_KEY, on `collection` unless a call names another one.
 
-    Nothing is retried: a caller that measures must see every failure.
+    With a `slot` they go to that slot, and are a ServiceError 421 if another one would answer. Without it the load
+    balancer's weights choose.
+
+    Nothing is retried, so that a caller that measures sees every failure. Several threads may share a client. Without
+    `keep_alive` each request has its own connection, which a broken one can't spoil.
     """
 
-    def __init__(self, endpoint: str, *, timeout_seconds: float = 30.0, collection: str = "") -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        timeout_seconds: float = 30.0,
+        connect_timeout_seconds: float | None = None,
+        connections: int = CONNECTIONS,
+        keep_alive: bool = True,
+        collection: str = "",
+        slot: str = "",
+    ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._bound_to = collection
         self._pool = urllib3.PoolManager(
-            maxsize=CONNECTIONS,
-            timeout=urllib3.Timeout(total=timeout_seconds),
+            maxsize=connections,
+            timeout=urllib3.Timeout(total=timeout_seconds, connect=connect_timeout_seconds),
             retries=False,
-            headers=key_header(),
+            headers=key_header() | slot_header(slot) | ({} if keep_alive else {"Connection": "close"}),
         )
 
     def collections(self) -> dict[str, Any]:
-        """Which collections there are: {"position", "collections": [{"name", "id", "source", …}]}."""
+        """List the collections: {"position", "collections": [{"name", "id", "source", …}]}."""
         return self._call("GET", "/v1/collections", None)
 
     def collection(self, name: str) -> dict[str, Any]:
-        """One collection: {"name", "id", "source", …}; ServiceError with status 404 or 410 where there is none."""
+        """Return a collection: {"name", "id", "source", …}; raise ServiceError 404 or 410 if there is none."""
         return self._call("GET", f"/v1/collections/{_segment(name)}", None)
 
     def create_collection(
@@ -82,9 +106,9 @@ class Client:
         index: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """
-        Have a collection of a name: of vectors where `dims` is given, else of texts. Returns what it is.
+        Create a collection: of vectors if `dims` is given, else of texts. Returns the collection.
 
-        The very same may be there already; with another kind of that name it is ServiceError, status 409.
+        The same collection may exist already; another one of that name is a ServiceError with status 409.
         """
         chosen = {"source": "text" if dims is None else "vector", "dims": dims, "model": model, "index": index}
         body = {key: value for key, value in chosen.items() if value is not None}
@@ -98,8 +122,8 @@ class Client:
         """
         Store documents (`source_id`, `title`, `text`, `vector`, `metadata`, or `delete`); {"position", "results"}.
 
-        A document without a request_id gets one, so that a caller who sends it again writes it once. `model`, as
-        "name/version", is what the vectors are of: the fleet refuses another one's.
+        A document without a request_id gets one, so that sending it again writes it once. `model`, as "name/version",
+        is the model of the vectors: the fleet refuses vectors of another one.
         """
         named = [{"request_id": uuid4().hex} | _plain(document) for document in documents]
         of = ({"model": model} if model else {}) | self._of(collection)
@@ -112,12 +136,12 @@ class Client:
     def lookup(
         self, source_ids: Sequence[str], min_position: int | None = None, *, collection: str = ""
     ) -> dict[str, Any]:
-        """What the fleet holds of these documents: {"position", "documents": {source_id: place or None}}."""
+        """Look documents up: {"position", "documents": {source_id: place or None}}."""
         asked = {"source_ids": list(source_ids)} | _position(min_position) | self._of(collection)
         return self._call("POST", "/v1/documents/lookup", asked)
 
     def document(self, source_id: str, min_position: int | None = None, *, collection: str = "") -> dict[str, Any]:
-        """A document as it was last written; ServiceError with status 404 where there is none."""
+        """Return a document as last written; raise ServiceError with status 404 if there is none."""
         query = urlencode(_position(min_position) | self._of(collection))
         return self._call("GET", f"/v1/documents/{_segment(source_id)}?{query}", None)
 
@@ -133,8 +157,7 @@ class Client:
         collection: str = "",
     ) -> dict[str, Any]:
         """
-        The nearest documents of a collection, of those that `filter` lets through.
-
+        Return the nearest documents of a collection that `filter` lets through:
         {"hits", "shards_total", "shards_answered", "partial", "position"}.
         """
         query = {"text": text} if text is not None else {"vector": _base64(() if vector is None else vector)}
@@ -145,24 +168,50 @@ class Client:
         named = collection or self._bound_to
         return {"collection": named} if named else {}
 
+    def undo(
+        self,
+        first: int | str,
+        last: int | str,
+        *,
+        only_deletes: bool = False,
+        source_prefix: str = "",
+        collection: str = "",
+        dry_run: bool = False,
+        request_id: str = "",
+    ) -> dict[str, Any]:
+        """
+        Undo the writes from one position or time to another, both included: {"position", "writes", "restored", …}.
+
+        Without a `collection` those of all count. With `dry_run` nothing is changed, and `position` is None.
+        """
+        body = {
+            "from": first,
+            "to": last,
+            "only_deletes": only_deletes,
+            "source_prefix": source_prefix,
+            "dry_run": dry_run,
+            "request_id": request_id or uuid4().hex,
+        }
+        return self._call("POST", "/v1/undo", body | ({"collection": collection} if collection else {}))
+
     def snapshots(self, limit: int = 5) -> dict[str, Any]:
-        """The newest snapshots of each shard: {"build", "shards": [{"shard", "total", "newest"}]}."""
+        """Return the newest snapshots of each shard: {"build", "shards": [{"shard", "total", "newest"}]}."""
         return self._call("GET", f"/v1/snapshots?{urlencode({'limit': limit})}", None)
 
     def take_snapshots(self, min_position: int | None = None) -> dict[str, Any]:
-        """Have snapshots made; {"build", "shards": [{"shard", "position"}]} says what they will have at least."""
+        """Have snapshots made: {"build", "shards": [{"shard", "position"}]}, each position at least."""
         return self._call("POST", "/v1/snapshots", _position(min_position))
 
     def verify_snapshots(self, limit: int = 1) -> dict[str, Any]:
-        """Have every byte of the newest snapshots read; {"build", "shards"} lists them as they were before."""
+        """Have every byte of the newest snapshots read: {"build", "shards"} lists them as they were before."""
         return self._call("POST", "/v1/snapshots/verify", {"limit": limit})
 
     def slots(self) -> dict[str, Any]:
-        """Both slots with their builds: {"slots": [{"slot", "build"}]}."""
+        """Return both slots with their builds: {"slots": [{"slot", "build"}]}."""
         return self._call("GET", "/v1/slots", None)
 
     def status(self) -> dict[str, Any]:
-        """The slot's build, head, shards and replicas."""
+        """Return the slot's build, head, shards and replicas."""
         return self._call("GET", "/v1/status", None)
 
     def _call(self, method: str, path: str, body: object) -> dict[str, Any]:
@@ -171,13 +220,14 @@ class Client:
         try:
             answer = self._pool.request(method, self.endpoint + path, body=encoded, headers=headers)
             content = answer.data
-        except urllib3.exceptions.HTTPError as error:
-            raise Unanswered(f"{method} {self.endpoint}{path}: {error}") from error
+        except HTTPError as error:
+            sent = not isinstance(error, (NewConnectionError, ConnectTimeoutError))
+            raise Unanswered(f"{method} {self.endpoint}{path}: {error}", sent=sent) from error
         return _result(answer.status, content)
 
 
 def _segment(name: str) -> str:
-    """Encode any text as one segment of a path; `.` and `..` by themselves would be taken out of it on the way."""
+    """Encode any text as one segment of a path; `.` and `..` by themselves would be removed on the way."""
     return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe="")
 
 
@@ -188,7 +238,7 @@ def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _base64(vector: Sequence[float]) -> str:
-    """Little-endian float32, which takes a third of what numbers in JSON take, and a tenth of the time."""
+    """Encode as little-endian float32: a third of the size of numbers in JSON, and a tenth of the time."""
     numbers = array("f", [float(x) for x in vector])
     if sys.byteorder == "big":
         numbers.byteswap()

@@ -1,4 +1,4 @@
-"""Sends figures to CloudWatch twice per alarm period, with exactly the dimensions that alarms ask for."""
+"""Metrics for CloudWatch: sent twice per alarm period, with exactly the dimensions of the alarms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.slo import NAMESPACE
+from infra.facts.slo import NAMESPACE
 from service.storage.objects import aws_client
 
 VALUES_PER_DATUM = 150
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class CloudWatch:
-    """One slot's metrics: every datum has the dimensions Fleet and Slot, and one about a shard Shard besides."""
+    """One slot's metrics: every datum has the dimensions Fleet and Slot, and Shard if it is about a shard."""
 
     def __init__(self, *, fleet: str, slot: str, period_seconds: int) -> None:
         self._dimensions = [{"Name": "Fleet", "Value": fleet}, {"Name": "Slot", "Value": slot}]
@@ -29,7 +29,6 @@ class CloudWatch:
         self._client = aws_client("cloudwatch")
 
     async def publish(self, collect: Callable[[], Sequence[Datum]]) -> None:
-        """Send what `collect` gives, for ever."""
         while True:
             await asyncio.sleep(self._period_seconds / 2)
             data = list(collect())
@@ -39,18 +38,18 @@ class CloudWatch:
                 log.warning("metrics could not be sent", extra={"reason": str(error)})
 
     def value(self, name: str, unit: str, value: float, shard: int | None = None) -> Datum:
-        """One figure of this moment, of the whole slot or of one shard."""
+        """Return the datum of one value, of the whole slot or of one shard."""
         datum = self._datum(name, unit, {"Value": float(value)})
         if shard is not None:
             datum["Dimensions"] = [*self._dimensions, {"Name": "Shard", "Value": str(shard)}]
         return datum
 
     def send(self, data: Sequence[Datum]) -> None:
-        """Send these figures now; blocks."""
+        """Send data now; blocks."""
         self._client.put_metric_data(Namespace=NAMESPACE, MetricData=list(data))
 
     def values(self, name: str, unit: str, counts: Mapping[float, int]) -> list[Datum]:
-        """Many figures with how often each occurred, in as many data as CloudWatch needs for them."""
+        """Return data of many values and their counts, as many data as CloudWatch's limit requires."""
         pairs = sorted(counts.items())
         blocks = [pairs[first : first + VALUES_PER_DATUM] for first in range(0, len(pairs), VALUES_PER_DATUM)]
         return [

@@ -1,4 +1,4 @@
-"""What every process serves beside its own API: health, readiness, metrics, and the way it starts and stops."""
+"""The HTTP server of every process: health, readiness and metrics beside its own API, start and drain."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import os
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -25,8 +26,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import traces
-from service.problems import (
+from service.settings import Process
+from service.tls import Tls
+from service.tracing import exporter, spans
+from service.wire.problems import (
     Problem,
     answer_departure,
     answer_fault,
@@ -35,42 +38,77 @@ from service.problems import (
     problem_response,
     request_id,
 )
-from service.protocol import BoundedHeads
-from service.settings import Process
-from service.supervision import READY, Supervisor, supervisor
-from service.tls import Tls
+from service.wire.protocol import BoundedHeads
+from vectorfleet.slots import SLOT_HEADER, SLOTS, slot_header
 
 KEEP_ALIVE_SECONDS = 120
 DRAIN_SECONDS = 5
-# Routers probe each node every second, so each of their connections has an answer to end with.
+# Routers probe each node every second, so each of their connections gets an answer to end with.
 PARTING_SECONDS = 1.0
 PARTING_POLL_SECONDS = 0.02
+# Notices to systemd.
+READY = "READY=1"
+WATCHDOG = "WATCHDOG=1"
 REQUEST_ID_HEADER = "x-request-id"
 NAMED = re.compile(r"[\x21-\x7e]{1,128}")
 
 Task = Callable[[], Coroutine[Any, Any, None]]
 Readiness = Callable[[], tuple[bool, object]]
 Admit = Callable[[str, str, str], Awaitable[None]]
+MISDIRECTED = Counter("vectorfleet_requests_misdirected_total", "Requests that named another slot than this router's")
 log = logging.getLogger(__name__)
 
 
 def json_response(body: object, status: int = 200) -> Response:
-    """A JSON response; `body` may hold msgspec structs."""
+    """Return a JSON response; `body` may hold msgspec structs."""
     return Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
 
 
 async def healthz(_: Request) -> Response:
-    """The process answers: nothing about shards or stores, so that one lost shard never looks like dead routers."""
+    """Answer that the process lives. Shards and stores don't count: a lost shard must not look like dead routers."""
     return json_response({"status": "ok"})
 
 
 async def metrics(_: Request) -> Response:
-    """Prometheus's text format."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
+@dataclass(frozen=True)
+class Supervisor:
+    """The address of notices, and the watchdog's limit of silence; None for each that is not used."""
+
+    address: str | None
+    watchdog_seconds: float | None
+
+    def tell(self, notice: str) -> None:
+        """Send one notice; serving goes on if the supervisor is absent or busy."""
+        if self.address is None:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+            try:
+                sender.sendto(notice.encode(), self.address)
+            except OSError:
+                return  # the next notice tries again, and the watchdog allows for a missed one
+
+    async def keep_awake(self) -> None:
+        """Notify the watchdog three times in its period, until cancelled."""
+        while self.watchdog_seconds is not None:
+            self.tell(WATCHDOG)
+            await asyncio.sleep(self.watchdog_seconds / 3)
+
+
+def supervisor(environment: Mapping[str, str] = os.environ) -> Supervisor:
+    """Return the environment's supervisor; its watchdog counts only if it is for this process."""
+    address = environment.get("NOTIFY_SOCKET")
+    if address is not None and address.startswith("@"):
+        address = "\0" + address[1:]  # an abstract socket
+    microseconds = environment.get("WATCHDOG_USEC")
+    ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return Supervisor(address, int(microseconds) / 1e6 if microseconds and ours else None)
+
+
 class Server(uvicorn.Server):
-    """A server whose supervisor hears when it accepts requests, and from then on that its event loop turns."""
+    """A server that notifies its supervisor when it accepts requests, and then while its event loop runs."""
 
     def __init__(self, config: uvicorn.Config, watcher: Supervisor) -> None:
         super().__init__(config)
@@ -78,7 +116,7 @@ class Server(uvicorn.Server):
         self.parting = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, then say so."""
+        """Bind, then notify the supervisor."""
         await super().startup(sockets)
         if self.started:
             self._watcher.tell(READY)
@@ -86,36 +124,36 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """
-        Take no new connection, end those that stand with their next answer, then drain.
+        Take no new connection, end the open ones with their next answer, then drain.
 
-        A connection that is closed unasked may have a request under way. systemd bounds it all by its own time.
+        A connection may have a request under way, so it is not closed at once. systemd limits the whole shutdown.
         """
         for server in self.servers:
             server.close()
         self.parting = True
         until = time.monotonic() + PARTING_SECONDS
-        # uvicorn tells nobody when a connection ends.
+        # uvicorn has no event for the end of a connection.
         while self.server_state.connections and not self.force_exit and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(PARTING_POLL_SECONDS)
         await super().shutdown(sockets)
-        # Here, since a signal that uvicorn caught ends the process as soon as `run` is done.
-        await asyncio.to_thread(traces.flush)
+        # Not after `run`: a signal that uvicorn caught ends the process as soon as `run` returns.
+        await asyncio.to_thread(exporter.flush)
         self._awake.cancel()
 
 
-class Headed:
+class RequestIds:
     """
-    Gives each request the id that its caller named, else one of its own, and says it in the answer's head.
+    An application whose answers have the request's id in their head: the caller's own, or a new one.
 
-    There it says, too, that the connection ends: once `parting()`, and where the caller asked for another protocol,
-    after which this connection is not read any more.
+    The head also names the `slot`, if there is one. It closes the connection once `parting()`, and if the caller asked
+    for another protocol, after which the connection is not read any more.
     """
 
-    def __init__(self, app: ASGIApp, parting: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, parting: Callable[[], bool], slot: str = "") -> None:
         self._app, self._parting = app, parting
+        self._slot = [(name.lower().encode(), value.encode()) for name, value in slot_header(slot).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -126,7 +164,7 @@ class Headed:
 
         async def head(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = [(REQUEST_ID_HEADER.encode(), name.encode())]
+                said = [(REQUEST_ID_HEADER.encode(), name.encode()), *self._slot]
                 if self._parting() or _upgrades(headers):
                     said.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *said]
@@ -135,32 +173,32 @@ class Headed:
         await self._app(scope, receive, head)
 
 
-class Guarded:
+class Admission:
     """
-    Lets a request through unless `admit` raises Problem for its method, path and Authorization header, or its head
-    can't be meant so.
+    An application that refuses a request, before its body is read, if its head is not valid or `admit` refuses it.
 
-    Nothing of the body is read before.
+    `admit` raises Problem for a method, a path and an Authorization header. With a `slot`, a request that names another
+    one is refused, too.
     """
 
-    def __init__(self, app: ASGIApp, admit: Admit | None) -> None:
-        self._app, self._admit = app, admit
+    def __init__(self, app: ASGIApp, admit: Admit | None, slot: str) -> None:
+        self._app, self._admit, self._slot = app, admit, slot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the problem, or hand the request on."""
         app = self._app
         if scope["type"] == "http":
             try:
                 if self._admit is not None:
                     await self._admit(scope["method"], scope["path"], Headers(scope=scope).get("authorization", ""))
                 _check_head(scope)
+                _check_slot(scope, self._slot)
             except Problem as problem:
                 app = problem_response(problem.status, problem.detail, problem.extra)
         await app(scope, receive, send)
 
 
 def _check_head(scope: Scope) -> None:
-    """Raise Problem for a request that would be taken for another one."""
+    """Raise Problem for a head that would be read as another request."""
     raw, headers = scope.get("raw_path") or b"", Headers(scope=scope)
     try:
         unquote_to_bytes(raw).decode()
@@ -170,22 +208,39 @@ def _check_head(scope: Scope) -> None:
         raise Problem(400, f"Upgrade is {headers['upgrade']}; only HTTP/1.1 is spoken: send the body without Upgrade")
 
 
+def _check_slot(scope: Scope, slot: str) -> None:
+    """Raise Problem 421 if the request names another slot. As for the load balancer, letters may be large or small."""
+    named = Headers(scope=scope).getlist(SLOT_HEADER)
+    if slot and any(name.lower() != slot for name in named):
+        MISDIRECTED.inc()
+        raise Problem(
+            421,
+            f"{SLOT_HEADER} is {', '.join(named)[:100]!r}, and this router serves slot {slot}. "
+            f"Name {' or '.join(SLOTS)} at the load balancer of a stack with rules for this header, or leave it out",
+        )
+
+
 def _upgrades(headers: Headers) -> bool:
-    """Say whether the parser takes what follows the head for another protocol, and the body for empty."""
+    """Return whether the parser reads the bytes after the head as another protocol, and the body as empty."""
     return "upgrade" in headers and "upgrade" in ",".join(headers.getlist("connection")).lower()
 
 
 class Service:
     """
-    An application with the common routes and background `tasks` that live as long as it does.
+    An application with the common routes, and background `tasks` that run as long as it does.
 
-    `admit` judges requests by their heads; without one everybody is let in. `readiness` returns whether the process
-    should get requests, and what it says of itself. A task that fails ends the process, so that its supervisor starts
-    a fresh one.
+    `admit` refuses requests by their heads; without it every request is admitted. A router has a `slot`, which its
+    answers name; requests that name another one are refused. `readiness` returns whether the
+    process should get requests, and its report. A failed task ends the process, so that its supervisor starts another.
     """
 
     def __init__(
-        self, routes: Sequence[Route], readiness: Readiness, tasks: Sequence[Task], admit: Admit | None = None
+        self,
+        routes: Sequence[Route],
+        readiness: Readiness,
+        tasks: Sequence[Task],
+        admit: Admit | None = None,
+        slot: str = "",
     ) -> None:
         self._readiness = readiness
         self._tasks = list(tasks)
@@ -200,7 +255,7 @@ class Service:
         starlette = Starlette(
             routes=[*routes, *common],
             lifespan=self._lifespan,
-            middleware=[Middleware(Guarded, admit=admit)],
+            middleware=[Middleware(Admission, admit=admit, slot=slot)],
             exception_handlers={
                 Problem: answer_problem,
                 ClientDisconnect: answer_departure,
@@ -208,11 +263,11 @@ class Service:
                 Exception: answer_fault,
             },
         )
-        # By the scheme that a process hears, which is not the load balancer's.
+        # A redirect would have the scheme of this process, not the load balancer's.
         starlette.router.redirect_slashes = False
-        # Around Starlette itself, which answers a fault outside of every middleware of its own.
-        app = traces.traced(starlette, [route.path for route in common])
-        self.application: ASGIApp = Headed(app, lambda: self._server is not None and self._server.parting)
+        # Around Starlette itself, which answers a fault outside of all its middleware.
+        app = spans.traced(starlette, [route.path for route in common])
+        self.application: ASGIApp = RequestIds(app, lambda: self._server is not None and self._server.parting, slot)
 
     async def _readyz(self, _: Request) -> Response:
         ready, body = self._readiness()
@@ -233,16 +288,17 @@ class Service:
         except asyncio.CancelledError:
             raise
         except Exception:
-            log.exception("a background task failed; the process ends so that it is started afresh")
+            log.exception("a background task failed; the process ends, so that its supervisor starts another")
             self._failed = True
             if self._server is not None:
                 self._server.should_exit = True
 
     def serve(self, process: Process, listener: socket.socket | None = None, tls: Tls | None = None) -> int:
         """
-        Serve until SIGTERM or SIGINT, on `listener` where one is given, then drain; returns the exit code.
+        Serve until SIGTERM or SIGINT, then drain; return the exit code.
 
-        Over HTTPS where the process has a certificate; raises BadSettings where that can't be used.
+        Serve on `listener` if given, and over HTTPS if the process has a certificate; raise BadSettings if that can't
+        be used.
         """
         tls = tls or Tls(process)
         if tls.server is not None:
@@ -257,7 +313,7 @@ class Service:
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
-            # Nobody asks where a request came from.
+            # The caller's address is not used.
             proxy_headers=False,
         )
         config.load()

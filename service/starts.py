@@ -1,4 +1,4 @@
-"""A count of a process's starts on its machine, which CloudWatch hears at each: a process that ends again and again."""
+"""The count of a process's recent starts on its machine, sent to CloudWatch at each start."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 def announce(process: Process) -> Thread:
     """
-    Count this start, and send the count from a thread of its own.
+    Count this start, and send the count from its own thread.
 
-    Called before anything else, since a process that ends at once shall be heard of as well. The interpreter waits for
-    the thread as it ends.
+    It comes before all other work, so that a process that ends at once counts as well. The interpreter waits for the
+    thread at its end.
     """
     starts = count(process.data_folder / FILE, time.time())
     log.info("started", extra={"role": process.role, "starts": starts})
@@ -35,23 +35,22 @@ def announce(process: Process) -> Thread:
 
 
 def count(path: Path, now: float) -> int:
-    """Note a start at `now`; returns how many there were in WINDOW_SECONDS. A disk that can't be used knows of none."""
+    """Note a start at `now`; return the starts of the last WINDOW_SECONDS, or 1 if the disk can't be used."""
     try:
         before = msgspec.json.decode(path.read_bytes(), type=list[float])
     except (OSError, msgspec.MsgspecError):
         before = []
-    # A clock that was set back leaves starts in the future, which would count for ever.
+    # A clock that is set back leaves starts in the future, which would count for ever.
     starts = [start for start in before if now - WINDOW_SECONDS < start <= now] + [now]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(starts))
     except OSError as error:
-        log.warning("the start can't be noted", extra={"reason": str(error)})
+        log.warning("the start could not be noted", extra={"reason": str(error)})
     return len(starts)
 
 
 def figure(cloudwatch: CloudWatch, starts: int) -> Datum:
-    """The count as CloudWatch hears it."""
     return cloudwatch.value("ProcessStarts", "Count", starts)
 
 
@@ -60,4 +59,4 @@ def _send(process: Process, starts: int) -> None:
         cloudwatch = CloudWatch(fleet=process.fleet, slot=process.slot, period_seconds=PERIOD_SECONDS)
         cloudwatch.send([figure(cloudwatch, starts)])
     except (BotoCoreError, ClientError) as error:
-        log.warning("the start can't be told", extra={"reason": str(error)})
+        log.warning("the start could not be sent", extra={"reason": str(error)})

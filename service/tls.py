@@ -1,4 +1,4 @@
-"""TLS in a process: the certificate that it shows, the authority that it trusts, both renewed while it runs."""
+"""TLS of a process: its certificate, renewed while it runs, and the authority that it trusts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 class Tls:
     """
-    What a process's files give it: `server` to be asked over HTTPS, `client` to ask nodes with.
+    The TLS contexts of a process: `server` to serve HTTPS, `client` to call nodes; None without their files.
 
-    With an authority a node lets in only who shows a certificate by it, and a router asks only nodes that show one;
-    names in certificates are not looked at, since nodes are found by their tags and known by no name. Either is None
-    where its files are not configured. Raises BadSettings naming the file that can't be used.
+    With an authority, a node admits only callers with a certificate of it, and a router calls only such nodes. Names in
+    certificates are ignored, since nodes are found by their tags and have no names. Raises BadSettings, which names the
+    file that can't be used.
     """
 
     def __init__(self, process: Process) -> None:
@@ -52,8 +52,8 @@ class Tls:
             context.load_cert_chain(*self._chain, password=_no_password)
         except (OSError, ssl.SSLError) as error:
             raise BadSettings(
-                f"{self._chain[0]} and {self._chain[1]} are no certificate with its key, in PEM and without a "
-                f"password: {error}"
+                f"{self._chain[0]} and {self._chain[1]} are not a certificate and its key, in PEM and without "
+                f"a password: {error}"
             ) from error
         return context
 
@@ -61,7 +61,7 @@ class Tls:
         return [Path(path).stat().st_mtime_ns for path in self._chain if path]
 
     async def renew(self) -> None:
-        """Show a certificate that was put in the place of the old one, from the next connection on, for ever."""
+        """Load a replaced certificate, which counts from the next connection on, for ever."""
         while True:
             await asyncio.sleep(RENEWAL_SECONDS)
             try:
@@ -70,11 +70,11 @@ class Tls:
                 log.warning("the new certificate can't be used; the old one stays", extra={"reason": str(error)})
 
     def look(self) -> None:
-        """Read the certificate again where its files have changed; raises OSError and keeps the old one."""
+        """Load the certificate again if its files have changed; raise OSError and keep the old one."""
         changed_at = self._changed_at()
         if changed_at == self._seen:
             return
-        # Both files are written one after the other: a pair that does not match is tried on a context of its own first.
+        # The files are written one after the other, so a pair may not match: it is tried on another context first.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._chain, password=_no_password)
         for context in filter(None, (self.server, self.client)):
             context.load_cert_chain(*self._chain, password=_no_password)
@@ -86,9 +86,9 @@ def _trust(context: ssl.SSLContext, authority: str) -> None:
     try:
         context.load_verify_locations(cafile=authority)
     except (OSError, ssl.SSLError) as error:
-        raise BadSettings(f"{authority} is no certificate of an authority in PEM: {error}") from error
+        raise BadSettings(f"{authority} is not a certificate of an authority in PEM: {error}") from error
 
 
 def _no_password() -> str:
-    """Instead of asking on a terminal that nobody sits at."""
+    """Return no password, where OpenSSL would ask for one on the terminal."""
     return ""

@@ -1,7 +1,8 @@
-"""What holds for every test: no deadline of hypothesis on a shared machine, and an environment of its own."""
+"""Settings of every test: no deadline of hypothesis on a shared machine, an environment of its own, cheap garbage."""
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from unittest import mock
@@ -9,8 +10,18 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
+# Before numpy and FAISS load: threads of theirs that wait for one another burn the cores that other tests need.
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
 settings.register_profile("shared", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None)
 settings.load_profile("shared")
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the imported modules from garbage collection: half a million objects that no test ever frees."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Locust inside a test's process: without its monkey patch, which every later test would run under."""
+"""Locust inside a test's process, without its monkey patch, which would stay for all later tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation says what the code says: every name of the one is found in the other, and every link leads on."""
+"""Tests that documentation and code have the same names and values, and that every link resolves."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from infra import slo
-from infra.graph import graph
-from infra.recording import Recording
-from infra.settings import Settings
-from loadtests.gate import Verdict as GateVerdict
-from loadtests.settings import option_fields
+from infra.configuration.settings import Settings
+from infra.facts import slo
+from infra.review.graph import graph
+from infra.review.recording import Recording
+from loadtests.run.settings import option_fields, option_name
 from rehearsal.profile import PROFILES
-from runbooks.drills.rpo import Fate
+from runbooks.drills.losses import Fate
 from runbooks.drills.settings import DrillFiles
-from runbooks.runner import commands
-from runbooks.runner.page import HEADER_BULLETS, STEP_BULLETS
-from runbooks.verdict import Verdict
+from runbooks.pages import commands
+from runbooks.pages.page import HEADER_BULLETS, STEP_BULLETS
 from service.index import filters, structures
-from service.protocol import MOST_HEAD_BYTES
-from service.router import api, collections_api, commits, requests
+from service.router import write_queue
+from service.router.api import requests
 from service.storage import documents, metadata, shards, snapshot
 from service.storage.entry import Header
+from service.wire import limits
+from service.wire.protocol import MOST_HEAD_BYTES
 from tests.pages import FENCE, PAGES, ROOT, all_pages, codes, first_codes, rows, section, shell_commands, text
 from tests.service.emitted import emitted
+from tests.service.routes import KINDS, bare
 from vectorfleet import door
+from vectorfleet.verdicts import Verdict
 
-PARTS = commands.PACKAGES
 DECISIONS = [page for page in PAGES if page.startswith("docs/adr/0")]
+PARTS = ("infra", "service", "loadtests", "runbooks", "rehearsal", "benchmarks", "policypack")
 DECISION_PARTS = ["Context", "Options", "Decision", "Consequences"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS: dict[str, list[str]] = {"Every part": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
@@ -56,8 +58,8 @@ def recorded() -> Recording:
 
 @cache
 def complete() -> Recording:
-    """The stack that has everything but a batch."""
-    recorded()  # so that the SDK has said what it has to say
+    """Return the resources of the stack that has everything but a batch."""
+    recorded()  # so that the SDK's warnings are over
     return graph("large")
 
 
@@ -69,13 +71,13 @@ def makefile() -> dict[str, set[str]]:
 
 
 def configuration() -> Iterator[tuple[str, str, str]]:
-    """Key, default as the page writes it, and what is allowed."""
+    """Yield each key with its default, as the page writes it, and its allowed values."""
     for field in Settings.model_fields.values():
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             for name, part in type(default).model_fields.items():
                 value = getattr(default, name)
-                shown = "none" if value is None else f"`{json.dumps(value)}`"
+                shown = "none" if value is None else f"`{json.dumps(value, default=lambda _: {})}`"
                 yield f"{field.alias}.{part.alias}", shown, str(part.description)
         else:
             shown = "none" if default is None else f"`{json.dumps(default)}`"
@@ -88,7 +90,8 @@ def test_configuration_keys_with_their_defaults() -> None:
 
 
 def test_stack_outputs_and_parameters() -> None:
-    assert first_codes(section("docs/infrastructure.md", "Outputs")) == complete().outputs.keys()
+    found = complete().outputs
+    assert first_codes(section("docs/infrastructure.md", "Outputs")) == found.keys() | found["slots"]["blue"].keys()
     written = {row[0].strip("`"): codes(row[1]) for row in rows(section("docs/infrastructure.md", "Parameters"))}
     inputs = [one.inputs for one in recorded().of_type("aws:ssm/parameter:Parameter")]
     assert written == {one["name"].rsplit("/", 1)[1]: set(json.loads(one["value"])) for one in inputs}
@@ -108,13 +111,13 @@ def test_alarms_with_their_metrics_and_runbooks() -> None:
     named = set()
     for alarm in found:
         ending = re.sub("-(launch-failures|replication-failed|replication-late)-.*", r"-\1-…", alarm["name"])
-        row = table["…" + ending.removeprefix("large-blue")]
+        row = table["…" + ending.removeprefix("large-blue").removeprefix("large-fleet")]
         named.add(row[0].strip("`"))
         metrics = {query["metric"]["metricName"] for query in alarm.get("metricQueries", ()) if "metric" in query}
         assert codes(row[1]) == metrics | ({alarm["metricName"]} if "metricName" in alarm else set())
-        assert {"breaching": "alarms", "notBreaching": "is well", "missing": "changes nothing"}[
-            alarm["treatMissingData"]
-        ] == row[2].split(",")[0]
+        assert {"breaching": "alarm", "notBreaching": "OK", "missing": "no change"}[alarm["treatMissingData"]] == row[
+            2
+        ].split(",")[0]
         assert alarm["alarmDescription"].rsplit(" ", 1)[1] in row[3]
     assert named == table.keys()
 
@@ -138,7 +141,7 @@ def prometheus_metrics() -> set[str]:
 
 def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = {(f"`{datum['MetricName']}`", datum["Unit"]) for datum in emitted(monkeypatch)}
-    table = rows(section("docs/service.md", "Metrics"))
+    table = rows(section("docs/operations.md", "Metrics"))
     assert prometheus_metrics() == {row[0].strip("`") for row in table if row[0].startswith("`vectorfleet_")}
     assert sent == {(row[0], row[1]) for row in table if len(row) == 3}
 
@@ -146,45 +149,43 @@ def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_spans_with_what_they_say() -> None:
     trees = [ast.parse(path.read_text()) for path in (ROOT / "service").rglob("*.py")]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    made = [call for call in calls if re.fullmatch(r"traces\.(span|call|shared)", ast.unparse(call.func))]
+    made = [call for call in calls if re.fullmatch(r"spans\.(span|call|shared)", ast.unparse(call.func))]
     names = {ast.literal_eval(call.args[0]) for call in made}
-    said = {word.arg for call in made for word in call.keywords}
-    page = section("docs/service.md", "Traces")
+    said = {word.arg for call in made for word in call.keywords if word.arg}
+    page = section("docs/operations.md", "Traces")
     table = {code for row in rows(page) for code in codes(row[0]) if code.islower()}
     assert (names, said - codes(page)) == (table, set())
 
 
 def test_api_routes_and_members() -> None:
-    page = text("docs/service.md")
-    router: Any = api.RouterApi.__new__(api.RouterApi)
-    router.of_collections = collections_api.CollectionsApi.__new__(collections_api.CollectionsApi)
-    for route in router.routes():
-        assert f"{max(route.methods - {'HEAD'})} {route.path.replace(':any', '')}" in page
+    page = text("docs/api.md")
+    for route in bare(*KINDS):
+        assert f"{max((route.methods or set()) - {'HEAD'})} {route.path.replace(':any', '')}" in page
     for shape in (requests.DocumentWrite, requests.LookupRequest, requests.SearchRequest):
         for member in shape.__struct_fields__:
             assert f"`{member}`" in page or f'"{member}"' in page, member
 
 
 def test_limits() -> None:
-    characters = f"{requests.MAX_SOURCE_ID}, {requests.MAX_TITLE}, 128 characters"
-    assert dict(rows(section("docs/service.md", "Limits"))) == {
+    characters = f"{limits.MAX_SOURCE_ID}, {limits.MAX_TITLE}, 128 characters"
+    assert dict(rows(section("docs/api.md", "Limits"))) == {
         "head of a request": f"{MOST_HEAD_BYTES >> 10} KiB, beyond what comes with its first bytes",
-        "request body": f"{requests.MAX_BODY_BYTES >> 20} MiB",
-        "documents in a write, source_ids in a look-up": f"{requests.MAX_BATCH}",
-        "snapshots in a list, of each shard": f"{requests.MAX_SNAPSHOTS}",
-        "searches in a batch": f"{requests.MAX_SEARCHES}, with {requests.MAX_QUERY} characters of text in all",
-        "what a write may take in the log": f"{commits.COMMIT_BYTES >> 20} MiB",
+        "request body": f"{limits.MAX_BODY_BYTES >> 20} MiB",
+        "documents in a write, source_ids in a look-up": f"{limits.MAX_BATCH}",
+        "snapshots in a list, of each shard": f"{limits.MAX_SNAPSHOTS}",
+        "searches in a batch": f"{limits.MAX_SEARCHES}, with {limits.MAX_QUERY} characters of text in all",
+        "size of a write in the log": f"{write_queue.COMMIT_BYTES >> 20} MiB",
         "`source_id`, `title`, `request_id`": characters,
-        "`text` of a document": f"{requests.MAX_TEXT_BYTES >> 20} MiB",
+        "`text` of a document": f"{limits.MAX_TEXT_BYTES >> 20} MiB",
         "`metadata` of a document": f"{metadata.MOST_FIELDS} fields with names of {metadata.MOST_NAME} characters, "
         f"{metadata.MOST_BYTES} bytes as JSON, numbers up to 2^53",
         "`filter`": f"{metadata.MOST_FIELDS} fields, {filters.MOST_CONDITIONS} conditions, {filters.MOST_IN} values of "
         f"`in`, texts of {filters.MOST_TEXT} characters",
-        "`text` of a search": f"{requests.MAX_QUERY} characters",
-        "components of a vector": f"from -{requests.MAX_COMPONENT:.0e} to {requests.MAX_COMPONENT:.0e}".replace(
+        "`text` of a search": f"{limits.MAX_QUERY} characters",
+        "components of a vector": f"from -{limits.MAX_COMPONENT:.0e} to {limits.MAX_COMPONENT:.0e}".replace(
             "1e+", "10^"
         ),
-        "`k`": f"{requests.MAX_K}",
+        "`k`": f"{limits.MAX_K}",
     }
 
 
@@ -198,24 +199,17 @@ def test_protocol_keys_and_fields() -> None:
     assert keys | columns | fields <= codes(text("docs/protocol.md"))
 
 
-def test_make_targets_verbs_and_options() -> None:
+def test_make_targets_and_options() -> None:
     assert makefile()["targets"] <= set(re.findall(r"make ([a-z-]+)", all_pages()))
-    for part in PARTS:
-        for verb in verbs(part):
-            assert re.search(rf"python -m {part} {verb}\b", all_pages()), f"python -m {part} {verb}"
-    defaults = {
-        one.name.replace("_", "-"): f"`{one.default}`" if one.default != "" else "none" for one in option_fields()
-    }
-    wanted = [[f"`--{name}`", default] for name, default in defaults.items()]
-    assert [row[:2] for row in rows(section("docs/loadtests.md", "Options"))] == wanted
-
-
-def verbs(part: str) -> set[str]:
-    return set(commands.group_of(part).commands)
+    wanted = [
+        [f"`{option_name(one.name)}`", f"`{one.default}`" if one.default != "" else "none", one.metadata["help"]]
+        for one in option_fields()
+    ]
+    assert rows(section("docs/loadtests.md", "Options")) == wanted
 
 
 def is_verb(group: Any, words: list[str]) -> bool:
-    """Whether the words name a verb, or a verb of a verb, and nothing more."""
+    """Return whether the words name a verb, or a verb of a family, and nothing more."""
     found = group
     for word in words:
         found = found.get_command(click.Context(found), word) if isinstance(found, click.Group) else None
@@ -228,13 +222,12 @@ def problem(command: str) -> str | None:
         targets = [word for word in words[1:] if "=" not in word]
         given = {word.split("=")[0] for word in words[1:] if "=" in word}
         return None if {*targets} <= makefile()["targets"] and given <= makefile()["variables"] else "no such target"
-    if words[:2] == ["python", "-m"]:
-        # A part or a verb may be named alone; whatever says more has to be callable as it stands.
-        named = words[2] in PARTS and is_verb(commands.group_of(words[2]), words[3:])
-        return None if named else first_problem(words)
+    if words[:2] == ["python", "-m"] and words[2] in ("infra", door.main.name):
+        words = [str(door.main.name), *words[3:]]
+    # A family or a verb may be named alone; whatever says more has to be callable as it stands.
     if words[0] == door.main.name:
         return None if is_verb(door.main, words[1:]) else first_problem(words)
-    return None if words[0] in OTHER_TOOLS else f"{words[0]} is no tool of ours"
+    return None if words[0] in OTHER_TOOLS else f"{words[0]} is not a known tool"
 
 
 def first_problem(words: list[str]) -> str | None:
@@ -246,6 +239,12 @@ def test_commands_shown_exist(page: str) -> None:
     assert {command: said for command in shell_commands(page) if (said := problem(command))} == {}
 
 
+def slugs(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @every_page
 def test_links_lead_somewhere(page: str) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text(page))):
@@ -254,9 +253,7 @@ def test_links_lead_somewhere(page: str) -> None:
         name, _, anchor = link.partition("#")
         target = ROOT / page if not name else (ROOT / page).parent / name
         assert target.is_file(), link
-        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
-        slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-        assert not anchor or anchor in slugs, link
+        assert not anchor or anchor in slugs(target), link
 
 
 @every_page
@@ -289,7 +286,7 @@ def test_ci_and_hooks_run_the_make_targets() -> None:
 def test_guarantees_are_held_by_tests_that_exist() -> None:
     promised = text("docs/guarantees.md").split("\n## ")[1:]
     held = {part.splitlines()[0]: re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", part) for part in promised}
-    assert [promise for promise, tests in held.items() if not tests] == ["What is not promised"]
+    assert [promise for promise, tests in held.items() if not tests] == ["Not promised"]
     for file, name in (test for tests in held.values() for test in tests):
         assert re.search(rf"^def {name}\(", text(file), re.MULTILINE), f"{file} has no {name}"
 
@@ -314,12 +311,13 @@ def test_runbook_grammar_fates_files_and_verdicts() -> None:
     page = text("docs/runbooks.md")
     assert {f"- {bullet}:" for bullet in (*HEADER_BULLETS, *STEP_BULLETS)} <= codes(page)
     assert {fate.value for fate in Fate} == {row[0] for row in rows(section("docs/runbooks.md", "RPO"))}
-    kinds = {name for name, kind in vars(DrillFiles).items() if isinstance(kind, property)}
-    assert {getattr(DrillFiles(Path()), name).name for name in kinds} <= codes(section("docs/runbooks.md", "Files"))
-    for verdicts, name in ((Verdict, "docs/runbooks.md"), (GateVerdict, "docs/loadtests.md")):
-        for verdict in verdicts:
-            wanted = [verdict.name.replace("_", "-"), str(getattr(verdict, "exit_code", verdict))]
-            assert wanted in [row[:2] for row in rows(text(name))]
+    assert {path.name for path in DrillFiles(Path()).paths} <= codes(section("docs/runbooks.md", "Files"))
+    for name, heading, left_out in (
+        ("docs/runbooks.md", "Verdict", {"UNDECIDED"}),
+        ("docs/loadtests.md", "Verdicts", {"ABORTED", "NOT-RUN"}),
+    ):
+        wanted = [[one.value, str(int(one.exit_code))] for one in Verdict if one.value not in left_out]
+        assert [row[:2] for row in rows(section(name, heading))][:-1] == wanted
     assert {path.name for path in (ROOT / "runbooks").glob("RB-*.md")} == set(re.findall(r"RB-\d\d-[\w-]+\.md", page))
 
 

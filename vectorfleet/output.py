@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,3 +48,11 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
 
     usual = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*(columns or usual), console=console(stderr=True))
+
+
+@contextmanager
+def counting(task: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show the usual bar; the function yielded adds a count to it."""
+    with progress_bar() as bar:
+        number = bar.add_task(task, total=total)
+        yield lambda count: bar.advance(number, count)

@@ -1,4 +1,4 @@
-"""Fills a table of LanceDB and asks it, both in this process."""
+"""Program of LanceDB as a peer: a table, filled and searched in this process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ANSWERED = ["id", "_distance"]  # without the distance LanceDB logs a warning fo
 
 
 def filled(task: Task) -> Coroutines:
-    """A table of every vector, and one graph over all of them with the vectors as they are."""
-    # Its blocking interface hands each search to a thread that runs this one, and does seven tenths of the searches.
+    """Return searches of a table with every vector, and one graph over the unquantized vectors."""
+    # LanceDB's blocking interface runs this one in a thread for each search, and reaches seven tenths of the rate.
     runner = asyncio.Runner()
     return Coroutines(_near(runner.run(_table(task)), task), runner)
 

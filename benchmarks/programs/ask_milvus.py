@@ -1,4 +1,4 @@
-"""Fills and asks a server of Milvus with pymilvus, over gRPC."""
+"""Program of Milvus as a peer: fills and searches a server with pymilvus, over gRPC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BATCH = 2_000
 
 
 def filled(task: Task) -> Threads:
-    """A collection of every vector with its graph, loaded."""
+    """Return searches of a loaded collection with every vector and its graph."""
     client, vectors = MilvusClient(uri=task.place), np.load(task.vectors)
     _insert(client, vectors)
     parameters = {"M": task.m, "efConstruction": task.ef_construction}
@@ -34,7 +34,7 @@ def _insert(client: MilvusClient, vectors: np.ndarray) -> None:
     for first in range(0, len(vectors), BATCH):
         rows = range(first, min(first + BATCH, len(vectors)))
         client.insert(COLLECTION, [{"id": row, FIELD: vectors[row]} for row in rows])
-    # Only what is flushed is in segments, and only segments have graphs.
+    # Only flushed rows are in segments, and only segments have graphs.
     client.flush(COLLECTION)
 
 

@@ -1,4 +1,4 @@
-"""Fills and asks a server of Weaviate with its own client, searches over gRPC."""
+"""Program of Weaviate as a peer: fills and searches a server with its own client, searches over gRPC."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BATCH = 1_000
 
 
 def filled(task: Task) -> Threads:
-    """A collection of every vector with its graph."""
+    """Return searches of a collection with every vector and its graph."""
     client = _client(task.place)
     parameters = {"maxConnections": task.m, "efConstruction": task.ef_construction, "ef": task.ef_search}
-    # Vectors stay whole in the graph, as they do with everybody else.
+    # The graph keeps unquantized vectors, as every other peer's does.
     graph = parameters | {"distance": "dot", "skipDefaultQuantization": True}
     wanted = {"class": COLLECTION, "vectorizer": "none", "vectorIndexType": "hnsw", "vectorIndexConfig": graph}
     client.collections.create_from_dict(wanted)

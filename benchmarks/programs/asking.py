@@ -1,4 +1,4 @@
-"""Fill a peer, then ask it as lines of JSON say; what a library prints meanwhile goes to the log."""
+"""The loop of a peer's program: fill the peer, then search it by orders in lines of JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NearLater = Callable[[int], Awaitable[list[int]]]
 
 @dataclass(frozen=True)
 class Task:
-    """What to fill and to ask: `place` is where, a server's address or a folder; the vectors are .npy files."""
+    """The task of a program: `place` is a server's address or a folder; the vectors are .npy files."""
 
     place: str
     vectors: str
@@ -36,27 +36,25 @@ class Task:
 
 
 class Searches(Protocol):
-    """A peer that is filled, asked by several callers at once, each sending the next when it has its answer."""
+    """A filled peer with several callers at once; each sends its next search when it has an answer."""
 
     def rows(self, queries: int) -> list[list[int]]:
-        """The rows found for each query, one after another."""
+        """Return the rows found for each query, one after another."""
 
     def turn(self, queries: int, callers: int, seconds: float) -> Loop:
-        """As many queries as are answered in so many seconds."""
+        """Search for so many seconds."""
 
 
 class Threads:
-    """Each caller is a thread."""
+    """Searches with a thread for each caller."""
 
     def __init__(self, near: Near) -> None:
         self._near = near
 
     def rows(self, queries: int) -> list[list[int]]:
-        """The rows found for each query."""
         return [self._near(query) for query in range(queries)]
 
     def turn(self, queries: int, callers: int, seconds: float) -> Loop:
-        """Searches for so many seconds."""
         started = time.perf_counter()
 
         def caller(first: int) -> list[float]:
@@ -75,17 +73,15 @@ class Threads:
 
 
 class Coroutines:
-    """Each caller is a coroutine of one thread, for a library whose own interface is asynchronous."""
+    """Searches with a coroutine for each caller, for a library with an asynchronous interface."""
 
     def __init__(self, near: NearLater, runner: asyncio.Runner) -> None:
         self._near, self._runner = near, runner
 
     def rows(self, queries: int) -> list[list[int]]:
-        """The rows found for each query."""
         return self._runner.run(self._rows(queries))
 
     def turn(self, queries: int, callers: int, seconds: float) -> Loop:
-        """Searches for so many seconds."""
         return self._runner.run(self._turn(queries, callers, seconds))
 
     async def _rows(self, queries: int) -> list[list[int]]:
@@ -109,7 +105,7 @@ class Coroutines:
 
 
 def serve(filled: Callable[[Task], Searches]) -> None:
-    """Read a task and then orders from standard input, and answer each by one line, until the input ends."""
+    """Read a task and then orders from standard input, and answer each with one line, until the input ends."""
     with _own_output() as answers:
         try:
             task = Task(**json.loads(sys.stdin.readline()))
@@ -133,7 +129,7 @@ def _done(searches: Searches, task: Task, order: dict[str, Any]) -> dict[str, An
 @contextmanager
 def _own_output() -> Iterator[TextIO]:
     with os.fdopen(os.dup(1), "w") as answers:
-        # A library that prints would otherwise speak in between.
+        # The output of a library that prints goes to the log instead.
         os.dup2(2, 1)
         yield answers
 

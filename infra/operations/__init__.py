@@ -1,1 +1,1 @@
-"""What is done to a stack that stands: rolling it out, and moving who serves. Nothing of it is part of the program."""
+"""Operations on a deployed stack, each with its verb; the Pulumi program uses none of them."""

@@ -1,7 +1,7 @@
 """
 Keys of the API: one SecureString each, below a prefix that only routers may read.
 
-A parameter holds the digest of a key's secret and what the key may do; the key itself is shown once and kept nowhere.
+A parameter holds the digest of a key's secret, its role and its rate. The key itself is shown once and stored nowhere.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import re
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from infra.operations.outputs import KEY_FILE, Outputs
-from infra.operations.refreshes import aws
+from infra.stack.outputs import Fleet
 
 ROLES = ("read", "write", "admin")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -24,12 +22,12 @@ SECRET_BYTES = 32
 
 
 class AccessKeyError(Exception):
-    """A key can't be made or taken back; the message says what to do."""
+    """A key can't be created or revoked; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class AccessKey:
-    """A key without its secret; `requests_per_second` is what each router lets it ask, None without a limit."""
+    """A key without its secret; `requests_per_second` is its limit at each router, None without one."""
 
     name: str
     role: str
@@ -38,17 +36,18 @@ class AccessKey:
 
 
 class AccessKeys:
-    """The keys of a standing stack."""
+    """The keys of a deployed stack."""
 
-    def __init__(self, outputs: Outputs) -> None:
-        self._ssm = aws(outputs, "ssm")
-        self._prefix = outputs.access_keys
+    def __init__(self, stack: Fleet) -> None:
+        self._ssm = stack.aws("ssm")
+        self._prefix = stack.access_keys
 
     def create(self, name: str, role: str, requests_per_second: float | None = None) -> str:
-        """Make a key and return it; AWS keeps a digest. Raises AccessKeyError when the name is taken or can't be."""
+        """Create a key and return it; AWS keeps a digest. Raises AccessKeyError for a taken or invalid name."""
         if not NAME.fullmatch(name):
             raise AccessKeyError(
-                f"{name!r} names no key; allowed are 1 to 32 lower-case letters, digits and hyphens, no hyphen first."
+                f"{name!r} is not a valid name; allowed are 1 to 32 lower-case letters, digits and hyphens, no "
+                "hyphen first."
             )
         secret = secrets.token_urlsafe(SECRET_BYTES)
         record = {
@@ -61,33 +60,33 @@ class AccessKeys:
             self._ssm.put_parameter(
                 Name=self._parameter(name),
                 Value=json.dumps(record),
-                # Under the account's own key for SSM: one of the stack's would go with it, and then nothing below the
-                # prefix could be read any more.
+                # Under the account's own key for SSM: a key of the stack goes with it, and then nothing below the
+                # prefix could be read.
                 Type="SecureString",
                 Overwrite=False,
             )
         except self._ssm.exceptions.ParameterAlreadyExists:
             raise AccessKeyError(
-                f"There is a key {name} already; take another name, or revoke it first with `keys revoke {name}`."
+                f"A key {name} exists already; take another name, or revoke it first with `keys revoke {name}`."
             ) from None
         return f"vf_{name}_{secret}"
 
     def listed(self) -> list[AccessKey]:
-        """All keys, by name."""
+        """Return all keys, by name."""
         pages = self._ssm.get_paginator("get_parameters_by_path").paginate(Path=self._prefix, WithDecryption=True)
         items = [item for page in pages for item in page["Parameters"]]
         return sorted((_read(item) for item in items), key=lambda key: key.name)
 
     def revoke(self, name: str) -> None:
-        """Take a key back; routers know within seconds. Raises AccessKeyError when there is none of that name."""
+        """Revoke a key; routers know within seconds. Raises AccessKeyError for an unknown name."""
         try:
             self._ssm.delete_parameter(Name=self._parameter(name))
         except self._ssm.exceptions.ParameterNotFound:
             known = ", ".join(key.name for key in self.listed()) or "none"
-            raise AccessKeyError(f"There is no key {name}; there are: {known}.") from None
+            raise AccessKeyError(f"There is no key {name}; the keys are {known}.") from None
 
     def revoke_all(self) -> list[str]:
-        """Take every key back; their names."""
+        """Revoke every key, and return their names."""
         names = [key.name for key in self.listed()]
         for name in names:
             self.revoke(name)
@@ -104,15 +103,6 @@ def _read(item: dict[str, Any]) -> AccessKey:
     )
 
 
-def save_key(outputs: Path, key: str) -> Path:
-    """Write a key to the file beside the stack's outputs where the project's tools look for it."""
-    path = outputs.with_name(KEY_FILE)
-    path.touch(0o600)
-    path.chmod(0o600)
-    path.write_text(f"{key}\n", encoding="utf-8")
-    return path
-
-
 def to_json(keys: list[AccessKey]) -> list[dict[str, Any]]:
-    """Plain data."""
+    """Return the keys as plain data."""
     return [asdict(key) for key in keys]

@@ -1,4 +1,4 @@
-"""Copies for the vault that live replication did not make: of objects from before it, and of those that failed."""
+"""Copies for the vault that live replication missed: objects older than its rule, and failed ones."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra import naming
-from infra.operations.outputs import Outputs
-from infra.operations.refreshes import aws
-from infra.stack import is_loopback
+from infra.facts import naming
+from infra.stack.outputs import Fleet
 
 OPERATION = "S3ReplicateObject"
 UNDER_WAY = ("New", "Preparing", "Ready", "Active", "Completing", "Pausing", "Paused")
 OVER = ("Complete", "Failed", "Cancelled")
-REFUSED = "Refused"  # ours: there is no job
+REFUSED = "Refused"  # our own word: no job exists
 NOTHING_FOUND = "no keys matching"
 POLL_SECONDS = 1.0
 REMEDY = (
@@ -26,12 +24,12 @@ Say = Callable[[str], None]
 
 
 class CopiesError(Exception):
-    """There is no vault to copy to, or no role to copy by; the message says what to do."""
+    """The stack has no vault, or no role that copies; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job on one bucket: how far it is, and why it ended where it did not end well."""
+    """A job on one bucket: its progress, and why it failed."""
 
     name: str
     bucket: str
@@ -44,16 +42,16 @@ class Job:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen."""
+        """The job has ended."""
         return self.status in (*OVER, REFUSED)
 
     @property
     def is_well(self) -> bool:
-        """Whether all that was to be copied is."""
+        """Every object was copied."""
         return self.status == "Complete" and not self.failed
 
     def render(self) -> str:
-        """A sentence for a person."""
+        """Return a sentence on the job."""
         if self.is_well:
             return f"{self.name}: {self.copied} copied" if self.total else f"{self.name}: nothing to copy"
         if self.status == "Complete":
@@ -64,25 +62,25 @@ class Job:
 
     @property
     def progress(self) -> str:
-        """How far it is."""
+        """The count of copied objects, as text."""
         return f"{self.status}, {self.copied + self.failed} of {self.total}" if self.total else self.status
 
 
 class Copies:
-    """Documents and index of a stack with a vault, through S3 Batch Operations."""
+    """Copies of documents and index into the vault, by S3 Batch Operations."""
 
-    def __init__(self, outputs: Outputs) -> None:
-        if outputs.vault_bucket is None:
+    def __init__(self, stack: Fleet) -> None:
+        if stack.vault_bucket is None:
             raise CopiesError("The stack has no vault to copy to; set vault.region and deploy it again.")
-        if outputs.vault_copy_role is None:
+        if stack.vault_copy_role is None:
             raise CopiesError(
                 "The outputs name no vault_copy_role, by which S3 would copy: the stack's vault is older than it. "
                 "Deploy it again, and write the outputs with `pulumi stack output --json`."
             )
-        self._role, self._partition = outputs.vault_copy_role, naming.partition(outputs.region)
-        self._buckets = {"documents": outputs.documents_bucket, "index": outputs.index_bucket}
-        self._account = str(aws(outputs, "sts").get_caller_identity()["Account"])
-        self._control = _control(outputs)
+        self._role, self._partition = stack.vault_copy_role, naming.partition(stack.region)
+        self._buckets = {"documents": stack.documents_bucket, "index": stack.index_bucket}
+        self._account = str(stack.aws("sts").get_caller_identity()["Account"])
+        self._control = stack.aws("s3control")
 
     def run(
         self,
@@ -92,7 +90,7 @@ class Copies:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> list[Job]:
-        """Have both buckets copied; the jobs as they are when all are over, or the time is."""
+        """Copy both buckets, and return the jobs when all have ended or the time is over."""
         deadline = clock() + within_seconds
         running = self._under_way()
         jobs = [self._begun(name, bucket, running) for name, bucket in self._buckets.items()]
@@ -106,7 +104,7 @@ class Copies:
         return jobs
 
     def _begun(self, name: str, bucket: str, running: Mapping[str, str]) -> Job:
-        """The job that is under way, or a new one."""
+        """Return the running job, or a new one."""
         from botocore.exceptions import ClientError
 
         try:
@@ -115,12 +113,12 @@ class Copies:
             return Job(name, bucket, "", REFUSED, reason=str(error))
 
     def _under_way(self) -> dict[str, str]:
-        """The jobs of this kind that are not over, by the bucket whose objects they find by themselves."""
+        """Return the running jobs of this kind, by source bucket."""
         found = [str(row["JobId"]) for row in self._running() if row["Operation"] == OPERATION]
         return {source: id_ for id_ in found if (source := _source(self._described(id_)))}
 
     def _running(self) -> Iterator[dict[str, Any]]:
-        """The account's jobs that are under way, of whatever kind."""
+        """Yield the account's running jobs of any kind."""
         token: dict[str, str] = {}
         while True:
             page = self._control.list_jobs(AccountId=self._account, JobStatuses=list(UNDER_WAY), **token)
@@ -160,7 +158,7 @@ class Copies:
 
 
 def read(name: str, bucket: str, described: Mapping[str, Any]) -> Job:
-    """A job as DescribeJob describes it; one that S3 fails because nothing is left to copy is complete."""
+    """Read an answer of DescribeJob; a job that S3 fails because nothing is left to copy is complete."""
     status, progress = described["Status"], described.get("ProgressSummary", {})
     reasons = [str(row.get("FailureReason", "")) for row in described.get("FailureReasons", ())]
     reason = "; ".join(reasons) or str(described.get("StatusUpdateReason", ""))
@@ -173,25 +171,12 @@ def read(name: str, bucket: str, described: Mapping[str, Any]) -> Job:
 
 
 def to_json(jobs: list[Job]) -> list[dict[str, object]]:
-    """The jobs as plain data."""
+    """Return the jobs as plain data."""
     return [asdict(job) for job in jobs]
 
 
 def _source(described: Mapping[str, Any]) -> str | None:
-    """The bucket whose objects a job finds by itself."""
+    """Return the bucket from which a job generates its manifest."""
     generator = described.get("ManifestGenerator", {}).get("S3JobManifestGenerator", {})
     found: str | None = generator.get("SourceBucket")
     return found
-
-
-def _control(outputs: Outputs) -> Any:
-    client = aws(outputs, "s3control")
-    if outputs.aws_endpoint and is_loopback(outputs.aws_endpoint):
-        client.meta.events.register("before-sign.s3-control", without_account)
-    return client
-
-
-def without_account(request: Any, **_: Any) -> None:
-    """Leave the account out of the host: S3 Control has a name for each, a loopback address has none."""
-    scheme, _, rest = request.url.partition("://")
-    request.url = f"{scheme}://{rest.removeprefix(request.headers['x-amz-account-id'] + '.')}"

@@ -1,4 +1,4 @@
-"""The instances that offer load: started for a load test and ended after it, so that they cost nothing in between."""
+"""Instances that generate load: started for a load test and terminated after it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from infra.operations.outputs import Outputs
-from infra.operations.refreshes import aws
+from infra.stack.outputs import Fleet
 
-PARAMETER = "load-master"  # `python -m loadtests worker` reads it
+PARAMETER = "load-master"  # `vectorfleet worker` reads it
 
 
 class GeneratorsError(Exception):
-    """There are no generators to start, or not so many; the message says what to do."""
+    """The stack has no generators, or fewer than asked for; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Master:
-    """Where Locust's master listens, as the generators reach it, and how many processes each runs for it."""
+    """The address of Locust's master as generators reach it, and the processes that each runs for it."""
 
     host: str
     port: int
@@ -29,15 +28,15 @@ class Master:
 class Generators:
     """The group of a stack with `loadGenerators`."""
 
-    def __init__(self, outputs: Outputs) -> None:
-        if outputs.generator_group is None:
+    def __init__(self, stack: Fleet) -> None:
+        if stack.generator_group is None:
             raise GeneratorsError("The stack has no load generators; set loadGenerators.maximum and deploy it again.")
-        self._scaling, self._ssm = aws(outputs, "autoscaling"), aws(outputs, "ssm")
-        self._group, self.port = outputs.generator_group, outputs.generator_port
-        self._parameter = f"{outputs.parameters}/{PARAMETER}"
+        self._scaling, self._ssm = stack.aws("autoscaling"), stack.aws("ssm")
+        self._group, self.port = stack.generator_group, stack.generator_port
+        self._parameter = f"{stack.parameters}/{PARAMETER}"
 
     def start(self, count: int, master: Master) -> None:
-        """Name the master, and have so many instances work for it. Raises GeneratorsError for more than may be."""
+        """Set the master and start `count` instances for it. Raises GeneratorsError for more than the maximum."""
         most = int(self._described()["MaxSize"])
         if count > most:
             raise GeneratorsError(f"{count} generators are asked for; loadGenerators.maximum allows {most}.")
@@ -45,13 +44,13 @@ class Generators:
         self._scaling.set_desired_capacity(AutoScalingGroupName=self._group, DesiredCapacity=count)
 
     def running(self) -> int:
-        """How many are in service."""
+        """Count the instances in service."""
         return sum(row["LifecycleState"] == "InService" for row in self._described()["Instances"])
 
     def await_running(
         self, count: int, within_seconds: float, sleep: Callable[[], None], clock: Callable[[], float]
     ) -> bool:
-        """Whether so many came into service in time."""
+        """Return True if so many are in service within the time."""
         deadline = clock() + within_seconds
         while self.running() < count:
             if clock() > deadline:
@@ -60,7 +59,7 @@ class Generators:
         return True
 
     def stop(self) -> None:
-        """Forget the master and end the instances; twice does no harm."""
+        """Delete the master's address and terminate the instances; a second call does no harm."""
         self._scaling.set_desired_capacity(AutoScalingGroupName=self._group, DesiredCapacity=0)
         try:
             self._ssm.delete_parameter(Name=self._parameter)

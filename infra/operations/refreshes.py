@@ -1,48 +1,34 @@
-"""The groups of a stack through the APIs of EC2 Auto Scaling, EC2 and CloudWatch, for roll-outs."""
+"""Instance refreshes of a stack's groups, by the APIs of EC2 Auto Scaling, EC2 and CloudWatch."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from infra.operations.outputs import Outputs
 from infra.operations.roll import ENDED, Progress, RefreshError, View
-from infra.stack import is_loopback
+from infra.stack.outputs import Stack
 
 FAILED_LAUNCH = ("Failed", "Cancelled")
 LEAVING = ("Terminat", "Detach")
 ACTIVITIES_LOOKED_AT = 20
 
 
-def aws(outputs: Outputs, service: str) -> Any:
-    """A boto3 client of the AWS that the stack stands on."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5, "mode": "standard"})
-    arguments: dict[str, Any] = {"region_name": outputs.region, "endpoint_url": outputs.aws_endpoint, "config": config}
-    if outputs.aws_endpoint and is_loopback(outputs.aws_endpoint) and "AWS_ACCESS_KEY_ID" not in os.environ:
-        # The emulated AWS takes any key.
-        arguments |= {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return boto3.client(service, **arguments)
-
-
 @dataclass(frozen=True)
 class Proof:
     """
-    How long a new instance is watched: `warmup_seconds` beside the old one, and `bake_seconds` alone, while a refresh
-    can still go back by itself.
+    The time for which a new instance is watched: `warmup_seconds` beside the old one, then `bake_seconds` alone.
+
+    Until then a refresh can roll back by itself.
     """
 
     warmup_seconds: int
     bake_seconds: int
 
 
-def proof(outputs: Outputs, alarm: str) -> Proof:
-    """As long as the alarm looks before it speaks, and without the old instance a period more, to be published in."""
-    found = aws(outputs, "cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+def proof(stack: Stack, alarm: str) -> Proof:
+    """Return the alarm's whole window, and one period more without the old instance."""
+    found = stack.aws("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     if not found:
         raise RefreshError(f"There is no alarm {alarm}, which a roll-out is judged by. Deploy the stack again.")
     period, periods = int(found[0]["Period"]), int(found[0]["EvaluationPeriods"])
@@ -50,11 +36,11 @@ def proof(outputs: Outputs, alarm: str) -> Proof:
 
 
 class AwsGroups:
-    """The groups of a roll-out on AWS; `alarm` sends a refresh back while `proof` lasts."""
+    """The groups of a roll-out on AWS; `alarm` rolls a refresh back while `proof` lasts."""
 
-    def __init__(self, outputs: Outputs, *, alarm: str, proof: Proof) -> None:
-        self._scaling, self._ec2 = aws(outputs, "autoscaling"), aws(outputs, "ec2")
-        self._elb = aws(outputs, "elbv2")
+    def __init__(self, stack: Stack, *, alarm: str, proof: Proof) -> None:
+        self._scaling, self._ec2 = stack.aws("autoscaling"), stack.aws("ec2")
+        self._elb = stack.aws("elbv2")
         self._alarm, self._proof = alarm, proof
 
     def _group(self, name: str) -> dict[str, Any]:
@@ -68,7 +54,7 @@ class AwsGroups:
         return dict(found[0])
 
     def view(self, group: str) -> View:
-        """Versions and types of the group. Raises RefreshError when it is gone."""
+        """Return the group's versions and types. Raises RefreshError if there is no such group."""
         found = self._group(group)
         policy = found["MixedInstancesPolicy"]["LaunchTemplate"]
         template = policy["LaunchTemplateSpecification"]
@@ -82,13 +68,13 @@ class AwsGroups:
         return View(str(template["Version"]), str(described["LatestVersionNumber"]), running, types)
 
     def running(self, group: str) -> str | None:
-        """The refresh that is not over yet."""
+        """Return the id of the running refresh."""
         self._group(group)
         found = self._scaling.describe_instance_refreshes(AutoScalingGroupName=group)["InstanceRefreshes"]
         return next((str(one["InstanceRefreshId"]) for one in found if one["Status"] not in ENDED), None)
 
     def start(self, group: str, version: str, types: tuple[str, ...]) -> str:
-        """Launch before terminating, go back by itself, and only replace what has another version or type."""
+        """Start a refresh that launches first, rolls back by itself, and skips instances that match."""
         policy = self._group(group)["MixedInstancesPolicy"]
         template = policy["LaunchTemplate"]["LaunchTemplateSpecification"]["LaunchTemplateId"]
         self._check_type(template, version, types)
@@ -113,7 +99,7 @@ class AwsGroups:
         return str(answer["InstanceRefreshId"])
 
     def _check_type(self, template: str, version: str, types: tuple[str, ...]) -> None:
-        """Raises RefreshError where the outputs are older than the template: its own types would win over the new."""
+        """Raise RefreshError if the outputs are older than the template: their types would replace its own."""
         (found,) = self._ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=[version])[
             "LaunchTemplateVersions"
         ]
@@ -125,7 +111,7 @@ class AwsGroups:
             )
 
     def progress(self, group: str, refresh: str) -> Progress:
-        """How far it is, and the first launch that failed."""
+        """Return the refresh's progress, and its first failed launch."""
         (found,) = self._scaling.describe_instance_refreshes(AutoScalingGroupName=group, InstanceRefreshIds=[refresh])[
             "InstanceRefreshes"
         ]
@@ -134,7 +120,7 @@ class AwsGroups:
         return Progress(found["Status"], int(found.get("PercentageComplete", 0)), reason, trouble)
 
     def _failed_launch(self, group: str, since: datetime) -> str:
-        """Auto Scaling itself tries again for an hour; who rolls out a bad version should not wait for that."""
+        """Return the first failed launch: Auto Scaling retries for an hour, and a bad version need not wait."""
         activities = self._scaling.describe_scaling_activities(
             AutoScalingGroupName=group, MaxRecords=ACTIVITIES_LOOKED_AT
         )["Activities"]
@@ -145,7 +131,7 @@ class AwsGroups:
         return ""
 
     def is_serving(self, group: str) -> bool:
-        """Whether every instance in service is healthy in every target group of its group."""
+        """Return True if every instance in service is healthy in every target group."""
         found = self._group(group)
         serving = {row["InstanceId"] for row in found["Instances"] if row["LifecycleState"] == "InService"}
         return all(serving <= self._healthy(arn) for arn in found.get("TargetGroupARNs", ()))
@@ -155,7 +141,7 @@ class AwsGroups:
         return {row["Target"]["Id"] for row in targets if row["TargetHealth"]["State"] == "healthy"}
 
     def roll_back(self, group: str) -> None:
-        """Ask for the version before; a refresh that has just ended has decided itself."""
+        """Roll the running refresh back; one that has just ended is left alone."""
         from botocore.exceptions import ClientError
 
         try:

@@ -1,4 +1,4 @@
-"""What the fleet's routers say of its replicas, for verbs that must not touch a shard that is not whole."""
+"""The replicas as the routers see them, for verbs that must not touch an incomplete shard."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from infra.operations.outputs import Cell
 from infra.operations.roll import RefreshError
+from infra.stack.outputs import Stack
+from vectorfleet.slots import slot_header
 
 TIMEOUT_SECONDS = 5.0
-# Waiting mends neither a name that leads nowhere nor a certificate for another one.
+# Waiting mends neither an unknown host name nor a certificate for another one.
 _REMEDY = (
     "Is hostname the name that the certificate is for, and does it lead to the load balancer? Another way in is "
     "VECTORFLEET_ENDPOINT, SSL_CERT_FILE names an authority of your own"
@@ -24,13 +25,13 @@ _REMEDY = (
 class SeenReplicas:
     """Implements `infra.operations.roll.Replicas` by GET /v1/status."""
 
-    def __init__(self, endpoint: str, cells: Sequence[Cell], key: str) -> None:
-        self._url = f"{endpoint.rstrip('/')}/v1/status"
-        self._cells = cells
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+    def __init__(self, stack: Stack) -> None:
+        self._url = f"{stack.endpoint.rstrip('/')}/v1/status"
+        self._cells = stack.cells
+        self._headers = ({"Authorization": f"Bearer {stack.key}"} if stack.key else {}) | slot_header(stack.slot)
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
-        """Ready instances by the shard's replicas; none when nobody answers. Raises RefreshError without key or way."""
+        """Return ready instances by replica, none without an answer. Raises RefreshError without key or route."""
         shards = self._status().get("shards")
         if shards is None:
             return {}
@@ -39,16 +40,16 @@ class SeenReplicas:
         return {name: frozenset(row["instance"] for row in seen if row["replica"] == name) for name in names}
 
     def indexers(self) -> Mapping[str, str] | None:
-        """The state of each indexer by its instance; None where no router says. Raises RefreshError as `ready` does."""
+        """Return each indexer's state by instance, None if unknown. Raises RefreshError as `ready` does."""
         found = self._status().get("indexers")
         return None if found is None else {row["instance"]: row["state"] for row in found}
 
     def refusal(self) -> str:
-        """Ask what the build refuses of the configuration; empty where nobody says. Raises as `ready` does."""
+        """Return why the build refuses the configuration, empty if it does not. Raises as `ready` does."""
         return str(self._status().get("misconfigured") or "")
 
     def _status(self) -> Mapping[str, Any]:
-        """The answer; empty when there is none."""
+        """Return the status; empty without an answer."""
         try:
             asked = urllib.request.Request(self._url, headers=self._headers)
             with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
@@ -57,8 +58,8 @@ class SeenReplicas:
             with error:
                 if error.code in (401, 403):
                     raise RefreshError(
-                        "The routers want a key: set VECTORFLEET_KEY, or keep one beside the outputs with "
-                        "`python -m infra keys create NAME --save`"
+                        "The routers require a key: set VECTORFLEET_KEY, or keep one beside the outputs with "
+                        "`vectorfleet keys create NAME --save`"
                     ) from None
             return {}
         except urllib.error.URLError as error:

@@ -1,4 +1,4 @@
-"""A roll-out: one group after the other takes the newest launch template version, or the roll-out stops there."""
+"""A roll-out: group after group takes the newest launch template version, until one fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from infra.operations.outputs import Outputs
+from infra.stack.outputs import Stack
 
 ROLES = ("node", "indexer", "router", "generator")
 TITLES = {"indexer": "indexer", "router": "routers", "generator": "load generators"}
@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Target:
-    """A group that a roll-out visits, and the types it shall have; for a cell which replica of which shard it is."""
+    """A group of a roll-out with its wanted types; for a cell, its shard and replica."""
 
     role: str
     group: str
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True)
 class View:
-    """A group before or after its turn: its own version, the newest, what its instances came from, and its types."""
+    """A group's state: its own version, the newest, those of its instances, and its types."""
 
     own: str
     newest: str
@@ -44,13 +44,13 @@ class View:
     types: tuple[str, ...]
 
     def is_new(self, types: tuple[str, ...]) -> bool:
-        """Whether there is nothing to do."""
+        """Return True if the group needs no change."""
         return {self.own, *self.running.values()} == {self.newest} and self.types == types
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A refresh under way. `trouble` is why a launch failed since it began; empty while none did."""
+    """A running refresh. `trouble` is the reason of a launch that failed since its start."""
 
     status: str
     percent: int
@@ -59,46 +59,46 @@ class Progress:
 
 
 class Groups(Protocol):
-    """What a roll-out asks of Auto Scaling."""
+    """Auto Scaling, as a roll-out uses it."""
 
     def view(self, group: str) -> View:
-        """Versions of the group."""
+        """Return the group's state."""
 
     def running(self, group: str) -> str | None:
-        """The id of the refresh that an interrupted roll-out left under way."""
+        """Return the id of a refresh that an interrupted roll-out left running."""
 
     def start(self, group: str, version: str, types: tuple[str, ...]) -> str:
-        """Start a refresh to this version and these types; its id."""
+        """Start a refresh to this version and these types, and return its id."""
 
     def progress(self, group: str, refresh: str) -> Progress:
-        """How far it is."""
+        """Return the refresh's progress."""
 
     def roll_back(self, group: str) -> None:
-        """Ask for the version before."""
+        """Roll the refresh back."""
 
     def is_serving(self, group: str) -> bool:
-        """Whether the load balancer gives every instance of the group requests; also for a group behind none."""
+        """Return True if every instance gets requests, or the group has no load balancer."""
 
 
 class Replicas(Protocol):
-    """What a roll-out asks of the fleet."""
+    """The fleet, as a roll-out uses it."""
 
     def ready(self, shard: int) -> Mapping[str, frozenset[str]]:
-        """Instances that are ready, by replica; empty when the fleet does not answer."""
+        """Return ready instances by replica; empty if the fleet does not answer."""
 
     def indexers(self) -> Mapping[str, str] | None:
-        """Find each indexer's instance; None where no router answers, or is too old to know indexers."""
+        """Return each indexer's state by instance; None if no router answers, or none reports indexers."""
 
     def refusal(self) -> str:
-        """Why the slot's build can't become what the configuration says; empty where it can, or nobody answers."""
+        """Return why the slot's build refuses the configuration; empty if it accepts it, or nobody answers."""
 
 
 class RefreshError(Exception):
-    """What is to be rolled out is not as it must be; the message says what to do."""
+    """A group can't be rolled out; the message says what to do."""
 
 
 class Failure(Exception):
-    """A group's turn failed; `rolled_back` says whether it stands on the version before."""
+    """A group's turn failed; with `rolled_back` it has the version before."""
 
     def __init__(self, reason: str, *, rolled_back: bool) -> None:
         super().__init__(reason)
@@ -107,7 +107,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """What a roll-out did: titles of the groups by what became of them."""
+    """The result of a roll-out: titles of groups by outcome."""
 
     rolled: tuple[str, ...]
     skipped: tuple[str, ...]
@@ -117,11 +117,11 @@ class Result:
     untouched: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """Plain data."""
+        """Return the result as plain data."""
         return asdict(self)
 
     def render(self) -> str:
-        """Sentences for a person."""
+        """Return the result as sentences."""
         done = f"rolled out: {_listed(self.rolled)}; new already: {_listed(self.skipped)}"
         if not self.failed:
             return done
@@ -133,26 +133,24 @@ def _listed(titles: Sequence[str]) -> str:
     return ", ".join(titles) or "none"
 
 
-def targets(outputs: Outputs, *, roles: Iterable[str] = ROLES, shards: Iterable[int] = ()) -> list[Target]:
-    """Every group in its turn: replica a of all shards, then b, …; then the indexer, the routers, the generators."""
-    wanted, types = set(shards), outputs.instance_types
-    cells = sorted(outputs.cells, key=lambda cell: (cell.replica, cell.shard))
+def targets(stack: Stack, *, roles: Iterable[str] = ROLES, shards: Iterable[int] = ()) -> list[Target]:
+    """Return the groups in order: replica a of all shards, then b, …; indexer, routers, generators."""
+    wanted, types = set(shards), stack.instance_types
+    cells = sorted(stack.cells, key=lambda cell: (cell.replica, cell.shard))
     by_role = {
         "node": [
             Target("node", c.group, types["node"], c.shard, c.replica) for c in cells if not wanted or c.shard in wanted
         ],
-        "indexer": [Target("indexer", outputs.indexer_group, types["indexer"])],
-        "router": [Target("router", outputs.router_group, types["router"])],
-        "generator": [Target("generator", outputs.generator_group, types["generator"])]
-        if outputs.generator_group
-        else [],
+        "indexer": [Target("indexer", stack.indexer_group, types["indexer"])],
+        "router": [Target("router", stack.router_group, types["router"])],
+        "generator": [Target("generator", stack.generator_group, types["generator"])] if stack.generator_group else [],
     }
     asked = {"node"} if wanted else set(roles)
     return [target for role in ROLES if role in asked for target in by_role[role]]
 
 
 class RollOut:
-    """Visits groups in order; `within_seconds` bounds the turn of each."""
+    """A roll-out over groups in order; `within_seconds` bounds the turn of each."""
 
     def __init__(
         self,
@@ -169,7 +167,7 @@ class RollOut:
         self._sleep, self._clock = sleep, clock
 
     def run(self, order: Sequence[Target]) -> Result:
-        """Roll all of them out, or stop at the first that fails; nothing is touched with a refused configuration."""
+        """Roll out all groups, or stop at the first failure; a refused configuration changes nothing."""
         if refusal := self._replicas.refusal():
             return Result((), (), "the configuration", refusal, untouched=tuple(target.title for target in order))
         rolled: list[str] = []
@@ -186,7 +184,7 @@ class RollOut:
         return Result(tuple(rolled), tuple(skipped))
 
     def _turn(self, target: Target) -> bool:
-        """Whether there was anything to do. Raises Failure."""
+        """Roll one group out, and return True if it needed that. Raises Failure."""
         refresh = self._groups.running(target.group)
         view = self._groups.view(target.group)
         if refresh is None and view.is_new(target.types):
@@ -204,7 +202,7 @@ class RollOut:
         return True
 
     def _await_others(self, target: Target) -> None:
-        """No cell is touched while another replica of its shard is not ready."""
+        """Wait until the other replicas of the cell's shard are ready."""
         if target.shard is not None and not self._until(lambda: self._others_ready(target)):
             raise Failure(f"no router says that another replica of shard {target.shard} is ready", rolled_back=True)
 
@@ -214,7 +212,7 @@ class RollOut:
         return bool(ready) and all(instances for replica, instances in ready.items() if replica != target.replica)
 
     def _await_working(self, target: Target) -> None:
-        """The group says that its instances are in service; the fleet and the load balancer must say so, too."""
+        """Wait until fleet and load balancer confirm the group's instances in service."""
         if not self._until(lambda: self._groups.is_serving(target.group)):
             raise Failure(
                 "its instances are in service, but the load balancer finds not all healthy", rolled_back=False
@@ -225,7 +223,7 @@ class RollOut:
             raise Failure("its instance is in service, but the routers see no indexer work on it", rolled_back=False)
 
     def _indexer_works(self, target: Target) -> bool:
-        """Say whether one that runs indexes, or is about to; a scheduled group has none between two batches."""
+        """Return True if a running indexer works or starts; a scheduled group may have none."""
         running, seen = self._groups.view(target.group).running, self._replicas.indexers()
         return seen is None or not running or any(seen.get(one) in WORKING for one in running)
 
@@ -243,7 +241,7 @@ class RollOut:
         return True
 
     def _watch(self, target: Target, refresh: str) -> None:
-        """Wait for the refresh's end, and have it rolled back where a launch failed or the time is over."""
+        """Wait for the refresh's end; roll it back on a failed launch or a time-out."""
         deadline, said, trouble = self._clock() + self._within_seconds, "", ""
         while (progress := self._groups.progress(target.group, refresh)).status not in ENDED:
             late = self._clock() > deadline

@@ -1,4 +1,4 @@
-"""Who serves: the weights of a listener's two target groups, seen and moved."""
+"""The weights of the front listener's two target groups."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.operations.outputs import Outputs
-from infra.operations.refreshes import aws
+from infra.stack.outputs import Fleet
 
 
 class WeightsError(Exception):
-    """The weights can't be moved like that; the message says what to do."""
+    """The weights are refused; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One slot's target group: its share, and how many of its targets are healthy of how many."""
+    """One slot's target group: its weight, its healthy targets, and all of them."""
 
     name: str
     weight: int
@@ -25,23 +24,21 @@ class Slot:
 
 
 class Listener:
-    """The front listener of a stack, through the load balancer's API."""
+    """The front listener of a stack."""
 
-    def __init__(self, outputs: Outputs) -> None:
-        self._arn = outputs.listener_arn
-        self._groups = outputs.target_groups
-        self._elb: Any = aws(outputs, "elbv2")
+    def __init__(self, stack: Fleet) -> None:
+        self._stack, self._groups = stack, stack.target_groups
+        self._elb: Any = stack.aws("elbv2")
 
     def slots(self) -> list[Slot]:
-        """Both slots as they are now."""
-        weights = self._weights()
-        return [self._slot(name, arn, weights.get(arn, 0)) for name, arn in sorted(self._groups.items())]
+        """Return both slots."""
+        return [self._slot(name, weight) for name, weight in self._stack.weights().items()]
 
     def move(self, wanted: Mapping[str, int]) -> list[Slot]:
         """
-        Give the slots these weights; returns them as they are then. Nothing happens where they are so already.
+        Set these weights and return the slots. Equal weights change nothing.
 
-        Raises WeightsError where nobody would serve: all weights 0, or one above 0 for a slot without a healthy target.
+        Raises WeightsError if nobody would serve: all weights are 0, or a slot above 0 has no healthy target.
         """
         slots = {slot.name: slot for slot in self.slots()}
         if not any(wanted.values()):
@@ -53,24 +50,19 @@ class Listener:
                     "to nobody. Wait until its routers are healthy, or leave it at 0."
                 )
         if any(slots[name].weight != weight for name, weight in wanted.items()):
-            self._elb.modify_listener(ListenerArn=self._arn, DefaultActions=[self._action(wanted)])
+            self._elb.modify_listener(ListenerArn=self._stack.listener_arn, DefaultActions=[self._action(wanted)])
         return self.slots()
 
     def _action(self, wanted: Mapping[str, int]) -> dict[str, Any]:
         groups = [{"TargetGroupArn": self._groups[name], "Weight": wanted[name]} for name in sorted(wanted)]
         return {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
 
-    def _weights(self) -> dict[str, int]:
-        (listener,) = self._elb.describe_listeners(ListenerArns=[self._arn])["Listeners"]
-        (action,) = listener["DefaultActions"]
-        return {group["TargetGroupArn"]: group["Weight"] for group in action["ForwardConfig"]["TargetGroups"]}
-
-    def _slot(self, name: str, arn: str, weight: int) -> Slot:
-        targets = self._elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    def _slot(self, name: str, weight: int) -> Slot:
+        targets = self._elb.describe_target_health(TargetGroupArn=self._groups[name])["TargetHealthDescriptions"]
         healthy = sum(target["TargetHealth"]["State"] == "healthy" for target in targets)
         return Slot(name, weight, healthy, len(targets))
 
 
 def to_json(slots: list[Slot]) -> list[dict[str, object]]:
-    """The slots as plain data."""
+    """Return the slots as plain data."""
     return [asdict(slot) for slot in slots]

@@ -1,4 +1,4 @@
-"""The AWS API reference as documents: real text that arrives with botocore, so it needs no download."""
+"""The corpus of the AWS API reference, which botocore ships."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from typing import Any
 
 import botocore
 
-from loadtests import questions as question_set
+from loadtests.corpora import questions as question_set
 from loadtests.corpora.corpus import CorpusError, Document
-from loadtests.corpora.identifiers import words
-from loadtests.corpora.sentences import closed
+from loadtests.corpora.wording import closed, words
 
 BOTOCORE_DATA = Path(str(botocore.__file__)).parent / "data"
 QUESTIONS = Path(__file__).with_name("aws_questions.yaml")
-# Enough for a short rehearsal: a seventh of the operations, which half of the questions are about.
+# For a short rehearsal: a seventh of the operations, which half of the questions are about.
 SMALL = ("ec2", "s3", "iam", "lambda", "rds", "dynamodb", "sqs", "sns", "kms", "cloudwatch", "logs", "route53")
 # Counted before the HTML is stripped; shorter ones say little more than the parameter's name.
 SHORTEST_PARAMETER_CHARS = 81
@@ -32,7 +31,7 @@ _VENDOR = re.compile(r"\b(Amazon|AWS)(?=[A-Z][a-z])")
 
 
 class _PlainText(HTMLParser):
-    """Collects the text of each block element; one instance serves many documents."""
+    """A parser that collects the text of each block element; one instance serves many documents."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -59,22 +58,22 @@ class _PlainText(HTMLParser):
 
 
 def plain_text(html: str) -> str:
-    """Text of an HTML fragment: entities decoded, whitespace folded, every block and list item a sentence."""
+    """Return the text of an HTML fragment: each block and list item is a sentence."""
     return _PlainText().convert(html)
 
 
 def service_name(metadata: dict[str, Any]) -> str:
-    """A service's name as people know it: its full name, then its short one where the full one lacks it."""
+    """Return a service's full name, with its short name if the full one lacks it."""
     full = _VENDOR.sub(r"\1 ", str(metadata.get("serviceFullName") or metadata.get("serviceId") or ""))
     short = str(metadata.get("serviceId") or "")
     return full if short.lower().replace(" ", "") in full.lower().replace(" ", "") else f"{full} ({short})"
 
 
 class AwsReference:
-    """Documents out of the service files below `root`, in the order of service, API version and name.
+    """Documents from the service files below `root`, in the order of service, API version and name.
 
-    `services` keeps only those services (botocore's names: "ec2", "s3"); an unknown one is an error.
-    `skipped` is how many entries of the pass under way had no text, or as a parameter too little of it.
+    `services` keeps only those services (botocore's names: "ec2", "s3"); an unknown one is an error. `skipped` counts
+    the entries without text, and the parameters with too little of it, in the current pass.
     """
 
     name = "aws"
@@ -95,11 +94,9 @@ class AwsReference:
         known = {path.parts[-3] for path in files}
         wanted = known if services is None else set(services)
         if not known:
-            raise CorpusError(f"No service files (*/*/service-2.json.gz) in {root}; install botocore.")
+            raise CorpusError(f"{root} holds no service files (*/*/service-2.json.gz); install botocore.")
         if unknown := sorted(wanted - known):
-            raise CorpusError(
-                f"No AWS service is called {', '.join(unknown)}; names are botocore's, such as ec2 or s3."
-            )
+            raise CorpusError(f"--services {', '.join(unknown)} is unknown; give botocore's names, such as ec2 or s3.")
         self._root = root
         self._known = known
         self._wanted = wanted
@@ -108,36 +105,26 @@ class AwsReference:
         self.skipped = 0
 
     def documents(self, limit: int | None = None) -> Iterator[Document]:
-        """One document per documented operation of all API versions: "aws/<service>/<version>/<Name>"."""
-        return self._pass(_operations, limit)
+        """Yield a document for each documented operation of each API version: "aws/<service>/<version>/<Name>"."""
+        return islice(self._documents(_operations), limit)
 
     def fresh(self, limit: int | None = None) -> Iterator[Document]:
-        """One document per well documented parameter: "param/<service>/<version>/<Shape>.<member>".
-
-        Well means over 80 characters.
-        """
-        return self._pass(_parameters, limit)
+        """Yield a document for each parameter with over 80 characters: "param/<service>/<version>/<Shape>.<member>"."""
+        return islice(self._documents(_parameters), limit)
 
     def questions(self) -> tuple[question_set.Question, ...]:
-        """The questions that an operation of one of the services answers."""
+        """Return the questions that an operation of one of the services answers."""
         asked = question_set.load(self._questions)
         if self._questions != QUESTIONS:
-            self._refuse_unknown(asked)
+            # Only the named services are read; all of them take seconds.
+            named = AwsReference(question_set.services(asked) & self._known, root=self._root)
+            question_set.refuse_unknown(asked, {one.source_id for one in named.documents()}, self._questions)
         if self._wanted == self._known:
             return asked
         return question_set.answerable(asked, lambda q: question_set.services([q]) & self._wanted, self.contents)
 
-    def _refuse_unknown(self, asked: tuple[question_set.Question, ...]) -> None:
-        # Only the services that are named are read; all of them take seconds.
-        named = AwsReference(question_set.services(asked) & self._known, root=self._root)
-        known = {document.source_id for document in named.documents()}
-        question_set.refuse_unknown(asked, known, self._questions)
-
-    def _pass(self, read: _Reader, limit: int | None) -> Iterator[Document]:
-        self.skipped = 0
-        return islice(self._documents(read), limit)
-
     def _documents(self, read: _Reader) -> Iterator[Document]:
+        self.skipped = 0
         parser = _PlainText()
         for path in self._files:
             service, version = path.parts[-3:-1]

@@ -1,4 +1,4 @@
-"""Which corpus is meant: one by its name, or a file."""
+"""The choice of a corpus by its name or file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from loadtests.corpora.corpus import Corpus, CorpusError
 
-# Each is imported when it is meant: one brings botocore along, another the service's limits with numpy.
 NAMES = ("aws", "python")
 DEFAULT = "aws"
 FILE_ENDING = ".jsonl"
@@ -14,11 +13,12 @@ FILE_ENDING = ".jsonl"
 
 def choose(corpus: str, questions: Path | None = None, *, small: bool = False, hold_back: bool = False) -> Corpus:
     """
-    The corpus of a name, or of a file FILE.jsonl, with its own golden questions or those of a file.
+    Return the corpus of a name or of a file FILE.jsonl, with its own golden questions or those of a file.
 
-    `small` takes the part that does for a short rehearsal. `hold_back` keeps some documents of a file for arriving
-    under load; the other corpora have some beside. Raises CorpusError or GoldenSetError.
+    `small` takes a part, for a short rehearsal. `hold_back` keeps some documents of a file for writing under load; the
+    named corpora have others for that. Raises CorpusError or GoldenSetError.
     """
+    # Imported when chosen: one corpus needs botocore, another the service's limits with numpy.
     if corpus == "aws":
         from loadtests.corpora import aws
 
@@ -32,6 +32,4 @@ def choose(corpus: str, questions: Path | None = None, *, small: bool = False, h
 
         most = lines.SMALL_DOCUMENTS if small else None
         return lines.LinesCorpus(Path(corpus), questions, most=most, hold_back=hold_back)
-    raise CorpusError(
-        f"{corpus!r} is no corpus; there are {' and '.join(NAMES)}, and any file that ends in {FILE_ENDING}."
-    )
+    raise CorpusError(f"--corpus {corpus} is unknown. Choose {', '.join(NAMES)}, or a file that ends in {FILE_ENDING}.")

@@ -1,4 +1,4 @@
-"""What a source of documents has to give, so that load tests and rehearsals need not know which one it is."""
+"""The interface of a corpus."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from loadtests.questions import Question
+from loadtests.corpora.questions import Question
+from loadtests.errors import LoadTestError
 from service.storage.metadata import Value
+
+# Prefixes of the documents that load tests, drills and probes write. They belong to no corpus.
+ADDED = ("load/", "vectorfleet/canary/")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """
-    One document as the service takes it: a stable id, a heading in words, plain text, named values, and where vectors
-    are given its own, as little-endian float32.
-    """
+    """A document as the service takes it; `vector` is little-endian float32, empty if the service embeds the text."""
 
     source_id: str
     title: str
@@ -24,15 +25,15 @@ class Document:
     vector: bytes = b""
 
 
-class CorpusError(Exception):
-    """A corpus cannot be read as asked; the message is a sentence for the user."""
+class CorpusError(LoadTestError):
+    """A corpus that cannot be read."""
 
 
 class Corpus(Protocol):
     """Documents that are the same whenever they are read.
 
-    `name` is what `--corpus` calls it, `contents` what its documents are, in words ("operations of the AWS API
-    reference"). Every source_id begins with `prefix`. `examples` are questions to show answers of.
+    `name` is the value of `--corpus`, `contents` a noun for the documents ("operations of the AWS API reference").
+    Every source_id begins with `prefix`. `examples` are questions whose answers are shown.
     """
 
     @property
@@ -48,10 +49,15 @@ class Corpus(Protocol):
     def examples(self) -> tuple[str, ...]: ...
 
     def documents(self, limit: int | None = None) -> Iterator[Document]:
-        """What a fleet holds before anything is measured. Raises CorpusError."""
+        """Yield the documents that a fleet holds before anything is measured. Raises CorpusError."""
 
     def fresh(self, limit: int | None = None) -> Iterator[Document]:
-        """What arrives while load runs; none of it is among `documents`. Raises CorpusError."""
+        """Yield documents to write under load; none of them is among `documents`. Raises CorpusError."""
 
     def questions(self) -> tuple[Question, ...]:
-        """The golden questions that `documents` can answer. Raises GoldenSetError or CorpusError."""
+        """Return the golden questions that `documents` can answer. Raises GoldenSetError or CorpusError."""
+
+
+def is_original(source_id: str, prefix: str) -> bool:
+    """Return whether a document belongs to the corpus with this prefix, which may be empty."""
+    return source_id.startswith(prefix) and not source_id.startswith(ADDED)

@@ -1,4 +1,4 @@
-"""Docstrings of Python source, read and never run: importing the whole library would start half of it."""
+"""Docstrings of Python source, which is parsed and never imported."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _Conditional = (ast.If, ast.Try, ast.With)
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """What a definition says of itself; `name` is dotted and relative to its module, whose own is ""."""
+    """The docstring of a definition; `name` is dotted and relative to its module, "" for the module itself."""
 
     name: str
     text: str
 
     @property
     def private(self) -> bool:
-        """Whether any part of the name begins with an underscore."""
+        """True if a part of the name begins with an underscore."""
         return any(part.startswith("_") for part in self.name.split("."))
 
 
 def docstrings(tree: ast.Module) -> Iterator[Docstring]:
-    """The docstrings of a module, its classes, functions and methods, in the order of the source."""
+    """Yield the docstrings of a module, its classes, functions and methods, in the order of the source."""
     if text := ast.get_docstring(tree, clean=False):
         yield Docstring("", inspect.cleandoc(text))
     yield from _below(tree.body, ())
@@ -47,7 +47,7 @@ def _definitions(body: Sequence[ast.stmt]) -> Iterator[ast.ClassDef | ast.Functi
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements of a body and of the branches in it: what one platform lacks another one defines there."""
+    """Yield the statements of a body and of its branches, which define names by platform."""
     for node in body:
         yield node
         if isinstance(node, _Conditional):
@@ -57,8 +57,8 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(branch)
 
 
-def taken(package: str, tree: ast.Module) -> Mapping[str, frozenset[str]]:
-    """Which names a package takes out of its own modules: {"asyncio.tasks": {"*"}, "json.decoder": {"JSONDecoder"}}."""
+def reexports(package: str, tree: ast.Module) -> Mapping[str, frozenset[str]]:
+    """Return the names that a package imports from its own modules: {"json.decoder": {"JSONDecoder"}}, "*" for all."""
     found: dict[str, frozenset[str]] = {}
     for node in _statements(tree.body):
         if isinstance(node, ast.ImportFrom) and node.module and node.level < 2:

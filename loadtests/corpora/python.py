@@ -1,7 +1,7 @@
-"""The documentation that is inside the Python interpreter: docstrings of its library, topics of its language.
+"""The corpus of the documentation inside the Python interpreter: docstrings of its library, topics of its language.
 
-It follows the interpreter: another version has other documents. What is written in C (math, itertools, the built-in
-types) has no source there, so it is only found through the topics.
+Another version of Python has other documents. Modules written in C (math, itertools, the built-in types) have no source
+there, so only the topics cover them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from loadtests import questions as question_set
+from loadtests.corpora import questions as question_set
 from loadtests.corpora.corpus import CorpusError, Document
-from loadtests.corpora.docstrings import Docstring, docstrings, taken
-from loadtests.corpora.identifiers import words
-from loadtests.corpora.sentences import prose
+from loadtests.corpora.docstrings import Docstring, docstrings, reexports
+from loadtests.corpora.wording import prose, words
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 QUESTIONS = Path(__file__).with_name("python_questions.yaml")
-# Enough for a short rehearsal, with the topics.
+# For a short rehearsal, with the topics.
 _SMALL = (
     "argparse asyncio base64 calendar codecs collections concurrent configparser contextlib copy csv datetime "
     "difflib email enum functools getpass glob hashlib heapq http inspect ipaddress json locale logging os pathlib "
@@ -31,7 +30,7 @@ _SMALL = (
     "textwrap threading timeit traceback types unittest urllib uuid venv warnings webbrowser zipfile zoneinfo"
 )
 SMALL = frozenset(_SMALL.split())
-# Modules that are imported under another name: twins of what is written in C, and parts of os.path.
+# Modules that are imported under another name: Python versions of C modules, and parts of os.path.
 _HOMES = {
     "_pydatetime": "datetime",
     "_pydecimal": "decimal",
@@ -39,7 +38,7 @@ _HOMES = {
     "genericpath": "os.path",
     "posixpath": "os.path",
 }
-# Tests, programs and what they show, tables that a program wrote, modules that nobody is to use.
+# Tests, programs and their examples, generated tables, modules that are not meant for use.
 _NOT_MEANT = (
     "test tests idlelib lib2to3 turtledemo ensurepip encodings pydoc_data distutils site-packages __phello__ "
     "__hello__ antigravity this ntpath nturl2path"
@@ -49,9 +48,9 @@ _LEFT_OUT = frozenset(_NOT_MEANT.split())
 
 class PythonDocumentation:
     """
-    Documents out of the standard library's source below `root`, by module and name, then its topics.
+    Documents from the standard library's source below `root`, by module and name, then its topics.
 
-    `modules` keeps only modules and packages of these names, and all topics.
+    `modules` keeps only these modules and packages, and all topics.
     """
 
     name = "python"
@@ -73,22 +72,22 @@ class PythonDocumentation:
 
     @property
     def contents(self) -> str:
-        """What the documents are, with the version whose they are."""
+        """A noun for the documents, with the version of Python."""
         return f"entries of the documentation inside Python {sys.version_info.major}.{sys.version_info.minor}"
 
     def documents(self, limit: int | None = None) -> Iterator[Document]:
-        """One document per documented public module, class, function and method, and one per topic.
+        """Yield a document for each documented public module, class, function and method, and for each topic.
 
-        They are "python/json.dumps" and "python/topic/assignment".
+        Their ids are like "python/json.dumps" and "python/topic/assignment".
         """
         return islice(self._read[0], limit)
 
     def fresh(self, limit: int | None = None) -> Iterator[Document]:
-        """One document per documented private module, class, function and method: "python-private/<name>"."""
+        """Yield a document for each documented private module, class, function and method: "python-private/<name>"."""
         return islice(self._read[1], limit)
 
     def questions(self) -> tuple[question_set.Question, ...]:
-        """The questions that a document of the modules or a topic answers."""
+        """Return the questions that a document of the modules or a topic answers."""
         asked = question_set.load(self._questions)
         if self._modules is None and self._questions == QUESTIONS:
             return asked
@@ -107,17 +106,17 @@ class PythonDocumentation:
             hidden = found.private or any(part.startswith("_") for part in home.split("."))
             document = _document("python-private/" if hidden else self.prefix, home, found)
             if document.text:
-                # Of several definitions under one name, by platform or as getter and setter, the first one counts.
+                # A name may be defined twice, by platform or as getter and setter; the first definition counts.
                 (private if hidden else public).setdefault(document.source_id, document)
         return [*public.values(), *self._topics()], list(private.values())
 
     def _docstrings(self) -> Iterator[tuple[str, Docstring]]:
-        """Every docstring with the module that it is imported from."""
+        """Yield each docstring with the module that it is imported from."""
         given: dict[str, Mapping[str, frozenset[str]]] = {}
         for module, path in self._sources():
             tree = _parsed(path)
             if path.stem == "__init__":
-                given[module] = taken(module, tree)
+                given[module] = reexports(module, tree)
             package = module.rpartition(".")[0]
             lifted = given.get(package, {}).get(module, frozenset())
             for found in docstrings(tree):
@@ -125,18 +124,18 @@ class PythonDocumentation:
                 yield package if from_package else _HOMES.get(module, module), found
 
     def _sources(self) -> list[tuple[str, Path]]:
-        """Modules with their files, a package before what is in it."""
+        """Return modules with their files, a package before its modules."""
         found = {_module(path.relative_to(self._root)): path for path in self._root.rglob("*.py")}
         named = {module: path for module, path in found.items() if _is_meant(module)}
         if not named:
-            raise CorpusError(f"No source of the standard library is in {self._root}; install it with the interpreter.")
+            raise CorpusError(f"{self._root} holds no source of the standard library; install it with the interpreter.")
         chosen = sorted(named, key=lambda module: module.split("."))
         return [(module, named[module]) for module in chosen if self._modules is None or _top(module) in self._modules]
 
     def _topics(self) -> Iterator[Document]:
         path = self._root / "pydoc_data" / "topics.py"
         for name, text in sorted(_topics(path).items()):
-            # The first paragraph is the heading, between or above its rules.
+            # The first paragraph is the heading, with rules around it.
             heading, _, rest = text.strip().partition("\n\n")
             yield Document(f"{self.prefix}topic/{name}", prose(heading).rstrip("."), prose(rest) or prose(heading))
 
@@ -156,7 +155,7 @@ def _is_meant(module: str) -> bool:
 
 
 def _document(prefix: str, home: str, found: Docstring) -> Document:
-    """The document of a docstring; its text is empty where nothing but an example is there."""
+    """Return the document of a docstring; its text is empty if the docstring is only an example."""
     if not found.name:
         return Document(f"{prefix}{home}", f"{home} module", prose(found.text))
     said = ", ".join(words(part) or part for part in found.name.split("."))
@@ -166,7 +165,7 @@ def _document(prefix: str, home: str, found: Docstring) -> Document:
 def _parsed(path: Path) -> ast.Module:
     try:
         with warnings.catch_warnings():
-            # What the compiler thinks of somebody else's source.
+            # Warnings about the library's source are not for the user.
             warnings.simplefilter("ignore")
             return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
@@ -179,4 +178,4 @@ def _topics(path: Path) -> dict[str, str]:
         (table,) = (ast.literal_eval(table) for table in tables)
         return {str(name): str(text) for name, text in table.items()}
     except (ValueError, AttributeError) as error:
-        raise CorpusError(f"{path} holds no table of topics: {error}.") from error
+        raise CorpusError(f"{path} has no table of topics: {error}.") from error

@@ -1,4 +1,4 @@
-"""`python -m rehearsal.emulator`: serve the emulated AWS on the loopback."""
+"""`python -m rehearsal.emulator`: the emulated AWS on the loopback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(port: int) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    # Late, so that --help does not pay for moto's import.
+    # A late import spares --help the time that moto needs.
     from rehearsal.emulator.server import PortInUseError, serve
 
     try:

@@ -1,4 +1,4 @@
-"""The admin API of the emulator, under /_vectorfleet/ on the same port as the AWS API.
+"""The admin API of the emulator, under /_vectorfleet/ on the port of the AWS API.
 
 GET health · POST target-health · POST metrics · GET/POST/DELETE s3-faults. Bodies and answers are JSON.
 """
@@ -9,65 +9,55 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rehearsal.emulator import health, published
+from werkzeug.wrappers import Request, Response
+
+from rehearsal.emulator.aws import elbv2
+from rehearsal.emulator.aws.cloudwatch import published_metrics
 from rehearsal.emulator.faults import Faults, Wsgi
 
 PREFIX = "/_vectorfleet/"
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found"}
+Verbs = dict[tuple[str, str], Callable[[bytes], object]]
 
 
-class Admin:
-    """Dispatches one admin request to its verb."""
+def _publish_target_health(body: bytes) -> object:
+    entries = json.loads(body)["targets"]
+    elbv2.publish(entries)
+    return {"targets": len(entries)}
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-        self._verbs: dict[tuple[str, str], Callable[[bytes], object]] = {
-            ("GET", "health"): lambda _: {"status": "ok"},
-            ("POST", "target-health"): self._publish,
-            ("POST", "metrics"): self._measure,
-            ("GET", "s3-faults"): lambda _: {"rules": faults.remaining()},
-            ("POST", "s3-faults"): lambda body: {"rules": faults.replace(body)},
-            ("DELETE", "s3-faults"): lambda _: {"rules": faults.replace(b'{"rules":[]}')},
-        }
 
-    @staticmethod
-    def _publish(body: bytes) -> object:
-        entries = json.loads(body)["targets"]
-        health.publish(entries)
-        return {"targets": len(entries)}
+def _publish_metrics(body: bytes) -> object:
+    """Publish a part's own metrics: PutMetricData refuses the namespaces of AWS."""
+    given = json.loads(body)
+    published_metrics.put(given["namespace"], given["data"])
+    return {"data": len(given["data"])}
 
-    @staticmethod
-    def _measure(body: bytes) -> object:
-        """What a part of the emulated AWS measured: nobody else may put into AWS's own namespaces."""
-        given = json.loads(body)
-        published.put(given["namespace"], given["data"])
-        return {"data": len(given["data"])}
 
-    def answer(self, method: str, name: str, body: bytes) -> tuple[int, object]:
-        """Status and JSON value for one request."""
-        verb = self._verbs.get((method, name))
-        if verb is None:
-            known = ", ".join(f"{m} {PREFIX}{n}" for m, n in self._verbs)
-            return 404, {"error": f"{method} {PREFIX}{name} is unknown; there is {known}."}
-        try:
-            return 200, verb(body)
-        except (ValueError, KeyError, TypeError) as problem:
-            return 400, {"error": f"{method} {PREFIX}{name}: {problem}"}
+def _answer(verbs: Verbs, request: Request) -> tuple[int, object]:
+    name = request.path[len(PREFIX) :].strip("/")
+    verb = verbs.get((request.method, name))
+    if verb is None:
+        known = ", ".join(f"{method} {PREFIX}{known}" for method, known in verbs)
+        return 404, {"error": f"{request.method} {PREFIX}{name} is unknown; there is {known}."}
+    try:
+        return 200, verb(request.get_data())
+    except (ValueError, KeyError, TypeError) as problem:
+        return 400, {"error": f"{request.method} {PREFIX}{name}: {problem}"}
 
 
 def with_admin(inner: Wsgi, faults: Faults) -> Wsgi:
-    """The application with the admin API in front of it."""
-    admin = Admin(faults)
+    verbs: Verbs = {
+        ("GET", "health"): lambda _: {"status": "ok"},
+        ("POST", "target-health"): _publish_target_health,
+        ("POST", "metrics"): _publish_metrics,
+        ("GET", "s3-faults"): lambda _: {"rules": faults.remaining()},
+        ("POST", "s3-faults"): lambda body: {"rules": faults.replace(body)},
+        ("DELETE", "s3-faults"): lambda _: {"rules": faults.replace(b'{"rules":[]}')},
+    }
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if not path.startswith(PREFIX):
+        if not environ.get("PATH_INFO", "").startswith(PREFIX):
             return inner(environ, start_response)
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        status, value = admin.answer(environ["REQUEST_METHOD"], path[len(PREFIX) :].strip("/"), body)
-        reply = json.dumps(value).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(reply)))]
-        start_response(f"{status} {_REASONS[status]}", headers)
-        return [reply]
+        status, value = _answer(verbs, Request(environ))
+        return Response(json.dumps(value), status, content_type="application/json")(environ, start_response)
 
     return application

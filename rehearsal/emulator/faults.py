@@ -1,6 +1,6 @@
-"""Faults of S3 on request: what a client meets on a bad day, at a place a drill can name.
+"""Faults of S3 on request, at a place that a drill names.
 
-A rule hits the next `count` matching requests and is then spent. Rules are tried in their order.
+A rule applies to the next `count` matching requests. Rules are tried in their order.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+from werkzeug.wrappers import Response
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
@@ -29,7 +29,7 @@ FAULTS = ("conflict", "lost_reply", "delay", "unavailable")
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True):
-    """One fault rule; None for method or bucket means any."""
+    """A fault rule; None for method or bucket means any."""
 
     fault: str
     method: str | None = None
@@ -49,28 +49,27 @@ class _Rules(msgspec.Struct, forbid_unknown_fields=True):
     rules: list[Rule]
 
 
-@dataclass
 class Faults:
     """The active rules."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
 
     def replace(self, body: bytes) -> int:
-        """Make {"rules": […]} the active set; returns how many. Raises ValueError when malformed."""
+        """Make {"rules": […]} the active set, and return their number. Raises ValueError."""
         rules = msgspec.json.decode(body, type=_Rules).rules
         with self._lock:
             self._rules = rules
         return len(rules)
 
     def remaining(self) -> list[dict[str, Any]]:
-        """The rules that still have requests to hit."""
+        """Return the rules that still apply to requests."""
         with self._lock:
             return [msgspec.to_builtins(rule) for rule in self._rules]
 
     def take(self, method: str, bucket: str, key: str) -> Rule | None:
-        """The rule that hits this request; its count goes down by one."""
+        """Return the rule that applies to a request, and lower its count."""
         with self._lock:
             for rule in self._rules:
                 if rule.method in (None, method) and rule.bucket in (None, bucket) and key.startswith(rule.key_prefix):
@@ -80,8 +79,8 @@ class Faults:
         return None
 
 
-def object_of(environ: dict[str, Any]) -> tuple[str, str] | None:
-    """(bucket, key) of an S3 request in path style; None for any other service's request."""
+def _object_of(environ: dict[str, Any]) -> tuple[str, str] | None:
+    """Return (bucket, key) of an S3 request in path style; None for a request to another service."""
     if "/s3/aws4_request" not in environ.get("HTTP_AUTHORIZATION", "") + environ.get("QUERY_STRING", ""):
         return None
     bucket, _, key = unquote(environ["REQUEST_URI"].partition("?")[0]).lstrip("/").partition("/")
@@ -89,27 +88,25 @@ def object_of(environ: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def with_faults(inner: Wsgi, faults: Faults) -> Wsgi:
-    """The application with the active faults in front of it."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        place = object_of(environ) if faults._rules else None
+        place = _object_of(environ) if faults._rules else None
         rule = faults.take(environ["REQUEST_METHOD"], *place) if place else None
-        return inner(environ, start_response) if rule is None else _suffer(rule, inner, environ, start_response)
+        return inner(environ, start_response) if rule is None else _fail(rule, inner, environ, start_response)
 
     return application
 
 
-def _suffer(rule: Rule, inner: Wsgi, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _fail(rule: Rule, inner: Wsgi, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     if rule.fault == "delay":
         time.sleep(rule.seconds)
         return inner(environ, start_response)
     if rule.fault == "lost_reply":
         answer = inner(environ, lambda *_: lambda _data: None)
         b"".join(answer)
-        # Without this the server would wait on the kept-alive connection, and so would the client.
+        # Without this the server and the client would wait on the kept-alive connection.
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionResetError("the reply to this request is lost on purpose")
     status, code, message = _ANSWERS[rule.fault]
-    body = _XML.format(code=code, message=message).encode()
-    start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-    return [body]
+    body = _XML.format(code=code, message=message)
+    return Response(body, status, content_type="application/xml")(environ, start_response)

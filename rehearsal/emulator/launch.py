@@ -1,4 +1,4 @@
-"""Start an emulator process and wait until it answers."""
+"""Start of the emulator's processes, and the wait until the emulator answers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import random
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
-from rehearsal.processes import spawn
+from rehearsal.emulator.processes import spawn
+from vectorfleet.waiting import until
 
 PROJECT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0
 
 
 class EmulatorFailedError(Exception):
-    """The emulator ended or did not answer in time; the message holds the end of its log."""
+    """The emulator ended or did not answer in time; the message has the end of its log."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment, outside of the range outgoing connections are given."""
+    """Return a free port outside of the range of outgoing connections."""
     for port in random.sample(range(20000, 32000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -31,7 +32,6 @@ def free_port() -> int:
 
 
 def healthy(port: int) -> bool:
-    """Whether an emulator answers on the port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/_vectorfleet/health", timeout=1) as reply:
             return bool(reply.status == 200)
@@ -39,30 +39,27 @@ def healthy(port: int) -> bool:
         return False
 
 
-def _tail(path: Path) -> str:
-    return path.read_text(errors="replace")[-2000:]
-
-
-def start(
-    port: int, root: Path, log_path: Path | None = None, *, timeout_seconds: float = 60.0
+def spawn_module(
+    module: str, *arguments: str, log_path: Path, detached: bool = False, **variables: str
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m rehearsal.emulator`, log to `log_path` (default root/logs/emulator.log), await health.
+    """Start `python -m module` of this checkout, with its output appended to a log; see `processes.spawn`."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", module, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", **variables}
+    with log_path.open("ab") as log:
+        return spawn(argv, environment=environment, directory=PROJECT, log=log, detached=detached)
 
-    Raises EmulatorFailedError when it ends early or does not answer within `timeout_seconds`.
-    """
-    path = log_path or root / "logs" / "emulator.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
-    with path.open("ab") as log:
-        argv = [sys.executable, "-m", "rehearsal.emulator", "--port", str(port)]
-        child = spawn(argv, environment=environment, directory=PROJECT, log=log)
-    deadline = time.monotonic() + timeout_seconds
-    while time.monotonic() < deadline and child.poll() is None:
-        if healthy(port):
-            return child
-        time.sleep(0.05)
+
+def start(port: int, root: Path) -> subprocess.Popen[bytes]:
+    """Start an emulator that logs to root/logs/emulator.log, and wait until it answers. Raises EmulatorFailedError."""
+    path = root / "logs" / "emulator.log"
+    child = spawn_module("rehearsal.emulator", "--port", str(port), log_path=path)
+    until(lambda: healthy(port) or child.poll() is not None, START_SECONDS, 0.05)
+    if child.poll() is None and healthy(port):
+        return child
     code = child.poll()
     child.kill()
     child.wait()
-    outcome = f"ended with exit code {code}" if code is not None else f"did not answer in {timeout_seconds:g} s"
-    raise EmulatorFailedError(f"The emulator on port {port} {outcome}. End of {path}:\n{_tail(path)}")
+    end = path.read_text(errors="replace")[-2000:]
+    outcome = f"ended with exit code {code}" if code is not None else f"did not answer in {START_SECONDS:g} s"
+    raise EmulatorFailedError(f"The emulator on port {port} {outcome}. End of {path}:\n{end}")

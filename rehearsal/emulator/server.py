@@ -1,6 +1,6 @@
-"""The emulator's process: moto with our corrections, its admin API, and the clock that drives both.
+"""The emulator's process: moto with its corrections, the admin API, and the clock that drives both.
 
-One process on purpose: the corrections change moto's objects in place, and a rehearsal has one state.
+It is one process, because the corrections change moto's objects in place and a rehearsal has one state.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from functools import cache
 from typing import Any
 
 # moto reads these once, at import.
@@ -23,111 +24,45 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from rehearsal.emulator import (
-    access_logs,
-    activities,
-    alarming,
-    autoscaling,
-    batch_jobs,
-    bucket_policies,
-    bucket_settings,
-    budgets,
-    endpoints,
-    flow_logs,
-    group_metrics,
-    group_settings,
-    identity,
-    instance_refreshes,
-    keys,
-    launch_templates,
-    lifecycle_hooks,
-    loadbalancing,
-    log_groups,
-    mixed_instances,
-    monitoring,
-    networking,
-    object_lock,
-    objects,
-    published,
-    records,
-    replication,
-    scaling,
-    schedules,
-    security_groups,
-    topics,
-    tracking,
-)
+from rehearsal.emulator import corrections
 from rehearsal.emulator.account import ACCOUNT, REGION
 from rehearsal.emulator.admin import with_admin
-from rehearsal.emulator.answers import with_answers
+from rehearsal.emulator.aws import iam
+from rehearsal.emulator.aws.autoscaling import groups, instance_refresh_api, scaling_policies, schedules
+from rehearsal.emulator.aws.cloudwatch import alarms, published_metrics
+from rehearsal.emulator.aws.ec2 import instances
+from rehearsal.emulator.description_cache import with_description_cache
 from rehearsal.emulator.faults import Faults, Wsgi, with_faults
 
 HOST = "127.0.0.1"
-_CONCEPTS = (
-    identity,
-    networking,
-    security_groups,
-    launch_templates,
-    autoscaling,
-    group_metrics,
-    group_settings,
-    activities,
-    lifecycle_hooks,
-    mixed_instances,
-    instance_refreshes,
-    objects,
-    bucket_policies,
-    loadbalancing,
-    monitoring,
-    alarming,
-    access_logs,
-    bucket_settings,
-    budgets,
-    endpoints,
-    flow_logs,
-    keys,
-    log_groups,
-    object_lock,
-    records,
-    replication,
-    batch_jobs,
-    scaling,
-    schedules,
-    topics,
+# Steps that AWS takes by itself, in the order of each second.
+_STEPS = (
+    (instance_refresh_api.step_all, autoscaling_backends),
+    (groups.reconcile_all, autoscaling_backends),
+    (schedules.step_all, autoscaling_backends),
+    (scaling_policies.step_all, autoscaling_backends),
+    (published_metrics.publish_all, cloudwatch_backends),
+    (alarms.evaluate_all, cloudwatch_backends),
+    (instances.forget_terminated, ec2_backends),
 )
 _log = logging.getLogger(__name__)
 
 
 class PortInUseError(Exception):
-    """Another process listens on the port that was asked for."""
-
-
-def install() -> None:
-    """Apply every correction to moto; once per process."""
-    for concept in _CONCEPTS:
-        concept.install()
+    """Another process listens on the port."""
 
 
 def application() -> Wsgi:
-    """The WSGI application: admin API, then faults, then kept answers, then moto."""
+    """Return the WSGI application: admin API, then faults, then the description cache, then moto."""
     faults = Faults()
     inner = DomainDispatcherApplication(create_backend_app)
-    return with_admin(with_faults(with_answers(inner), faults), faults)
-
-
-_STEPS = (
-    (instance_refreshes.step_all, autoscaling_backends),
-    (autoscaling.reconcile_all, autoscaling_backends),
-    (schedules.step_all, autoscaling_backends),
-    (tracking.step_all, autoscaling_backends),
-    (published.publish_all, cloudwatch_backends),
-    (alarming.evaluate_all, cloudwatch_backends),
-    (networking.forget_terminated, ec2_backends),
-)
+    # Moto lists its folders and tries some hundred patterns for each request, under one lock. The hosts are few.
+    inner.get_backend_for_host = cache(inner.get_backend_for_host)
+    return with_admin(with_faults(with_description_cache(inner), faults), faults)
 
 
 def _keep_ticking(every_seconds: float) -> None:
-    """What AWS does by itself, in every region that is in use."""
+    """Take every step in every region that is in use, forever."""
     while True:
         for step, backends in _STEPS:
             try:
@@ -154,9 +89,9 @@ def _bind(port: int) -> socket.socket:
 
 
 def build(port: int) -> BaseWSGIServer:
-    """A server ready to serve on 127.0.0.1:`port`. Raises PortInUseError."""
+    """Return a server on 127.0.0.1:`port`; call it once in a process. Raises PortInUseError."""
     listener = _bind(port)
-    install()
+    corrections.apply()
     server: Any = make_server(
         HOST, port, application(), threaded=True, request_handler=MotoRequestHandler, fd=listener.detach()
     )
@@ -169,7 +104,7 @@ def serve(port: int) -> None:
     # A line per request costs more than many of the requests themselves.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = build(port)
-    identity.warm_up(ACCOUNT)
+    iam.warm_up(ACCOUNT)
     threading.Thread(target=_keep_ticking, args=(1.0,), daemon=True, name="clock").start()
     _log.info("emulated AWS on http://%s:%d, account %s, region %s", HOST, port, ACCOUNT, REGION)
     server.serve_forever()

@@ -1,1 +1,1 @@
-"""Drills: a fault, a runbook, an outside observer, and what recovery took and lost."""
+"""Drills: a fault, a runbook, an outside observer, and the measured recovery and loss."""

@@ -1,16 +1,16 @@
-"""Asks the fleet for every document of the ledger, at least at the last acknowledged position."""
+"""The audit of a ledger: the fleet is asked for every document, at the last acknowledged position or later."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from runbooks.drills.evidence import held, write_ops
-from runbooks.drills.rpo import Audit, Fate, Losses, audit, losses
-from runbooks.ledger import Ledger
-from service.client import ServiceError, Unanswered
+from runbooks.drills.losses import Audit, Fate, Losses, StoredVersion, audit, losses
+from runbooks.observe.ledger import Ledger
+from service.client import Client, ServiceError, Unanswered
+from vectorfleet.waiting import until
 
 BATCH = 1000
 PASSES = 3
@@ -19,18 +19,12 @@ MISSING = (Fate.LOST, Fate.STALE, Fate.RESURRECTED, Fate.PHANTOM)
 
 
 class AuditError(Exception):
-    """The fleet did not say what it holds."""
-
-
-class HasLookup(Protocol):
-    """What is needed of a client."""
-
-    def lookup(self, source_ids: Sequence[str], min_position: int | None = None) -> Mapping[str, Any]: ...
+    """The fleet did not return its documents."""
 
 
 @dataclass(frozen=True)
-class Audited:
-    """The worst of several passes: each may be answered by another replica. `agree` when all were alike."""
+class AuditReport:
+    """The worst of several passes, as each may be answered by another replica. `agree` if all were alike."""
 
     losses: Losses
     examples: tuple[str, ...]
@@ -38,17 +32,16 @@ class Audited:
     agree: bool
 
 
-def audit_ledger(client: HasLookup, ledger: Ledger, t0: float, within_seconds: float) -> Audited:
-    """Judge all writes of a ledger. Raises AuditError when the fleet does not answer in time."""
+def audit_ledger(client: Client, ledger: Ledger, t0: float, within_seconds: float) -> AuditReport:
+    """Judge all writes of a ledger. Raises AuditError if the fleet does not answer in time."""
     deadline = time.monotonic() + within_seconds
-    operations = write_ops(ledger.writes)
-    source_ids = sorted({operation.source_id for operation in operations})
-    position = max((op.order[0] for op in operations if op.order), default=None)
-    passes = [audit(operations, held(_lookup(client, source_ids, position, deadline))) for _ in range(PASSES)]
+    writes = ledger.writes
+    position = max((write.order[0] for write in writes if write.order), default=None)
+    passes = [audit(writes, _lookup(client, ledger.source_ids, position, deadline)) for _ in range(PASSES)]
     worst = max(passes, key=_severity)
-    return Audited(
-        losses=losses(operations, worst, t0, ledger.started, ledger.interval_seconds),
-        examples=_examples(worst, {op.number: op.source_id for op in operations}),
+    return AuditReport(
+        losses=losses(writes, worst, t0, ledger.started, ledger.interval_seconds),
+        examples=_examples(worst, {write.number: write.source_id for write in writes}),
         passes=PASSES,
         agree=all(found.fates == worst.fates for found in passes),
     )
@@ -59,24 +52,36 @@ def _severity(found: Audit) -> int:
 
 
 def _examples(found: Audit, source_ids: Mapping[int, str]) -> tuple[str, ...]:
-    """The first few operations that did not survive, for a person to look up."""
+    """Describe the first few missing writes, for a person to look up."""
     bad = [(number, fate) for number, fate in sorted(found.fates.items()) if fate in MISSING]
     return tuple(f"{fate.value}: operation {number}, {source_ids[number]}" for number, fate in bad[:5])
 
 
-def _lookup(client: HasLookup, source_ids: list[str], position: int | None, deadline: float) -> dict[str, Any]:
+def _lookup(
+    client: Client, source_ids: list[str], position: int | None, deadline: float
+) -> dict[str, StoredVersion | None]:
     documents: dict[str, Any] = {}
     for start in range(0, len(source_ids), BATCH):
         documents |= _lookup_batch(client, source_ids[start : start + BATCH], position, deadline)
-    return documents
+    return {source_id: None if found is None else _version(found) for source_id, found in documents.items()}
 
 
-def _lookup_batch(client: HasLookup, batch: list[str], position: int | None, deadline: float) -> dict[str, Any]:
-    while True:
+def _version(found: Mapping[str, Any]) -> StoredVersion:
+    return StoredVersion((int(found["position"]), int(found["item"])), str(found["content_hash"]))
+
+
+def _lookup_batch(client: Client, batch: list[str], position: int | None, deadline: float) -> dict[str, Any]:
+    failure: Exception | None = None
+
+    def look() -> Mapping[str, Any] | None:
+        nonlocal failure
         try:
-            return dict(client.lookup(batch, position)["documents"])
+            return client.lookup(batch, position)
         except (ServiceError, Unanswered) as error:
-            pause_seconds = min(POLL_SECONDS, deadline - time.monotonic())
-            if pause_seconds <= 0:
-                raise AuditError(f"the fleet did not say what it holds at position {position}: {error}") from error
-        time.sleep(pause_seconds)
+            failure = error
+            return None
+
+    answer = until(look, deadline - time.monotonic(), POLL_SECONDS)
+    if answer is None:
+        raise AuditError(f"the fleet did not return its documents at position {position}: {failure}") from failure
+    return dict(answer["documents"])

@@ -1,66 +1,64 @@
-"""The drill's verdict from what was found. VOID when the fault is unproven; a proven failure stands."""
+"""The verdict of a drill from its findings: VOID if the fault is unproven, else FAIL for any proven failure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from runbooks.drills.audit import AuditReport
+from runbooks.drills.golden_comparison import GoldenComparison
 from runbooks.drills.measure import Recovery
-from runbooks.drills.rpo import Losses
 from runbooks.durations import spoken
+from runbooks.faults.shard_lost import Injection
+from runbooks.observe.windows import Window
 from runbooks.runner.run import Run
-from runbooks.verdict import Verdict
+from vectorfleet.verdicts import Verdict
 
 
-@dataclass(frozen=True)
-class Golden:
-    """The golden set after recovery. `equal` is None when it could not be asked."""
-
-    equal: bool | None
-    sentence: str
-
-
-@dataclass(frozen=True)
+@dataclass
 class Findings:
-    """Everything a verdict rests on; None where the drill did not get that far."""
+    """The findings of a drill; None until the drill has got that far."""
 
-    unproven: Sequence[str]
-    doubts: Sequence[str]
-    recovery: Recovery | None
-    losses: Losses | None
-    golden: Golden | None
-    runbook: Run | None
-    rto_target_seconds: float
+    unproven: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    injection: Injection | None = None
+    proof: str = "the fault was not injected"
+    recovery: Recovery | None = None
+    window: Window | None = None
+    audited: AuditReport | None = None
+    golden: GoldenComparison | None = None
+    runbook: Run | None = None
+    canaries: int = 0
 
 
-def judge(findings: Findings) -> tuple[Verdict, tuple[str, ...]]:
-    """The verdict with its reasons in sentences."""
+def judge(findings: Findings, rto_target_seconds: float) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the verdict with its reasons in sentences."""
     if findings.unproven:
         return Verdict.VOID, tuple(findings.unproven)
-    failures = [*_recovery(findings), *_losses(findings), *_golden(findings), *_runbook(findings)]
-    if failures:
+    if failures := [
+        *_slow_recovery(findings.recovery, rto_target_seconds),
+        *_losses(findings),
+        *_differences(findings),
+    ]:
         return Verdict.FAIL, tuple(failures)
     if doubts := [*findings.doubts, *_gaps(findings)]:
         return Verdict.VOID, tuple(doubts)
-    return Verdict.PASS, tuple(_praise(findings))
+    return Verdict.PASS, tuple(_measured(findings, rto_target_seconds))
 
 
-def _recovery(findings: Findings) -> list[str]:
-    recovery = findings.recovery
+def _slow_recovery(recovery: Recovery | None, target_seconds: float) -> list[str]:
     if recovery is None:
         return []
     if recovery.rto_seconds is None:
-        return ["The service did not get well while the drill watched, so there is no recovery time."]
-    if recovery.rto_seconds > findings.rto_target_seconds:
-        target = spoken(findings.rto_target_seconds)
-        return [f"Recovery took {recovery.rto_seconds:.2f} s, longer than the target of {target}."]
+        return ["The service did not recover while the drill watched, so there is no recovery time."]
+    if recovery.rto_seconds > target_seconds:
+        return [f"Recovery took {recovery.rto_seconds:.2f} s, longer than the target of {spoken(target_seconds)}."]
     return []
 
 
 def _losses(findings: Findings) -> list[str]:
-    losses = findings.losses
-    if losses is None or losses.none:
+    if findings.audited is None:
         return []
+    losses = findings.audited.losses
     counts = (
         (losses.lost, "acknowledged writes are lost"),
         (losses.stale, "documents show an older version than was acknowledged"),
@@ -70,23 +68,19 @@ def _losses(findings: Findings) -> list[str]:
     return [f"{count} {what}." for count, what in counts if count]
 
 
-def _golden(findings: Findings) -> list[str]:
-    golden = findings.golden
-    return [golden.sentence] if golden is not None and golden.equal is False else []
-
-
-def _runbook(findings: Findings) -> list[str]:
-    run = findings.runbook
-    if run is None or run.verdict is Verdict.PASS:
-        return []
-    return [f"The runbook {run.page} ended {run.verdict.value}: {run.sentence}."]
+def _differences(findings: Findings) -> list[str]:
+    golden, run = findings.golden, findings.runbook
+    sentences = [golden.sentence] if golden is not None and golden.equal is False else []
+    if run is not None and run.verdict is not Verdict.PASS:
+        sentences.append(f"The runbook {run.page} ended {run.verdict.value}: {run.sentence}.")
+    return sentences
 
 
 def _gaps(findings: Findings) -> list[str]:
-    """What a PASS may not do without."""
+    """Return a sentence for each measurement that a PASS needs and that is missing."""
     parts = (
         (findings.recovery, "The recovery was not measured."),
-        (findings.losses, "The ledger was not audited, so nobody knows what was lost."),
+        (findings.audited, "The ledger was not audited, so the loss is unknown."),
         (findings.runbook, "The runbook was not run."),
     )
     gaps = [sentence for part, sentence in parts if part is None]
@@ -95,14 +89,15 @@ def _gaps(findings: Findings) -> list[str]:
     return gaps
 
 
-def _praise(findings: Findings) -> list[str]:
-    assert findings.recovery is not None
-    assert findings.losses is not None
-    assert findings.golden is not None
-    target = spoken(findings.rto_target_seconds)
+def _measured(findings: Findings, target_seconds: float) -> list[str]:
+    recovery, audited, golden = findings.recovery, findings.audited, findings.golden
+    assert recovery is not None
+    assert audited is not None
+    assert golden is not None
+    loss = audited.losses.sentence
     return [
-        f"Recovery took {findings.recovery.rto_seconds:.2f} s ± {findings.recovery.uncertainty_seconds:g} s, "
-        f"within the target of {target}.",
-        f"{findings.losses.sentence[:1].upper()}{findings.losses.sentence[1:]}.",
-        findings.golden.sentence,
+        f"Recovery took {recovery.rto_seconds:.2f} s ± {recovery.uncertainty_seconds:g} s, "
+        f"within the target of {spoken(target_seconds)}.",
+        f"{loss[:1].upper()}{loss[1:]}.",
+        golden.sentence,
     ]

@@ -1,30 +1,33 @@
-"""What a drill found, as JSON for machines and as a table for people."""
+"""The result of a drill, as JSON and as a table; a pass is also left in the index bucket."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runbooks.drills.audit import Audited
-from runbooks.drills.judge import Golden
-from runbooks.drills.measure import Recovery, Window
+from infra.stack.outputs import Stack
+from runbooks.drills.audit import AuditReport
+from runbooks.drills.judge import Findings
+from runbooks.drills.measure import Recovery
 from runbooks.drills.watch import Sighting
 from runbooks.durations import spoken
-from runbooks.runner.run import Run
-from runbooks.verdict import Verdict
+from service.wire.messages import PASSED_DRILL_KEY, PassedDrill
+from vectorfleet.verdicts import Verdict
 
 COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red"}
 
 
-@dataclass(frozen=True)
-class DrillResult:
-    """Everything a drill found; None where it did not get that far.
+@dataclass(kw_only=True)
+class DrillResult(Findings):
+    """The findings of a drill with its verdict.
 
     Instants are monotonic seconds; adding `wall_offset_seconds` gives Unix time.
     """
@@ -34,43 +37,37 @@ class DrillResult:
     shard: int
     verdict: Verdict
     reasons: tuple[str, ...]
-    injection: str
-    proof: str
     rto_target_seconds: float
-    recovery: Recovery | None
-    window: Window | None
-    audited: Audited | None
-    golden: Golden | None
-    runbook: Run | None
     sightings: tuple[Sighting, ...]
     already_alarming: tuple[str, ...]
-    canaries: int
     local: bool
     wall_offset_seconds: float
     ledger: Path
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; the parts keep the names that they have here."""
-        found = asdict(self)
-        found |= {"ledger": str(self.ledger), "timing": self.timing, "alarm": self.alarm}
+        """Return plain values; the parts keep their names."""
+        found = {name: value for name, value in asdict(self).items() if name not in ("unproven", "doubts")}
+        found |= {"injection": self.fault, "ledger": str(self.ledger), "timing": self.timing, "alarm": self.alarm}
         if self.audited is not None:
-            found["losses"] = asdict(self.audited.losses) | {
-                "sentence": self.audited.losses.sentence,
-                "rpo_count": self.audited.losses.rpo_count,
-            }
+            losses = self.audited.losses
+            found["losses"] = asdict(losses) | {"sentence": losses.sentence, "rpo_count": losses.rpo_count}
         return found
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(self.to_json(), indent=2, default=str), encoding="utf-8")
 
     @property
+    def fault(self) -> str:
+        return self.injection.sentence if self.injection else "none"
+
+    @property
     def timing(self) -> str:
-        """Whose seconds these are: a rehearsal's are never a cloud's."""
+        """The system that was timed: seconds of a rehearsal are not those of a cloud."""
         return "local: an emulated AWS on one machine" if self.local else "measured against AWS"
 
     @property
     def alarm(self) -> str:
-        """Alarms are told apart from recovery: nobody waited for one here."""
+        """A sentence on the alarm, which is not part of the recovery."""
         seconds = self.recovery.alarm_after_seconds if self.recovery else None
         if seconds is not None:
             return f"fired after {seconds:.1f} s"
@@ -79,21 +76,18 @@ class DrillResult:
         return "did not fire"
 
     def render(self) -> RenderableType:
-        """The drill for a terminal."""
+        """Return the result for a terminal."""
         heading = Text(f"{self.drill}: {self.verdict.value}", style=f"bold {COLOURS.get(self.verdict, 'yellow')}")
         reasons = [Text(f"  {sentence}") for sentence in self.reasons]
-        return Group(heading, *reasons, self._table())
-
-    def _table(self) -> Table:
         table = Table(show_header=False)
         table.add_column(style="dim")
         table.add_column()
         for name, value in self._rows():
             table.add_row(name, value)
-        return table
+        return Group(heading, *reasons, table)
 
     def _rows(self) -> list[tuple[str, str]]:
-        rows = [("fault", self.injection), ("proof", self.proof)]
+        rows = [("fault", self.fault), ("proof", self.proof)]
         if self.recovery is not None:
             rows += _recovery_rows(self.recovery, self.rto_target_seconds)
         rows.append(("alarm", self.alarm))
@@ -126,11 +120,11 @@ def _seconds(value: float | None) -> str:
 
 
 def _phase(value: float | None, finest_seconds: float) -> str:
-    """Nothing is measured finer than the canaries' interval, so a short phase says just that."""
+    """Return a phase in seconds, or a bound if it is shorter than the canaries' interval."""
     return _seconds(value) if value is None or value >= finest_seconds else f"≤ {finest_seconds:g} s"
 
 
-def _loss_rows(audited: Audited) -> list[tuple[str, str]]:
+def _loss_rows(audited: AuditReport) -> list[tuple[str, str]]:
     found = audited.losses
     counts = (
         f"{found.kept} kept, {found.lost} lost, {found.stale} stale, {found.resurrected} resurrected, "
@@ -140,3 +134,18 @@ def _loss_rows(audited: Audited) -> list[tuple[str, str]]:
     if not audited.agree:
         rows.append(("passes", f"{audited.passes} look-ups did not agree; the worst counts"))
     return rows + [("", example) for example in audited.examples]
+
+
+def leave_pass(stack: Stack, page: str) -> None:
+    """
+    Write page and time, by the store's clock, where routers find them: an alarm rings if the last pass is too old.
+
+    A stack without the output `index_bucket` has no such place. Raises botocore's errors.
+    """
+    if not stack.index_bucket:
+        return
+    client: Any = stack.aws("s3")
+    answer = client.head_bucket(Bucket=stack.index_bucket)
+    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    body = msgspec.json.encode(PassedDrill(page, int(now.timestamp() * 1000)))
+    client.put_object(Bucket=stack.index_bucket, Key=PASSED_DRILL_KEY, Body=body)

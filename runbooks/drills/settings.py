@@ -1,13 +1,13 @@
-"""What a drill is told, and the files that it writes."""
+"""Settings of a drill, and the files that it writes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra import slo
+from infra.facts import slo
+from runbooks.pages.page import PAGES
 
-PAGES = Path(__file__).resolve().parent.parent
 RB_02 = PAGES / "RB-02-a-shard-is-lost.md"
 
 
@@ -15,11 +15,12 @@ RB_02 = PAGES / "RB-02-a-shard-is-lost.md"
 class DrillSettings:
     """Settings of a drill on a lost shard.
 
-    `baseline` is what `python -m loadtests golden --save` wrote before; None lets the drill ask for it.
+    The default slot is that of `read_stack`.
+    `baseline` is the file that `vectorfleet golden --save` wrote before; with None the drill writes it.
     `load` is a command that runs beside the drill; it must still run when the fault is injected.
-    `golden` replaces the command that asks the golden set: it understands `--save FILE` and `--baseline FILE`,
-    prints JSON and exits 0 when the answers equal the baseline's, 1 when they differ.
-    `rto_target_seconds` replaces the page's target. `folder` is where commands run.
+    `golden` replaces the command that asks the golden set. It takes `--save FILE` and `--baseline FILE`, prints JSON,
+    and exits with 0 when the answers equal the baseline's, with 1 when they differ.
+    `rto_target_seconds` replaces the page's target. Commands run in `folder`.
     """
 
     outputs: Path
@@ -28,6 +29,7 @@ class DrillSettings:
     shard: int = 0
     baseline: Path | None = None
     aws_endpoint: str | None = None
+    slot: str = ""
     window_seconds: float = 60.0
     interval_seconds: float = 0.25
     slow_seconds: float = slo.target("retrieval_p95_ms") / 1000
@@ -46,50 +48,25 @@ class DrillSettings:
         return DrillFiles(self.report)
 
 
-@dataclass(frozen=True)
 class DrillFiles:
     """The files of one drill, all in its report folder."""
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.result = folder / "drill.json"
+        self.ledger = folder / "ledger.jsonl"
+        self.journal = folder / "journal.jsonl"
+        self.observer_log = folder / "observer.log"
+        self.load_log = folder / "load.log"
+        self.baseline = folder / "golden-before.json"
+        self.golden = folder / "golden-after.json"
 
     @property
-    def result(self) -> Path:
-        return self.folder / "drill.json"
-
-    @property
-    def ledger(self) -> Path:
-        return self.folder / "ledger.jsonl"
-
-    @property
-    def journal(self) -> Path:
-        return self.folder / "journal.jsonl"
-
-    @property
-    def observer_log(self) -> Path:
-        return self.folder / "observer.log"
-
-    @property
-    def load_log(self) -> Path:
-        return self.folder / "load.log"
-
-    @property
-    def baseline(self) -> Path:
-        return self.folder / "golden-before.json"
-
-    @property
-    def golden(self) -> Path:
-        return self.folder / "golden-after.json"
+    def paths(self) -> list[Path]:
+        return [path for path in vars(self).values() if path != self.folder]
 
     def clear(self) -> None:
-        """Make the folder and remove what an earlier drill left there."""
+        """Make the folder and remove the files of an earlier drill."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in (
-            self.result,
-            self.ledger,
-            self.journal,
-            self.observer_log,
-            self.load_log,
-            self.baseline,
-            self.golden,
-        ):
+        for path in self.paths:
             path.unlink(missing_ok=True)

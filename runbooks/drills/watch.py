@@ -1,4 +1,4 @@
-"""Looks at the fleet from outside while a drill runs and notes when things were first seen."""
+"""The watch on the fleet during a drill, which notes when something was first seen."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runbooks.fleet import FleetError, HasStatus, see
-from runbooks.groups import nodes
-from runbooks.stack import Stack
+from infra.stack.outputs import Stack
+from runbooks.fleet.groups import nodes
+from runbooks.fleet.status import FleetError, see
+from service.client import Client
 
 POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """Something seen for the first time, at a monotonic instant."""
+    """The first sight of something, at a monotonic instant."""
 
     name: str
     at: float
@@ -26,9 +27,9 @@ class Sighting:
 
 
 class Watch:
-    """Polls EC2, /v1/status and the alarms in a thread. What a poll can't get is asked again later."""
+    """A thread that polls EC2, /v1/status and the alarms."""
 
-    def __init__(self, stack: Stack, shard: int, client: HasStatus) -> None:
+    def __init__(self, stack: Stack, shard: int, client: Client) -> None:
         self._stack = stack
         self._shard = shard
         self._client = client
@@ -50,7 +51,7 @@ class Watch:
             self._thread.join(timeout=60)
 
     def first(self, name: str) -> float | None:
-        """When `launched`, `ready` or `alarm` was first seen."""
+        """Return the instant when `launched`, `ready` or `alarm` was first seen."""
         with self._lock:
             instants = [s.at for key, s in self._sightings.items() if key.split(" ")[0] == name]
         return min(instants, default=None)
@@ -62,7 +63,7 @@ class Watch:
 
     @property
     def already_alarming(self) -> tuple[str, ...]:
-        """Alarms that were on before the fault and so say nothing about it."""
+        """Alarms that were on before the fault, so that they say nothing about it."""
         return tuple(sorted(self._already))
 
     def _run(self) -> None:
@@ -71,7 +72,7 @@ class Watch:
                 try:
                     look()
                 except (BotoCoreError, ClientError, FleetError):
-                    # The fault may reach the API, too; the next poll asks again.
+                    # The fault may affect the API, too; the next poll asks again.
                     continue
             self._stop.wait(POLL_SECONDS)
 

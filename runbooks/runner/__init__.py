@@ -1,1 +1,1 @@
-"""The grammar of a runbook page, its lint, and the runner that obeys it."""
+"""The runner of a page, for a drill or with an operator."""

@@ -1,4 +1,4 @@
-"""One step's commands and expectations, inside its budget."""
+"""An attempt at a step: its commands and expectations, within its budget."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import time
 from dataclasses import dataclass
 
 from runbooks.durations import spoken
-from runbooks.runner.expectation import Expectation
-from runbooks.runner.page import Step
-from runbooks.runner.shell import Ran, Shell
+from runbooks.pages.expectation import Expectation
+from runbooks.pages.page import Step
+from runbooks.runner.shell import CommandResult, Shell
+from vectorfleet.waiting import until
 
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of a step. `reason` is empty when it passed."""
+    """The result of a step. `reason` is empty if it passed."""
 
     passed: bool
     reason: str
@@ -24,7 +25,7 @@ class Attempt:
 
 
 def attempt(step: Step, shell: Shell) -> Attempt:
-    """Run a step's commands, then look at each expectation in turn; the budget covers both."""
+    """Run a step's commands, then check each expectation in turn; the budget covers both."""
     assert step.fence is not None
     assert step.budget_seconds is not None
     began = time.monotonic()
@@ -35,10 +36,10 @@ def attempt(step: Step, shell: Shell) -> Attempt:
 
 
 def _over_budget(step: Step) -> str:
-    return f"the budget of {spoken(step.budget_seconds or 0)} ran out, the commands were killed"
+    return f"the budget of {spoken(step.budget_seconds or 0)} ran out, so the commands were killed"
 
 
-def _first_unmet(step: Step, ran: Ran, shell: Shell, deadline: float) -> str:
+def _first_unmet(step: Step, ran: CommandResult, shell: Shell, deadline: float) -> str:
     for expectation in step.expects:
         reason = _unmet(expectation, ran) if expectation.command is None else _look(expectation, shell, deadline)
         if reason:
@@ -46,32 +47,35 @@ def _first_unmet(step: Step, ran: Ran, shell: Shell, deadline: float) -> str:
     return ""
 
 
-def _unmet(expectation: Expectation, ran: Ran) -> str:
-    """Why a finished run is not what was expected, empty when it is."""
+def _unmet(expectation: Expectation, ran: CommandResult) -> str:
+    """Return the difference between a run and the expectation, empty if there is none."""
     if ran.exit_code is None:
         return f"`{expectation.command}` did not end in time"
     if expectation.exit_code is not None:
         if ran.exit_code == expectation.exit_code:
             return ""
-        return f"expected {expectation.source}, the exit code was {ran.exit_code}"
+        return f"expected {expectation.source}, but the exit code was {ran.exit_code}"
     lines = [line.strip() for line in ran.output.splitlines()]
     if expectation.text in lines and ran.exit_code == 0:
         return ""
     printed = lines[-1] if lines else ""
-    return f"expected {expectation.source}, it printed `{printed}` with exit code {ran.exit_code}"
+    return f"expected {expectation.source}, but it printed `{printed}` with exit code {ran.exit_code}"
 
 
 def _look(expectation: Expectation, shell: Shell, deadline: float) -> str:
-    """Look once, or again and again until the expectation's own bound or the deadline."""
-    assert expectation.command is not None
-    bound = expectation.within_seconds
-    until = deadline if bound is None else min(deadline, time.monotonic() + bound)
+    """Check once, or repeatedly until the expectation's own time or the deadline is over."""
+    command, bound = expectation.command, expectation.within_seconds
+    assert command is not None
+    end = deadline if bound is None else min(deadline, time.monotonic() + bound)
     reason = ""
-    while True:
-        ran = shell.run(expectation.command, until)
-        # A last look that time cut short tells less than the one before it.
-        reason = reason if reason and ran.exit_code is None else _unmet(expectation, ran)
-        pause_seconds = min(POLL_SECONDS, until - time.monotonic())
-        if not reason or bound is None or pause_seconds <= 0:
-            return reason
-        time.sleep(pause_seconds)
+
+    def met() -> bool:
+        nonlocal reason
+        ran = shell.run(command, end)
+        # A last check that the deadline cut short says less than the one before it.
+        if not reason or ran.exit_code is not None:
+            reason = _unmet(expectation, ran)
+        return not reason
+
+    until(met, 0 if bound is None else end - time.monotonic(), POLL_SECONDS)
+    return reason

@@ -1,19 +1,20 @@
-"""Runs a page from its first step to its end: by itself (drill) or with a person (walk)."""
+"""The run of a page from its first step to its end: automatic (drill) or with an operator (walk)."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from runbooks.pages.lint import following
+from runbooks.pages.page import Page, Step
 from runbooks.runner.attempt import Attempt, attempt
 from runbooks.runner.journal import Journal, Progress, end_left_over_child, read_progress
-from runbooks.runner.lint import following
-from runbooks.runner.page import Page, Step
 from runbooks.runner.shell import Shell
-from runbooks.verdict import Verdict
+from vectorfleet.verdicts import Verdict
 
 Answer = Literal["run", "done", "failed", "abort"]
 Ask = Callable[[Step], Answer]
@@ -23,7 +24,7 @@ LINES_SHOWN = 12
 
 
 class AbortedError(Exception):
-    """A person ended the run."""
+    """The operator ended the run."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended. `undo` lists what would take it back, newest first; nobody ran it."""
+    """The result of a run. `undo` lists the commands that would undo it, newest first; none has run."""
 
     page: str
     verdict: Verdict
@@ -58,7 +59,7 @@ class Run:
 
 @dataclass
 class Runner:
-    """Runs one page. With `ask` a person decides at each step, without it the runner does all."""
+    """A runner of one page. With `ask` the operator decides at each step; without it every step runs."""
 
     page: Page
     shell: Shell
@@ -67,13 +68,13 @@ class Runner:
     ask: Ask | None = None
     _visits: list[Visit] = field(default_factory=list)
     _undo: list[str] = field(default_factory=list)
-    _jumps: dict[int, int] = field(default_factory=dict)
+    _jumps: Counter[int] = field(default_factory=Counter)
 
     def run(self, resume: bool = False) -> Run:
-        """Run to the end. With `resume`, go on where the journal's runner died.
+        """Run to the end. With `resume`, continue where the journal's runner died.
 
-        Raises CannotResumeError. A run that a person ends is ABORTED and recorded as such; Ctrl-C also goes on
-        to the caller.
+        Raises CannotResumeError. If the operator ends the run, the journal says ABORTED. Ctrl-C is raised again for
+        the caller.
         """
         start = self._recover(read_progress(self.journal_path, self.page)) if resume else 1
         self._journal = Journal(self.journal_path)
@@ -82,7 +83,10 @@ class Runner:
                 self._journal.resume()
             else:
                 self._journal.start(self.page, "walk" if self.ask else "drill")
-            verdict, sentence = self._guarded(start)
+            try:
+                verdict, sentence = self._walk(start)
+            except AbortedError:
+                verdict, sentence = Verdict.ABORTED, "the operator ended the run"
             self._journal.end(verdict, sentence)
         except KeyboardInterrupt:
             self._journal.end(Verdict.ABORTED, "interrupted")
@@ -109,12 +113,6 @@ class Runner:
             self.say(f"The last runner died inside step {progress.step}; the step runs again.")
         return progress.step
 
-    def _guarded(self, start: int | None) -> tuple[Verdict, str]:
-        try:
-            return self._walk(start)
-        except AbortedError:
-            return Verdict.ABORTED, "a person ended the run"
-
     def _walk(self, number: int | None) -> tuple[Verdict, str]:
         for _ in range(MAX_VISITS):
             if number is None:
@@ -122,7 +120,7 @@ class Runner:
             step = self.page.step(number)
             if step.fence is None:
                 self.say(f"{step.number}. {step.title}: {step.person}")
-                return Verdict.FAIL, f"step {step.number} asks for a person: {step.title}"
+                return Verdict.FAIL, f"step {step.number} needs a person: {step.title}"
             number = self._visit(step)
         return Verdict.FAIL, f"stopped after {MAX_VISITS} steps"
 
@@ -151,7 +149,7 @@ class Runner:
             shell = replace(self.shell, started=self._journal.child)
             return attempt(step, shell), "runner"
         done = answer == "done"
-        return Attempt(done, "" if done else "the person said that it failed", "", 0.0), "person"
+        return Attempt(done, "" if done else "the operator said that it failed", "", 0.0), "person"
 
     def _branch(self, step: Step, done: Attempt, by: Literal["runner", "person"], began: float) -> Visit:
         target, limited = self._target(step, done.passed)
@@ -170,15 +168,15 @@ class Runner:
         )
 
     def _target(self, step: Step, passed: bool) -> tuple[int | None, bool]:
-        """The next step and whether a limited way led there."""
+        """Return the next step, and whether a limited jump led there."""
         jump = step.then if passed else step.if_not
         if jump is None:
             return following(self.page, step), False
         if jump.at_most is None:
             return jump.step, False
-        if self._jumps.get(step.number, 0) >= jump.at_most:
+        if self._jumps[step.number] >= jump.at_most:
             return jump.afterwards, False
-        self._jumps[step.number] = self._jumps.get(step.number, 0) + 1
+        self._jumps[step.number] += 1
         return jump.step, True
 
 

@@ -1,7 +1,6 @@
-"""
-Models of Amazon Bedrock: Titan text embeddings, one text a request, and Cohere's, many.
+"""Models of Amazon Bedrock: Titan text embeddings, one text a request, and Cohere's, many texts a request.
 
-The forms: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html and
+The formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html and
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
 """
 
@@ -16,15 +15,16 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.embedding.model import Failed, Patience, Unavailable, UnknownModel
-from service.embedding.remote import SIDE_BY_SIDE, Refused, failure
+from service.embedding.model import EmbeddingError, ModelUnavailable, UnknownModel
+from service.embedding.patience import Patience
+from service.embedding.remote import SIDE_BY_SIDE, RequestRefused, failure
 from service.storage.builds import Embedding
 
 CONNECT_SECONDS = 1.0
 
 
 class BedrockRequests:
-    """Requests by the role of the instance; botocore repeats what is throttled or not answered."""
+    """Requests with the credentials of the instance's role; botocore retries throttled and unanswered ones."""
 
     most_characters = 150_000
 
@@ -36,12 +36,11 @@ class BedrockRequests:
             self.most_texts, self._body, self._read = 96, self._cohere, _cohere_vectors
         else:
             raise UnknownModel(
-                f"model {self._id!r} of Bedrock is not known here; allowed: ids with titan-embed-text or cohere.embed"
+                f"Bedrock model {self._id!r} is unknown; allowed: ids with titan-embed-text or cohere.embed"
             )
         self._patient, self._once = (_client(patience, attempts) for attempts in (patience.attempts, 1))
 
     def send(self, texts: Sequence[str], *, query: bool, once: bool = False) -> list[list[float]]:
-        """See `Requests.send`."""
         body = json.dumps(self._body(texts, query))
         client = self._once if once else self._patient
         try:
@@ -50,16 +49,16 @@ class BedrockRequests:
         except ClientError as error:
             said = error.response["Error"]
             if said["Code"] == "ValidationException":
-                raise Refused(f"Bedrock says: {said.get('Message', '')}") from error
+                raise RequestRefused(f"Bedrock refused the request: {said.get('Message', '')}") from error
             status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-            raise failure(status, f"Bedrock refuses: {error}") from error
+            raise failure(status, f"Bedrock failed: {error}") from error
         except BotoCoreError as error:
-            raise Failed(f"Bedrock does not answer: {error}") from error
+            raise EmbeddingError(f"Bedrock does not answer: {error}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise Failed(f"Bedrock gave no embeddings: {error!r}") from error
+            raise EmbeddingError(f"Bedrock returned no embeddings: {error!r}") from error
 
     def _titan(self, texts: Sequence[str], query: bool) -> Mapping[str, Any]:
-        # The first version has one size and refuses to be asked for it.
+        # The first version has one size and refuses the option.
         sized = {} if self._id.endswith("text-v1") else {"dimensions": self._dims, "normalize": True}
         return {"inputText": texts[0], **sized}
 
@@ -78,10 +77,10 @@ def _client(patience: Patience, attempts: int) -> Any:
         max_pool_connections=SIDE_BY_SIDE,
     )
     try:
-        # Not by itself: boto3 knows AWS_DEFAULT_REGION alone, and processes have AWS_REGION.
+        # boto3 reads only AWS_DEFAULT_REGION, and the service's processes have AWS_REGION.
         return boto3.client("bedrock-runtime", os.environ.get("AWS_REGION"), config=config)
     except BotoCoreError as error:
-        raise Unavailable(f"Bedrock can't be reached: {error}") from error
+        raise ModelUnavailable(f"Bedrock can't be reached: {error}") from error
 
 
 def _titan_vectors(answer: Any) -> list[list[float]]:

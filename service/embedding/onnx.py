@@ -12,27 +12,35 @@ import numpy as np
 import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
-from service.embedding.export import LIMIT, Export, check_version
-from service.embedding.model import Access, Failed, Unavailable, UnknownModel, Vectors, flaw, gathered, unit
+from service.embedding.model import (
+    Access,
+    EmbeddingError,
+    ModelUnavailable,
+    UnknownModel,
+    Vectors,
+    flaw,
+    gathered,
+    unit,
+)
+from service.embedding.model_folder import LIMIT, ModelFolder, check_version
 from service.storage.builds import Embedding
 
 POOLED = "sentence_embedding"
 NUMBERS: Mapping[str, type[np.integer[Any]]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
-ERRORS_ONLY = 3  # of onnxruntime's levels of severity
+ERRORS_ONLY = 3  # one of onnxruntime's levels of severity
 TOKENS_RANK = 3  # text, token, dimension
 
 
 class OnnxEmbedder:
-    """
-    One text a run, as many runs side by side as the process has processors. A text beyond the model's limit is cut.
+    """One text a run, and as many runs side by side as the process has CPUs. A text beyond the model's limit is cut.
 
-    Making one embeds the longest text that the model takes, so that what can't be run shows at once.
+    The constructor embeds the longest text that the model takes, so a model that can't run fails at once.
     """
 
     def __init__(self, embedding: Embedding, access: Access) -> None:
         if not access.folder:
-            raise UnknownModel("provider onnx needs the folder of its model's files in VECTORFLEET_MODEL_FOLDER")
-        export = Export(Path(access.folder))
+            raise UnknownModel("provider onnx needs a model folder; set VECTORFLEET_MODEL_FOLDER")
+        export = ModelFolder(Path(access.folder))
         digest = export.digest
         check_version(digest, embedding.version)
         self.fingerprint = f"onnx-{embedding.model}-{digest[:16]}"
@@ -46,28 +54,29 @@ class OnnxEmbedder:
     def embed(
         self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
     ) -> Vectors:
-        """Return vectors that depend on their own text alone, not on what is embedded beside it."""
+        """Return vectors that depend on their own text alone, not on others in the batch."""
         if len(texts) == 1:
             return gathered([self._outcome(texts[0], query)], self._dims, reasons)
         return gathered(list(self._pool.map(lambda text: self._outcome(text, query), texts)), self._dims, reasons)
 
-    def _outcome(self, text: str, query: bool) -> Vectors | Failed:
+    def _outcome(self, text: str, query: bool) -> Vectors | EmbeddingError:
         try:
             encoding = self._tokens.of(text, query=query)
             return self._vector(encoding) if encoding is not None else np.zeros(self._dims, np.float32)
         except Exception as error:
-            failed = error if isinstance(error, Failed) else Failed(f"{self._network.path} fails on it: {error}")
+            fault = f"{self._network.path} fails on it: {error}"
+            failed = error if isinstance(error, EmbeddingError) else EmbeddingError(fault)
         try:
             self._vector(self._tokens.longest())
         except Exception as error:
-            # Short of memory, say: no text's fault.
-            raise Unavailable(f"{failed}; and of another text: {error}") from error
+            # For example short of memory: no text is to blame.
+            raise ModelUnavailable(f"{failed}; and on another text: {error}") from error
         return failed
 
     def _vector(self, encoding: Encoding) -> Vectors:
         made = self._network.vector(encoding)
         if problem := flaw(made):
-            raise Failed(problem)
+            raise EmbeddingError(problem)
         vector: Vectors = unit(made)[0]
         return vector
 
@@ -80,23 +89,23 @@ class OnnxEmbedder:
             ) from error
         if shape != (1, self._dims):
             raise UnknownModel(
-                f"{self._network.path} makes vectors of shape {shape[1:]}; the configuration wants {self._dims} "
+                f"{self._network.path} makes vectors of shape {shape[1:]}; the configuration has {self._dims} "
                 "dimensions, so set dims to what the model has, or name another model"
             )
 
 
 class Tokens:
-    """From texts to what the model reads: its prompt, its marks and at most so many tokens."""
+    """The tokenizer: the model's prompt, its marks and at most as many tokens as it takes."""
 
-    def __init__(self, export: Export) -> None:
+    def __init__(self, export: ModelFolder) -> None:
         try:
             self._tokenizer = Tokenizer.from_file(str(export.tokenizer_path))
         except Exception as error:
-            raise UnknownModel(f"{export.tokenizer_path} is no tokenizer: {error}") from error
+            raise UnknownModel(f"{export.tokenizer_path} is not a tokenizer: {error}") from error
         most = export.most_tokens or (self._tokenizer.truncation or {}).get("max_length")
         if not most:
             raise UnknownModel(
-                f"nothing in {export.folder} says how many tokens the model takes; add {LIMIT} with max_seq_length"
+                f"{export.folder} does not say how many tokens the model takes; add {LIMIT} with max_seq_length"
             )
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(most)
@@ -105,7 +114,7 @@ class Tokens:
         self._special = {key for key, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
 
     def of(self, text: str, *, query: bool) -> Encoding | None:
-        """The text's tokens, or None where none of them is more than a mark or the sign for what is unknown."""
+        """Return the text's tokens; None if all are marks or stand for unknown text."""
         prompt = self._prompts[query]
         encoding = self._tokenizer.encode(prompt + text)
         ends = (end for _, end in encoding.offsets)
@@ -113,23 +122,23 @@ class Tokens:
         return encoding if any(key not in self._special for key in own) else None
 
     def longest(self) -> Encoding:
-        """As many tokens as the model may get."""
+        """Return as many tokens as the model takes."""
         return self._tokenizer.encode("word " * self._most)
 
 
 class Network:
-    """The model itself; safe to run from several threads."""
+    """The network of the model; safe to run from several threads."""
 
-    def __init__(self, export: Export) -> None:
+    def __init__(self, export: ModelFolder) -> None:
         self.path = export.model_path
         options = onnxruntime.SessionOptions()
-        # Runs side by side use the processors better than one run that is spread over them.
+        # Parallel runs use the CPUs better than one run that is spread over them.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = ERRORS_ONLY
         try:
             self._session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise UnknownModel(f"{self.path} is no model that onnxruntime can run: {error}") from error
+            raise UnknownModel(f"{self.path} is not a model that onnxruntime can run: {error}") from error
         self._inputs = {one.name: _numbers(self.path, one) for one in self._session.get_inputs()}
         self._output = _output(self.path, self._session.get_outputs())
         if self._output == POOLED:
@@ -139,7 +148,7 @@ class Network:
             self._pooling = export.pooling
 
     def vector(self, encoding: Encoding) -> Vectors:
-        """The vector of one text, shape (1, dims), of any length."""
+        """Return the vector of one text, shape (1, dims), of any length."""
         made = {"input_ids": encoding.ids, "token_type_ids": encoding.type_ids}
         made["attention_mask"] = encoding.attention_mask
         given = {name: np.asarray([made[name]], numbers) for name, numbers in self._inputs.items()}

@@ -1,7 +1,6 @@
-"""
-Servers that speak OpenAI's `POST /embeddings`: OpenAI, and those that serve open models on one's own machines.
+"""Servers with OpenAI's `POST /embeddings`: OpenAI itself, and self-hosted servers of open models.
 
-The form: https://platform.openai.com/docs/api-reference/embeddings/create
+The format: https://platform.openai.com/docs/api-reference/embeddings/create
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ import msgspec
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.embedding.model import Access, Failed, Patience, Unavailable, UnknownModel
-from service.embedding.remote import SIDE_BY_SIDE, Refused, failure
+from service.embedding.model import Access, EmbeddingError, ModelUnavailable, UnknownModel
+from service.embedding.patience import Patience
+from service.embedding.remote import SIDE_BY_SIDE, RequestRefused, failure
 from service.storage.builds import Embedding
 from service.storage.objects import aws_client
 
@@ -35,7 +35,7 @@ class _Answer(msgspec.Struct):
 
 
 class OpenAiRequests:
-    """Requests to a base URL such as https://api.openai.com/v1, with the key of a secret parameter if there is one."""
+    """Requests to a base URL such as https://api.openai.com/v1, with the key in a secret parameter if there is one."""
 
     most_texts = 64
     most_characters = 100_000
@@ -47,13 +47,13 @@ class OpenAiRequests:
             )
         self._url = f"{access.url.rstrip('/')}/embeddings"
         self._model = embedding.model
-        # OpenAI's third generation has several sizes; what others have is what they have.
+        # OpenAI's third generation has several sizes; other models have one.
         self._sized = {"dimensions": embedding.dims} if "text-embedding-3" in embedding.model else {}
         self._secret = access.secret
         self._headers = self._with_key()
         self._again = urllib3.Retry(
             total=patience.attempts - 1,
-            # One that took all of its time is sent once more: all the attempts would be minutes.
+            # A request that timed out is retried once: all attempts would take minutes.
             read=1,
             backoff_factor=0.3,
             backoff_max=LONGEST_WAIT_SECONDS,
@@ -68,7 +68,7 @@ class OpenAiRequests:
         self._pool = urllib3.PoolManager(maxsize=SIDE_BY_SIDE, timeout=timeout)
 
     def send(self, texts: Sequence[str], *, query: bool, once: bool = False) -> list[list[float]]:
-        """See `Requests.send`; queries and documents alike."""
+        """Queries and documents are sent alike."""
         body = {"model": self._model, "input": list(texts), "encoding_format": "float", **self._sized}
         retries = self._again.new(total=0) if once else self._again
         try:
@@ -76,14 +76,14 @@ class OpenAiRequests:
                 "POST", self._url, body=json.dumps(body).encode(), headers=self._headers, retries=retries
             )
         except urllib3.exceptions.HTTPError as error:
-            raise Failed(f"{self._url} does not answer: {error}") from error
+            raise EmbeddingError(f"{self._url} does not answer: {error}") from error
         if answer.status in TEXT_TO_BLAME:
-            raise Refused(f"{self._url} says {answer.status}: {_said(answer.data)}")
+            raise RequestRefused(f"{self._url} answered {answer.status}: {_said(answer.data)}")
         if answer.status in NOT_ADMITTED:
-            # Perhaps the key was changed; the next request has the new one.
+            # The key may have been changed; the next request uses the new one.
             self._headers = self._with_key()
         if answer.status != 200:
-            raise failure(answer.status, f"{self._url} says {answer.status}: {_said(answer.data)}")
+            raise failure(answer.status, f"{self._url} answered {answer.status}: {_said(answer.data)}")
         return _vectors(self._url, answer.data, len(texts))
 
     def _with_key(self) -> dict[str, str]:
@@ -95,10 +95,10 @@ def _vectors(url: str, body: bytes, count: int) -> list[list[float]]:
     try:
         items = msgspec.json.decode(body, type=_Answer).data
     except msgspec.MsgspecError as error:
-        raise Failed(f"{url} gave no list of embeddings: {error}") from error
+        raise EmbeddingError(f"{url} returned no list of embeddings: {error}") from error
     by_index = {item.index: item.embedding for item in items}
     if len(items) != count or sorted(by_index) != list(range(count)):
-        raise Failed(f"{url} gave embeddings {sorted(by_index)[:5]}… for {count} texts")
+        raise EmbeddingError(f"{url} returned embeddings {sorted(by_index)[:5]}… for {count} texts")
     return [by_index[index] for index in range(count)]
 
 
@@ -107,11 +107,14 @@ def _said(body: bytes) -> str:
 
 
 def _secret(name: str) -> str:
-    """The value of a secret parameter; empty where there is none, as with servers of one's own. Raises Unavailable."""
+    """Return the value of a secret parameter; empty if there is none, as for self-hosted servers.
+
+    Raise ModelUnavailable.
+    """
     client = aws_client("ssm")
     try:
         return str(client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
     except client.exceptions.ParameterNotFound:
         return ""
     except (BotoCoreError, ClientError) as error:
-        raise Unavailable(f"the key for the model's server can't be read: {error}") from error
+        raise ModelUnavailable(f"the key of the model's server can't be read: {error}") from error

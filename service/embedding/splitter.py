@@ -1,4 +1,4 @@
-"""Documents to chunks: whole sentences under their document's heading, because long chunks drown a static model."""
+"""The splitter: whole sentences of a document in chunks, because long chunks drown a static model."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Iterator
 
 from service.storage.builds import Chunking
 
-# Changing what the splitter does changes what a build contains, so the name goes into the build's fingerprint.
+# Any change of the splitter changes the contents of a build, so its name is part of the build's fingerprint.
 SPLITTER = "sentences-2"
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|\n+")
 
 
 def split(title: str, text: str, chunking: Chunking) -> list[str]:
-    """
-    The chunks of a document: runs of whole sentences of at most `chunking.size` characters each, the first
-    sentences of a chunk repeating up to `chunking.overlap` characters of the one before.
+    """Return the chunks of a document: runs of whole sentences of at most `chunking.size` characters each.
 
-    A document without text has its title as its only chunk; a sentence longer than the size is cut at words.
+    The first sentences of a chunk repeat up to `chunking.overlap` characters of the one before. A document without text
+    has its title as its only chunk. A sentence longer than the size is cut between words.
     """
     pieces = (piece for sentence in _sentences(text) for piece in _fitting(sentence, chunking.size))
     chunks: list[str] = []
     current: list[str] = []
-    length = 0  # of `current` when it is joined; summed anew for each piece it would cost the square of the pieces
+    length = 0  # of `current` when joined; summing it for each piece would take quadratic time
     for piece in pieces:
         if current and length + 1 + len(piece) > chunking.size:
             chunks.append(" ".join(current))
@@ -36,7 +35,7 @@ def split(title: str, text: str, chunking: Chunking) -> list[str]:
 
 
 def heading(title: str, chunk: str) -> str:
-    """The text that is embedded for a chunk: what it is about, then what it says."""
+    """Return the text that is embedded for a chunk: the title, then the chunk."""
     return f"{title}. {chunk}" if title and chunk != title else chunk
 
 
@@ -46,7 +45,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _fitting(sentence: str, size: int) -> Iterator[str]:
-    """Cut a sentence of folded white space into pieces of at most `size` characters, at spaces where there are any."""
+    """Cut a sentence of folded white space into pieces of at most `size` characters, at spaces if there are any."""
     start = 0
     while len(sentence) - start > size:
         space = sentence.rfind(" ", start + 1, start + size + 1)
@@ -57,7 +56,7 @@ def _fitting(sentence: str, size: int) -> Iterator[str]:
 
 
 def _tail(sentences: list[str], room: int) -> list[str]:
-    """Take the last sentences that fit into the room together."""
+    """Return the last sentences that together fit into the room."""
     length, first = -1, len(sentences)
     while first and length + 1 + len(sentences[first - 1]) <= room:
         first -= 1

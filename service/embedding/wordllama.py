@@ -13,13 +13,13 @@ import wordllama
 from service.embedding.model import UnknownModel, Vectors, unit
 from service.storage.builds import Embedding
 
-BATCH_CHARACTERS = 1 << 17  # of one batch, whose texts the package pads to the longest: at most some 130 MB of tokens
+BATCH_CHARACTERS = 1 << 17  # per batch; the package pads texts to the longest, so at most about 130 MB of tokens
 BATCH_TEXTS = 64
-DIMS = (64, 128, 256)  # the package has weights of the last alone, whose first ones say most
+DIMS = (64, 128, 256)  # the package only has weights of the last; their first components carry most
 
 
 class WordLlamaEmbedder:
-    """Loaded from the package's own folder: no network, 0.05 ms per query."""
+    """A model loaded from the package's own folder: no network, 0.05 ms per query."""
 
     side_by_side = 0
 
@@ -28,7 +28,7 @@ class WordLlamaEmbedder:
         if embedding.version != installed:
             raise UnknownModel(
                 f"embedding version {embedding.version} of wordllama is configured, {installed} is installed: "
-                "vectors of two versions must not meet; install the one or re-index for the other"
+                "vectors of two versions must not meet; install the configured version, or re-index"
             )
         if embedding.dims not in DIMS:
             raise UnknownModel(
@@ -45,7 +45,7 @@ class WordLlamaEmbedder:
     def embed(
         self, texts: Sequence[str], *, query: bool = False, reasons: MutableMapping[int, str] | None = None
     ) -> Vectors:
-        """Queries and documents alike."""
+        """Embed queries and documents alike."""
         if not texts:
             return np.empty((0, self._model.embedding.shape[1]), np.float32)
         batch = max(1, min(BATCH_TEXTS, BATCH_CHARACTERS // max(1, *map(len, texts))))

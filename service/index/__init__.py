@@ -1,1 +1,1 @@
-"""One shard in memory: an immutable base, the exact delta written since, and how both answer together."""
+"""A shard in memory: an immutable base, the delta written since, and the search over both."""

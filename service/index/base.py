@@ -1,4 +1,4 @@
-"""One immutable generation: rows and the structure over them, searched without locks as nothing ever adds to it."""
+"""One immutable generation: rows and the structure over them, searched without locks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from service.index.flat import Flat
 from service.index.metric import METRICS
 from service.index.part import NOTHING, Nearest, Passage, Vectors, best_rows
 from service.index.rows import Documents, Rows
-from service.index.texts import Texts
+from service.index.string_columns import Texts
 from service.storage.builds import IndexParameters
 
 
 class Base:
-    """
-    Rows and what finds them.
+    """Rows and the structure that finds them.
 
-    `live` marks the rows that no later write has replaced or deleted: those stay in the structure, and answers
-    leave them out. `parameters` are those that the structure is searched with.
+    `live` marks the rows that no later write has replaced or deleted. Dead rows stay in the structure, and answers
+    leave them out. Searches use `parameters`.
     """
 
     def __init__(self, rows: Rows, ann: Ann, parameters: IndexParameters) -> None:
@@ -31,7 +30,7 @@ class Base:
         self._texts = [Texts(rows.table.column(name)) for name in Passage._fields]
         self._sources = Texts(rows.table.column("source_id"))
         self.documents = Documents(rows.table)
-        # Here, since bases are made in threads and by builders, and the first filter should not wait for it.
+        # Built here: bases are made in threads and by builders, and the first filtered search should not wait for it.
         metadata = rows.table.column("metadata")
         said = metadata.to_pylist() if pc.max(pc.binary_length(metadata)).as_py() else []
         self._columns = Columns(said, len(rows.vectors))
@@ -41,56 +40,48 @@ class Base:
 
     @property
     def flat(self) -> bool:
-        """Whether every search looks at all rows."""
+        """True if every search looks at all rows."""
         return isinstance(self._ann, Flat)
 
     @property
     def dead_rows(self) -> int:
-        """Rows that answers leave out."""
         return int(len(self.live) - self.live.sum())
 
     def search(self, vector: Vectors, count: int, among: Mask) -> Nearest:
-        """
-        Those of `among` in `count` rows near `vector` (dims,), as the structure knows it.
+        """Return those of `among` in `count` rows near `vector` (dims,), as the structure finds them.
 
-        Fewer than asked means that the others were none of them; the floor says down to where nothing is missing.
+        There are fewer if the other rows found were not of `among`; nothing is missing above the floor.
         """
         count = min(count, len(self.live))
         if count == 0 or not among.any():
             return NOTHING
         rows, scores = self._ann.search(vector, count)
         if len(rows) < count:
-            # It reaches no more from here, whatever else there is.
+            # The structure reaches no more rows from here, however many there are.
             return self.search_exactly(vector, count, among)
         kept = among[rows]
         return Nearest(rows[kept], scores[kept], float(scores[-1]) if count < len(self.live) else -np.inf)
 
     def search_exactly(self, vector: Vectors, count: int, among: Mask) -> Nearest:
-        """The `count` rows of `among` with the greatest scores, by looking at all of them."""
         return best_rows(self.rows.vectors, among, vector, count, self.metric)
 
     def look_further(self) -> bool:
-        """Have searches look half as far again, for who builds; whether that is further."""
+        """Make searches look half as far again, and return whether that is further. Only builders call it."""
         further = self._ann.look_further(self.parameters)
         self.parameters = further or self.parameters
         return further is not None
 
     def matching(self, wanted: Filter | None) -> Mask:
-        """The live rows that a filter lets through."""
         return self.live if wanted is None else self.live & self._columns.matching(wanted)
 
     def kill(self, rows: range) -> None:
-        """Leave these rows out of answers from now on."""
         self.live[rows.start : rows.stop] = False
 
     def source_of(self, row: int) -> str:
-        """The document that a row belongs to."""
         return self._sources[row]
 
     def passage(self, row: int) -> Passage:
-        """What a row says."""
         return Passage(*[texts[row] for texts in self._texts])
 
     def vectors_of(self, rows: range) -> Vectors:
-        """The vectors of some rows, shape (rows, dims)."""
         return self.rows.vectors[rows.start : rows.stop]

@@ -1,8 +1,7 @@
-"""
-What the four index types do with given vectors: recall, speed, build time and memory, each in a process of its own.
+"""Recall, speed, build time and memory of the four index types, each in a process of its own.
 
-Builds come one after another; then all of them stand side by side and are asked in turns, so that what else the machine
-does hurts each alike. Every speed has its recall beside it.
+Builds run one after another. Then all types take turns with the queries, so other load on the machine affects each
+alike. Every speed has its recall beside it.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,12 +29,11 @@ from service.storage.builds import IndexParameters
 
 CLUSTERS = 200
 RANK = 32
-ENDED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A row of the table: an index type with its parameters, and the recall that is commonly said of it."""
+    """A row of the table: an index type with its parameters, and the recall it is commonly said to have."""
 
     name: str
     parameters: IndexParameters
@@ -43,11 +41,12 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """
-    One contender's figures. `private_bytes` is the memory that its process took, `mapped_bytes` the pages of the stored
-    vectors that it touched, which the system takes back when it needs them; `queries_per_second` is the median of the
-    rounds, one query at a time in one thread.
+class Measurement:
+    """One contender's figures.
+
+    `private_bytes` is the memory that its process took. `mapped_bytes` are the pages of the stored vectors that it
+    touched, which the system can take back. `queries_per_second` is the median of the rounds, one query at a time in
+    one thread.
     """
 
     name: str
@@ -63,8 +62,8 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is measured: the vectors of `file`, of which `queries` are held out to ask with."""
+class BenchSetup:
+    """The setup: the vectors of `file`, of which `queries` are held out as queries."""
 
     file: Path
     queries: int
@@ -76,7 +75,7 @@ class Question:
 
 
 def contenders(parameters: IndexParameters) -> list[Contender]:
-    """The four types, and PQ by its codes alone, which is what is usually meant by it."""
+    """Return the four types, and PQ by its codes alone, which is the usual meaning of PQ."""
     of = msgspec.structs.replace
     return [
         Contender("Flat", of(parameters, type="flat"), "100 %"),
@@ -88,7 +87,7 @@ def contenders(parameters: IndexParameters) -> list[Contender]:
 
 
 def clustered(rows: int, dims: int, seed: int = 1) -> Vectors:
-    """Unit vectors in uneven clusters, each flat in most directions, as embeddings are; shape (rows, dims)."""
+    """Make unit vectors in uneven clusters, each flat in most directions, as embeddings are; shape (rows, dims)."""
     random = np.random.default_rng(seed)
     rank = min(RANK, dims)
     centres = random.normal(size=(CLUSTERS, dims)).astype(np.float32)
@@ -101,22 +100,23 @@ def clustered(rows: int, dims: int, seed: int = 1) -> Vectors:
     return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
-def measure(question: Question, entrants: Sequence[Contender], say: Callable[[str], None]) -> list[Measured]:
-    """Build each, then ask all of them in turns; `say` gets a line for each step."""
-    vectors, queries = split(question)
-    truth = _truth(vectors, queries, question.k, METRICS[question.metric])
-    with tempfile.TemporaryDirectory(prefix="bench-index-") as folder:
-        built = [_built(question, one, Path(folder) / str(number), say) for number, one in enumerate(entrants)]
-        with _standing(question, entrants, [path for path, _ in built]) as lines:
-            say("asking each for its answers")
-            answers = [_asked(line, "answers") for line in lines]
-            resident = [_asked(line, "resident") for line in lines]
-            rounds = []
-            for number in range(question.rounds):
-                say(f"round {number + 1} of {question.rounds}")
-                rounds.append([_asked(line, "speed") for line in lines])
+def measure(setup: BenchSetup, entrants: Sequence[Contender], say: Callable[[str], None]) -> list[Measurement]:
+    """Build each contender, then query all of them in turns; `say` gets a line for each step."""
+    vectors, queries = split(setup)
+    truth = _truth(vectors, queries, setup.k, METRICS[setup.metric])
+    with tempfile.TemporaryDirectory(prefix="bench-index-") as folder, ExitStack() as processes:
+        built = [_built(setup, one, Path(folder) / str(number), say) for number, one in enumerate(entrants)]
+        pairs = zip(entrants, built, strict=True)
+        standing = [processes.enter_context(_process(setup, one, path)) for one, (path, _) in pairs]
+        say("collecting each type's answers")
+        answers = [process.submit(_answers).result() for process in standing]
+        resident = [process.submit(_resident).result() for process in standing]
+        rounds = []
+        for number in range(setup.rounds):
+            say(f"round {number + 1} of {setup.rounds}")
+            rounds.append([process.submit(_speed).result() for process in standing])
         return [
-            Measured(
+            Measurement(
                 name=one.name,
                 said=one.said,
                 recall=recall_of(answers[number], truth),
@@ -132,19 +132,19 @@ def measure(question: Question, entrants: Sequence[Contender], say: Callable[[st
         ]
 
 
-def split(question: Question) -> tuple[Vectors, Vectors]:
-    """Vectors to search in and vectors to ask with, the same ones for the same file; both of length one for cosine."""
-    everything = np.load(question.file, mmap_mode="r")
+def split(setup: BenchSetup) -> tuple[Vectors, Vectors]:
+    """Return vectors to search and vectors to search with, always the same for a file, of unit length for cosine."""
+    everything = np.load(setup.file, mmap_mode="r")
     order = np.random.default_rng(0).permutation(len(everything))
-    asked, rest = order[: question.queries], np.sort(order[question.queries :])
+    asked, rest = order[: setup.queries], np.sort(order[setup.queries :])
     scaled = [np.asarray(everything[chosen], np.float32) for chosen in (rest, asked)]
-    if METRICS[question.metric].normal:
+    if METRICS[setup.metric].normal:
         scaled = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in scaled]
     return scaled[0], scaled[1]
 
 
 def recall_of(answers: Labels, truth: Labels) -> float:
-    """The mean share of the true rows that an answer has; both of shape (queries, k)."""
+    """Return the mean share of the true rows that an answer has; both have shape (queries, k)."""
     return float(np.mean([len(np.intersect1d(a, t)) / len(t) for a, t in zip(answers, truth, strict=True)]))
 
 
@@ -153,94 +153,78 @@ def _truth(vectors: Vectors, queries: Vectors, k: int, metric: Metric) -> Labels
     return np.stack([exact.search(query, k).rows for query in queries])
 
 
-def _asked(line: Connection, what: str) -> Any:
-    line.send(what)
-    return line.recv()
-
-
-def _built(question: Question, one: Contender, path: Path, say: Callable[[str], None]) -> tuple[Path, float]:
-    """Where it was saved and how long building took, in a process that is gone afterwards."""
-    say(f"building {one.name}")
+def _process(setup: BenchSetup, one: Contender, path: Path) -> ProcessPoolExecutor:
+    """Return an executor of one process, which holds what `_load` loads."""
     spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    builder = spawn.Process(target=_build, args=(question, one, path, there), daemon=True)
-    builder.start()
-    there.close()
-    seconds: float = here.recv()
-    builder.join()
-    return path, seconds
+    return ProcessPoolExecutor(1, spawn, initializer=_load, initargs=(setup, one, path))
 
 
-def _build(question: Question, one: Contender, path: Path, line: Connection) -> None:
-    vectors, _ = split(question)
+def _built(setup: BenchSetup, one: Contender, path: Path, say: Callable[[str], None]) -> tuple[Path, float]:
+    """Build and save in a process that has ended afterwards; return the path and the seconds it took."""
+    say(f"building {one.name}")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as builder:
+        return path, builder.submit(_build, setup, one, path).result()
+
+
+def _build(setup: BenchSetup, one: Contender, path: Path) -> float:
+    vectors, _ = split(setup)
     started = time.perf_counter()
-    made = structures.build(vectors, one.parameters, question.threads)
+    made = structures.build(vectors, one.parameters, setup.threads)
     seconds = time.perf_counter() - started
     made.save(path)
     np.save(path.with_suffix(".npy"), vectors)
-    line.send(seconds)
+    return seconds
 
 
-@contextmanager
-def _standing(question: Question, entrants: Sequence[Contender], paths: Sequence[Path]) -> Iterator[list[Connection]]:
-    """A process for each, that answers what is asked over its line until the block ends."""
-    spawn = multiprocessing.get_context("spawn")
-    lines, servers = [], []
-    for one, path in zip(entrants, paths, strict=True):
-        here, there = spawn.Pipe()
-        server = spawn.Process(target=_serve, args=(question, one, path, there), daemon=True)
-        server.start()
-        there.close()
-        lines.append(here)
-        servers.append(server)
-    try:
-        yield lines
-    finally:
-        for line, server in zip(lines, servers, strict=True):
-            line.close()
-            server.join(ENDED_SECONDS)
-            server.kill()
+class _Loaded:
+    """The one contender that a process holds."""
+
+    setup: BenchSetup
+    # Kept, since freed memory that the index takes again would not be counted.
+    vectors: Vectors
+    queries: Vectors
+    index: Ann
+    before: tuple[int, int]
 
 
-def _serve(question: Question, one: Contender, path: Path, line: Connection) -> None:
-    _, queries = split(question)
-    before = resident_bytes()
+def _load(setup: BenchSetup, one: Contender, path: Path) -> None:
+    _Loaded.setup = setup
+    _Loaded.vectors, _Loaded.queries = split(setup)
+    _Loaded.before = resident_bytes()
     vectors = np.load(path.with_suffix(".npy"), mmap_mode="r")
-    index = structures.load(path if path.exists() else None, vectors, one.parameters)
-    answer: dict[str, Callable[[], Any]] = {
-        "answers": lambda: np.stack([_padded(index.search(query, question.k).rows, question.k) for query in queries]),
-        "resident": lambda: [now - then for now, then in zip(resident_bytes(), before, strict=True)],
-        "speed": lambda: _speed(index, queries, question),
-    }
-    try:
-        while True:
-            line.send(answer[line.recv()]())
-    except EOFError:
-        return
+    _Loaded.index = structures.load(path if path.exists() else None, vectors, one.parameters)
+
+
+def _answers() -> Labels:
+    k = _Loaded.setup.k
+    return np.stack([_padded(_Loaded.index.search(query, k).rows, k) for query in _Loaded.queries])
+
+
+def _resident() -> list[int]:
+    return [now - then for now, then in zip(resident_bytes(), _Loaded.before, strict=True)]
 
 
 def _padded(rows: Labels, k: int) -> Labels:
     return np.concatenate([rows, np.full(k - len(rows), -1)])
 
 
-def _speed(index: Ann, queries: Vectors, question: Question) -> float:
-    """Queries a second, one at a time."""
-    asked, started = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - started) < question.round_seconds:
-        index.search(queries[asked % len(queries)], question.k)
+def _speed() -> float:
+    """Return queries per second, one at a time."""
+    asked, started, queries = 0, time.perf_counter(), _Loaded.queries
+    while (seconds := time.perf_counter() - started) < _Loaded.setup.round_seconds:
+        _Loaded.index.search(queries[asked % len(queries)], _Loaded.setup.k)
         asked += 1
     return asked / seconds
 
 
 def resident_bytes() -> tuple[int, int]:
-    """What this process has in memory now: private, and mapped from files."""
+    """Return this process's memory now: private, and mapped from files."""
     lines = Path("/proc/self/status").read_text().splitlines()
     found = {name: value for name, _, value in (line.partition(":") for line in lines)}
     private, mapped = (int(found[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
     return private, mapped
 
 
-def to_json(question: Question, rows: int, dims: int, measured: Sequence[Measured]) -> dict[str, Any]:
-    """Plain data."""
-    asked = {name: value for name, value in asdict(question).items() if name != "file"}
+def to_json(setup: BenchSetup, rows: int, dims: int, measured: Sequence[Measurement]) -> dict[str, Any]:
+    asked = {name: value for name, value in asdict(setup).items() if name != "file"}
     return {"rows": rows, "dims": dims, **asked, "types": [asdict(one) for one in measured]}

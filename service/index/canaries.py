@@ -1,4 +1,4 @@
-"""Canaries: queries near a base's own rows, asked when it is built and whenever it is loaded."""
+"""Canaries: queries near a base's own rows, run when it is built and whenever it is loaded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from service.index.part import Vectors, best_rows_each
 CANARIES = 16
 CANARY_K = 10
 CANARY_NOISE = 0.02
-# Below it a structure is not of these rows, or broken, or searched with too little effort.
+# Below its floor, a structure belongs to other rows, is broken, or is searched with too little effort.
 RECALL_FLOORS = {"flat": 0.9, "hnsw": 0.9, "ivf": 0.8, "pq": 0.7}
-# Above it, asked of who builds: another processor may round a distance otherwise, and refuse what was published.
+# Builders must reach this much more: another CPU may round a distance otherwise and refuse the snapshot.
 MARGIN = 0.02
 
 
 class Canaries:
-    """
-    Queries near an index's own rows, to be asked again and again; exact search answers them once.
+    """Queries near an index's own rows. Exact search answers them once, and `recall` may be called again and again.
 
-    A hit is right when it is as near as the last of the exact ones: of documents with one text any may be found.
-    The queries are the same for the same base: evenly chosen rows, each moved a little off its place.
+    A hit is right if it is as near as the last exact one: of documents with one text any may be found. The queries are
+    the same for the same base: evenly spaced rows, each moved a little.
     """
 
     def __init__(self, index: CollectionIndex) -> None:
@@ -38,7 +37,7 @@ class Canaries:
         self._asked = list(zip(canaries, exact, strict=True))
 
     def recall(self) -> float:
-        """The share of what exact search finds that the base finds as it is searched now; 1.0 without a base."""
+        """Return the share of the exact answers that the base finds now; 1.0 without a base."""
         found = wanted = 0
         for canary, exact in self._asked:
             wanted += len(exact)
@@ -56,12 +55,11 @@ def _near(vectors: Vectors, count: int, metric: Metric) -> Vectors:
 
 
 def look_far_enough(base: Base, dims: int) -> float:
-    """
-    Have searches of a base look further until its canaries find what the floor of its type asks; returns their recall.
+    """Make searches of a base look further until its canaries reach the floor of its type; return their recall.
 
     The base's parameters then say how far. A recall below the floor means that no effort is enough.
     """
-    # Nobody asks this one for a digest, which would hash every document.
+    # This index needs no digest; computing one would hash every document.
     canaries = Canaries(CollectionIndex(base, dims, base.metric, digest_term=0))
     floor = RECALL_FLOORS[base.parameters.type]
     while (recall := canaries.recall()) < floor + MARGIN and base.look_further():

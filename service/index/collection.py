@@ -1,50 +1,35 @@
-"""A collection's rows in one shard: base, segments and delta together, folded from records, one hit per document."""
+"""A collection's rows in one shard: base, segments and delta, folded from records, one hit per document."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
+from service.index import search_plan
 from service.index.base import Base
 from service.index.delta import Delta
-from service.index.filters import Filter, Mask
+from service.index.filters import Filter
 from service.index.metric import Metric
 from service.index.part import Nearest, Part, Vectors, best_rows
 from service.index.rows import document_digest
+from service.index.search_plan import Job, Walk
 from service.storage.collections import DEFAULT_ID
-from service.storage.metadata import Value, from_text
+from service.storage.metadata import from_text
 from service.storage.shards import Record
+from service.wire.messages import Hit
 
-# Scanning this many rows costs about what walking a graph of them does ten times.
+# Scanning this many rows costs about ten times as much as a graph walk over them.
 DELTA_ROWS = 10_000
-OVERFETCH = 3
-LOOKED_AT = 20  # rows for each document of an exact answer, which may have many chunks near a query
-# Exact search over so many rows takes about what a walk through a graph takes that finds them among others.
-FEW_ROWS = 10_000
-# A walk that is to meet them among `all` rows looks at about WALKED × all / few of them: with fewer than
-# √(WALKED × all) rows left it is cheaper to look at just those.
-WALKED = 300
+LOOKED_AT = 20  # rows for each document of an exact answer: many chunks of one document may lie near a query
 
 
-class Hit(msgspec.Struct, frozen=True):
-    """A document found: the text is that of its best chunk, the score that of the metric, greater where nearer."""
-
-    source_id: str
-    title: str
-    text: str
-    score: float
-    metadata: dict[str, Value] = {}
-
-
-class Held(NamedTuple):
-    """What is held of a document: where it was written, its content hash, and its rows in one of the parts."""
+class HeldDocument(NamedTuple):
+    """The place where a document was written, its content hash, and its rows in one of the parts."""
 
     position: int
     item: int
@@ -61,27 +46,11 @@ class Candidate(NamedTuple):
     row: int
 
 
-class Job(NamedTuple):
-    """
-    A part of a search that reads only what stands: it may run in any thread, whatever is applied meanwhile.
-
-    `heavy` ones look at so many rows that other searches should not have to wait.
-    """
-
-    run: Callable[[], list[Nearest]]
-    heavy: bool
-
-
-Steps = Generator[Job, list[Nearest], list[Hit]]
-
-
 class CollectionIndex:
-    """
-    Apply records in log order; search at any time between two of them, in the same thread except for the jobs of
-    `searching`.
+    """One collection of a shard. Apply records in log order, and search between any two of them in the same thread.
 
-    A delta that has reached `delta_rows` is frozen and a new one begun. Frozen ones are scanned like the delta,
-    until somebody has built a graph of one and puts it in its place.
+    Only the jobs of `search_with` may run in other threads. A delta of `delta_rows` is frozen and a new one begun.
+    Frozen deltas are scanned like the delta until `seal` puts a graph in their place.
     """
 
     def __init__(
@@ -94,14 +63,14 @@ class CollectionIndex:
         digest_term: int | None = None,
         delta_rows: int = DELTA_ROWS,
     ) -> None:
-        """A base's `digest_term` is worked out from its documents unless somebody vouches for it."""
+        """Compute the base's digest term from its documents, unless a trusted `digest_term` is given."""
         self.base, self.metric, self.collection = base, metric, collection
         self.dims = dims
         self.segments: list[Base | Delta] = []
         self.delta = Delta(dims, metric)
         self._limit = delta_rows
-        # Documents written since the base; the base's own that still stand have their numbers there.
-        self._written: dict[str, Held] = {}
+        # Documents written since the base. _based has the numbers of the base's documents that still count.
+        self._written: dict[str, HeldDocument] = {}
         self._based = base.documents.numbers if base is not None else {}
         self._rows = self.base_rows
         self._digest = self.folded_digest_term() if digest_term is None else digest_term
@@ -128,12 +97,12 @@ class CollectionIndex:
 
     @property
     def kept_rows(self) -> int:
-        """Rows that are in memory, dead ones included."""
+        """Rows in memory, dead ones included."""
         return self.base_rows + self.delta_rows
 
     @property
     def changed_rows(self) -> int:
-        """Rows written since the base and its dead ones: what the next base would be rid of."""
+        """Rows written since the base and the base's dead rows: the next base has neither."""
         return self.delta_rows + (self.base.dead_rows if self.base is not None else 0)
 
     @property
@@ -143,33 +112,33 @@ class CollectionIndex:
 
     @property
     def digest_term(self) -> int:
-        """Its share of the order-free digest of the shard: equal sets have equal ones on every path to them."""
+        """The collection's share of the shard's order-free digest."""
         return self._digest
 
     def folded_digest_term(self) -> int:
-        """The same, worked out from every document that is held."""
+        """Compute the digest term from every live document."""
         return sum(self._digest_of(source_id, held) for source_id, held in self._all())
 
-    def _digest_of(self, source_id: str, held: Held) -> int:
-        return document_digest(source_id, held.content_hash, len(held.rows), self.collection)
+    def _digest_of(self, source_id: str, held: HeldDocument) -> int:
+        return document_digest(source_id, held.content_hash, self.collection)
 
-    def _all(self) -> Iterator[tuple[str, Held]]:
+    def _all(self) -> Iterator[tuple[str, HeldDocument]]:
         yield from self._written.items()
         for source_id, number in self._based.items():
             yield source_id, self._in_base(source_id, number)
 
-    def _in_base(self, source_id: str, number: int) -> Held:
+    def _in_base(self, source_id: str, number: int) -> HeldDocument:
         assert self.base is not None
-        _, position, item, content_hash, rows = self.base.documents.stored(source_id, number)
-        return Held(position, item, content_hash, self.base, rows)
+        _, position, item, content_hash, rows = self.base.documents.document(source_id, number)
+        return HeldDocument(position, item, content_hash, self.base, rows)
 
-    def held(self, source_id: str) -> Held | None:
-        """What is held of a document, None when it isn't there."""
+    def held(self, source_id: str) -> HeldDocument | None:
+        """Return a live document; None if there is none of this id."""
         number = self._based.get(source_id)
         return self._written.get(source_id) if number is None else self._in_base(source_id, number)
 
     def apply(self, record: Record) -> None:
-        """Replace a document by the record's chunks; none deletes it, and one that does not count changes nothing."""
+        """Replace a document by the record's chunks, or delete it if there are none."""
         held = self.held(record.source_id)
         if not record.counts(0 if held is None else held.position):
             return
@@ -182,19 +151,19 @@ class CollectionIndex:
             self.delta = Delta(self.dims, self.metric)
 
     def _hold(self, record: Record, rows: range) -> None:
-        held = Held(record.position, record.item, record.content_hash, self.delta, rows)
+        held = HeldDocument(record.position, record.item, record.content_hash, self.delta, rows)
         self._written[record.source_id] = held
         self._digest += self._digest_of(record.source_id, held)
         self._rows += len(rows)
 
-    def _drop(self, source_id: str, held: Held) -> None:
+    def _drop(self, source_id: str, held: HeldDocument) -> None:
         del (self._based if held.part is self.base else self._written)[source_id]
         self._digest -= self._digest_of(source_id, held)
         self._rows -= len(held.rows)
         held.part.kill(held.rows)
 
     def seal(self, frozen: Delta, records: Sequence[Record], segment: Base) -> None:
-        """Answer from `segment` instead of a frozen delta. It was built from `records`, which the delta held then."""
+        """Replace a frozen delta by `segment`, which was built from the `records` that the delta held then."""
         first = 0
         for record in records:
             rows = range(first, first + len(record.chunks))
@@ -208,29 +177,24 @@ class CollectionIndex:
         self.segments[self.segments.index(frozen)] = segment
 
     def search(self, vector: Vectors, k: int, *, exact: bool = False, wanted: Filter | None = None) -> list[Hit]:
-        """
-        The k nearest documents to `vector` (dims,), which the metric has prepared, best first; fewer when fewer are
-        live and `wanted`.
-
-        Chunks of one document compete and dead rows stay in the graphs, so more rows than k are fetched, and more
-        again until k documents stand above everything that was not looked at. Where a filter leaves few rows all of
-        those are looked at.
-        """
-        steps = self.searching(vector, k, exact=exact, wanted=wanted)
+        """Return what `search_with` does, with every job run at once in this thread."""
         try:
-            job = next(steps)
-            while True:
-                job = steps.send(job.run())
+            self.search_with(_run, vector, k, exact=exact, wanted=wanted).send(None)
         except StopIteration as done:
             hits: list[Hit] = done.value
             return hits
+        raise AssertionError("a search that runs its own jobs never waits")
 
-    def searching(self, vector: Vectors, k: int, *, exact: bool = False, wanted: Filter | None = None) -> Steps:
-        """
-        The steps of `search`: whoever runs them sends in what each job returns.
+    async def search_with(
+        self, walk: Walk, vector: Vectors, k: int, *, exact: bool = False, wanted: Filter | None = None
+    ) -> list[Hit]:
+        """Return the k nearest documents to `vector` (dims,), which the metric has prepared, best first.
 
-        What was applied while a job ran is in the answer: dead rows are left out after it, the delta is searched then,
-        and where the parts are others by then the step is made again.
+        There are fewer when fewer are live and `wanted`. Chunks of one document compete, and dead rows stay in graphs.
+        So more rows than k are fetched, and more again, until k documents stand above every row that was not looked at.
+
+        The answer includes records applied while `walk` ran a job: dead rows are left out and the delta is searched
+        afterwards. A step is repeated if the parts have changed by then.
         """
         wider = 1
         while True:
@@ -242,12 +206,11 @@ class CollectionIndex:
             if not k or not left:
                 return []
             all_rows = sum(map(len, still)) + len(self.delta)
-            few = wanted is not None and left <= max(FEW_ROWS, math.isqrt(WALKED * all_rows))
+            few = wanted is not None and search_plan.is_exact_cheaper(left, all_rows)
             exact = exact or few
-            found = min(k, self.documents)
-            count = wider * (left if few else math.ceil(found * OVERFETCH * all_rows / (left if wanted else all_rows)))
-            heavy = sum(len(part) for part in still if exact or _is_flat(part)) > FEW_ROWS
-            near = yield Job(partial(_look, still, vector, count, among, exact=exact), heavy)
+            fetched = left if wanted else all_rows
+            count = wider * (left if few else search_plan.rows_to_fetch(min(k, self.documents), fetched, all_rows))
+            near = await walk(search_plan.job_of(still, vector, count, among, exact=exact))
             if still != self._still:
                 continue
             near.append(self.delta.search(vector, count, self.delta.matching(wanted)))
@@ -256,12 +219,13 @@ class CollectionIndex:
             if len(hits) >= min(k, self.documents) or (exact and not left_out):
                 return hits
             # A graph may not reach every row; exact search over all of them holds every document.
-            exact = exact or count >= (all_rows if wanted is None else FEW_ROWS)
+            exact = exact or count >= (all_rows if wanted is None else search_plan.FEW_ROWS)
             wider *= 4
 
     def exact_later(self, vector: Vectors, k: int, wanted: Filter | None = None) -> Callable[[], list[float]]:
-        """
-        What gives, in any thread and whatever is applied meanwhile, the scores of the k nearest documents as of now.
+        """Return a function that computes the scores of the k nearest documents as of now.
+
+        It may run in any thread, whatever is applied meanwhile.
         """
         parts = [(part, part.vectors_of(range(len(part))), part.matching(wanted).copy()) for part in self._parts]
 
@@ -272,7 +236,7 @@ class CollectionIndex:
         return scores
 
     def similarity(self, source_id: str, vector: Vectors) -> float:
-        """A document's score by its own rows, whatever a graph says of it; -inf when it isn't there."""
+        """Return a document's score by its own rows, whatever a graph says; -inf if there is none of this id."""
         held = self.held(source_id)
         if held is None:
             return -np.inf
@@ -293,7 +257,7 @@ class CollectionIndex:
         for score, part, row in candidates:
             if len(best) == k:
                 break
-            # Looked at first: a document may have thousands of chunks, and only its best one is read.
+            # The id comes first: a document may have thousands of chunks, and only its best one is read.
             source_id = part.source_of(row)
             if source_id not in best:
                 title, text, metadata = part.passage(row)
@@ -301,19 +265,12 @@ class CollectionIndex:
         return list(best.values())
 
 
-def _is_flat(part: Part) -> bool:
-    return isinstance(part, Base) and part.flat
-
-
-def _look(parts: Sequence[Part], vector: Vectors, count: int, among: Sequence[Mask], *, exact: bool) -> list[Nearest]:
-    return [
-        (part.search_exactly if exact else part.search)(vector, count, mask)
-        for part, mask in zip(parts, among, strict=True)
-    ]
+async def _run(job: Job) -> list[Nearest]:
+    return job.run()
 
 
 def best_documents(near: Iterable[tuple[Part, Nearest]], k: int) -> list[float]:
-    """The scores of the k best documents among rows of several parts, best first."""
+    """Return the scores of the k best documents among rows of several parts, best first."""
     found = sorted(
         ((float(s), part, int(r)) for part, one in near for r, s in zip(one.rows, one.scores, strict=True)),
         key=lambda each: -each[0],
@@ -327,7 +284,7 @@ def best_documents(near: Iterable[tuple[Part, Nearest]], k: int) -> list[float]:
 
 
 def _candidates(parts: Sequence[Part], near: Sequence[Nearest]) -> Iterator[Candidate]:
-    """The live rows, best first, down to where a part may hold more than it gave; made as they are asked for."""
+    """Yield the live rows, best first, down to the score below which a part may hold more than it returned."""
     floor = max(one.floor for one in near)
     streams = [_stream(part, one) for part, one in zip(parts, near, strict=True) if len(one.rows)]
     best_first = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_descending)

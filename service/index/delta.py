@@ -1,4 +1,4 @@
-"""The rows written since the base: few, searched exactly, so that a write can be found as soon as it is applied."""
+"""Rows written since the base: few, and searched exactly, so a write can be found as soon as it is applied."""
 
 from __future__ import annotations
 
@@ -10,20 +10,6 @@ from service.index.part import Nearest, Passage, Vectors, best_rows
 from service.storage.shards import Record
 
 FIRST_CAPACITY = 256
-LARGE_DELTA_ROWS = 10_000
-LARGE_DELTA_SHARE = 0.25
-LONG_LOG_ENTRIES = 1_000
-LONG_LOG_SHARE = 0.0025
-
-
-def large_delta_rows(base_rows: int) -> int:
-    """Rows written since a base of `base_rows` at which the next one is due though writes go on."""
-    return max(LARGE_DELTA_ROWS, int(base_rows * LARGE_DELTA_SHARE))
-
-
-def long_log_entries(base_rows: int) -> int:
-    """Log entries since a base of `base_rows` at which the next one is due, however few rows they hold."""
-    return max(LONG_LOG_ENTRIES, int(base_rows * LONG_LOG_SHARE))
 
 
 class Delta:
@@ -40,7 +26,7 @@ class Delta:
         return len(self._owners)
 
     def add(self, record: Record) -> range:
-        """Append a record's chunks; returns their row numbers."""
+        """Append a record's chunks and return their row numbers."""
         first, end = len(self._owners), len(self._owners) + len(record.chunks)
         self._grow(end)
         self._vectors[first:end] = record.vectors
@@ -61,28 +47,23 @@ class Delta:
         self._vectors, self._live = vectors, live
 
     def kill(self, rows: range) -> None:
-        """Leave these rows out of answers from now on."""
         self._live[rows.start : rows.stop] = False
 
     def source_of(self, row: int) -> str:
-        """The document that a row belongs to."""
         return self._owners[row][0].source_id
 
     def passage(self, row: int) -> Passage:
-        """What a row says."""
         record, ordinal = self._owners[row]
         return Passage(record.title, record.chunks[ordinal], record.metadata)
 
     def vectors_of(self, rows: range) -> Vectors:
-        """The vectors of some rows, shape (rows, dims)."""
         return self._vectors[rows.start : rows.stop]
 
     def records(self) -> list[Record]:
-        """The records whose rows are live, in the order they were written."""
+        """Return the records whose rows are live, in the order they were written."""
         return [record for row, (record, ordinal) in enumerate(self._owners) if ordinal == 0 and self._live[row]]
 
     def matching(self, wanted: Filter | None) -> Mask:
-        """The live rows that a filter lets through."""
         live = self._live[: len(self._owners)]
         if wanted is None:
             return live
@@ -91,7 +72,6 @@ class Delta:
         return live & self._columns.matching(wanted)
 
     def search(self, vector: Vectors, count: int, among: Mask) -> Nearest:
-        """The `count` rows of `among` with the greatest scores for `vector` (dims,)."""
         return best_rows(self._vectors[: len(self._owners)], among, vector, count, self._metric)
 
     search_exactly = search

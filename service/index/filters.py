@@ -1,12 +1,11 @@
-"""
-Conditions on metadata, and columns in which many rows are judged at once.
+"""Conditions on metadata, and columns that match many rows at once.
 
-A filter names fields and what they must be; all of it has to hold:
+A filter names fields and their conditions, all of which must hold:
 
     {"language": "en", "year": {"gte": 2020, "lt": 2024}, "kind": {"in": ["guide", "note"]}}
 
-A value alone means `eq`. Numbers compare with numbers, texts with texts, truth values with themselves; a document
-without the field, or with a value of another kind, does not match.
+A bare value means `eq`. Numbers compare with numbers, texts with texts, booleans with booleans. A document without the
+field, or with a value of another kind, does not match.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class BadFilter(ValueError):
-    """A filter that can't be meant so; the message says what is allowed."""
+    """An invalid filter; the message says what is allowed."""
 
 
 def parse(given: Mapping[str, object]) -> Filter:
-    """The filter with every condition spelt out. Raises BadFilter."""
+    """Return the filter with every condition spelt out. Raise BadFilter if it is invalid."""
     if len(given) > MOST_FIELDS:
-        raise BadFilter(f"the filter names {len(given)} fields, allowed are {MOST_FIELDS}")
+        raise BadFilter(f"the filter names {len(given)} fields; at most {MOST_FIELDS} are allowed")
     parsed = {_name(field): _conditions(field, condition) for field, condition in given.items()}
     if (count := sum(map(len, parsed.values()))) > MOST_CONDITIONS:
-        raise BadFilter(f"the filter has {count} conditions, allowed are {MOST_CONDITIONS}")
+        raise BadFilter(f"the filter has {count} conditions; at most {MOST_CONDITIONS} are allowed")
     return parsed
 
 
 def _name(field: str) -> str:
     if not 1 <= len(field) <= MOST_NAME:
-        raise BadFilter(f"the filter names a field of {len(field)} characters, allowed are 1 to {MOST_NAME}")
+        raise BadFilter(f"the filter names a field of {len(field)} characters; allowed: 1 to {MOST_NAME}")
     return field
 
 
@@ -72,11 +71,11 @@ def _operand(field: str, operator: str, operand: object) -> Any:
     if operator != "in":
         value = _value(field, operator, operand)
         if operator in ORDERED and isinstance(value, bool):
-            raise BadFilter(f"the filter on {field!r} has {operator} with a truth value; those have no order, use eq")
+            raise BadFilter(f"the filter on {field!r} has {operator} with a boolean, which has no order; use eq")
         return value
     if not isinstance(operand, Sequence) or isinstance(operand, str) or not 1 <= len(operand) <= MOST_IN:
         raise BadFilter(
-            f"the filter on {field!r} has in with {operand!r:.60}; allowed is a list of 1 to {MOST_IN} values"
+            f"the filter on {field!r} has in with {operand!r:.60}; allowed: a list of 1 to {MOST_IN} values"
         )
     return [_value(field, operator, one) for one in operand]
 
@@ -84,21 +83,21 @@ def _operand(field: str, operator: str, operand: object) -> Any:
 def _value(field: str, operator: str, value: object) -> Value:
     if not isinstance(value, str | int | float | bool) or not _is_within(value):
         raise BadFilter(
-            f"the filter on {field!r} has {operator} with {value!r:.60}; allowed are texts, numbers up to 2^53, "
+            f"the filter on {field!r} has {operator} with {value!r:.60}; allowed: texts, numbers up to 2^53, "
             "true, false"
         )
     if isinstance(value, str) and len(value) > MOST_TEXT:
-        raise BadFilter(f"the filter on {field!r} has a text of {len(value)} characters, allowed are {MOST_TEXT}")
+        raise BadFilter(f"the filter on {field!r} has a text of {len(value)} characters; at most {MOST_TEXT} allowed")
     return value
 
 
 def _is_within(value: Value) -> bool:
-    """Whether a number is one that no other is taken for; NaN is not within bounds either."""
+    """Return whether a number is exact as a float; NaN is not."""
     return isinstance(value, str | bool) or abs(value) <= LARGEST_NUMBER
 
 
 class _Column:
-    """One field of the rows that have it: numbers apart from texts and truth values, each beside its row's number."""
+    """One field of the rows that have it: numbers apart from texts and booleans, each with its row number."""
 
     def __init__(self) -> None:
         self._rows: tuple[list[int], list[int]] = ([], [])
@@ -115,13 +114,13 @@ class _Column:
             self._numbers.append(value)
 
     def seal(self) -> None:
-        """No more comes: from now on as arrays."""
+        """Turn the lists into arrays; nothing may be added afterwards."""
         self._number_rows, self._code_rows = (np.asarray(rows, np.int64) for rows in self._rows)
         self._number_values, self._code_values = np.asarray(self._numbers, float), np.asarray(self._codes, np.int32)
         self._rows, self._numbers, self._codes = ([], []), [], []
 
     def holding(self, operator: str, operand: Any) -> list[Rows]:
-        """The numbers of the rows for which the condition holds."""
+        """Return the numbers of the rows for which the condition holds."""
         operands = operand if operator == "in" else [operand]
         texts = [one for one in operands if isinstance(one, str | bool)]
         numbers = [one for one in operands if not isinstance(one, str | bool)]
@@ -138,12 +137,12 @@ class _Column:
 
 
 class Columns:
-    """The metadata of some rows, given as `to_text` makes it, by field; memory goes by the values that there are."""
+    """The metadata of some rows, as `to_text` writes it, by field. Memory grows with the number of values."""
 
     def __init__(self, texts: Iterable[str], rows: int) -> None:
         self._rows = rows
         self._columns: dict[str, _Column] = {}
-        # Chunks of one document stand beside one another and have one text.
+        # Chunks of one document are adjacent and share one text.
         before, values = "", dict[str, Value]()
         for row, text in enumerate(texts):
             if text != before:
@@ -154,7 +153,7 @@ class Columns:
             column.seal()
 
     def matching(self, wanted: Filter) -> Mask:
-        """The rows that every condition holds for."""
+        """Return a mask of the rows for which every condition holds."""
         mask = np.ones(self._rows, dtype=bool)
         for field, conditions in wanted.items():
             column = self._columns.get(field)

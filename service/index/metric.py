@@ -1,4 +1,4 @@
-"""How near two vectors are, by one of three metrics. Whatever the metric, a greater score is nearer."""
+"""Three metrics of nearness. A greater score is always nearer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 Name = Literal["cosine", "ip", "l2"]
 
-ROUNDING = 1e-5  # two ways to one score differ by less, relative to its size
-BLOCK_ROWS = 4_096  # whose differences are held at once
+ROUNDING = 1e-5  # relative difference allowed between two ways to compute one score
+BLOCK_ROWS = 4_096  # rows whose differences are held at once
 
 
 class Metric(NamedTuple):
-    """
-    `space` is hnswlib's name for it, and `score_of` makes a score of its distances; `normal` says that rows and
-    questions are of length one.
+    """A metric. `space` is hnswlib's name for it, and `score_of` turns hnswlib's distances into scores.
+
+    `normal` says that rows and queries have unit length.
     """
 
     name: Name
@@ -28,21 +28,24 @@ class Metric(NamedTuple):
     score_of: Callable[[Vectors], Vectors]
 
     def prepared(self, vector: npt.NDArray[np.floating]) -> Vectors:
-        """A finite vector (dims,) as rows and questions are: scaled where that is so, and then not all zeros."""
+        """Return a finite vector (dims,) as rows and queries are stored: scaled to unit length if the metric is normal.
+
+        A vector to scale must not be all zeros.
+        """
         if not self.normal:
             return np.asarray(vector, np.float32)
-        # In double precision, and by the largest first, since squares of float32 may not fit into float32.
+        # In double precision and by the largest component first: squares of float32 may overflow float32.
         scaled = np.asarray(vector, np.float64) / float(np.max(np.abs(vector)))
         return np.asarray(scaled / np.linalg.norm(scaled), np.float32)
 
     def scores_each(self, vectors: Vectors, questions: Vectors) -> Vectors:
-        """The scores of rows (rows, dims) for each question (questions, dims), shape (questions, rows)."""
+        """Return the scores of rows (rows, dims) for each query (queries, dims), shape (queries, rows)."""
         if self.space == "ip":
             return np.asarray(questions @ vectors.T, np.float32)
         return np.stack([self.scores(vectors, question) for question in questions])
 
     def as_near(self, score: float) -> float:
-        """The least score that is as near as this one, however each was computed."""
+        """Return the least score that counts as near as this one, however each was computed."""
         return score - ROUNDING * (1.0 if self.normal else abs(score))
 
 
@@ -51,7 +54,10 @@ def _products(vectors: Vectors, vector: Vectors) -> Vectors:
 
 
 def _nearness(vectors: Vectors, vector: Vectors) -> Vectors:
-    """Minus the squared distances. Of differences: by norms and products what is near would be lost in rounding."""
+    """Return minus the squared distances.
+
+    They are sums of squared differences: norms and products would lose small distances to rounding.
+    """
     found = np.empty(len(vectors), np.float32)
     for at in range(0, len(vectors), BLOCK_ROWS):
         apart = vectors[at : at + BLOCK_ROWS] - vector

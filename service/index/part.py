@@ -1,4 +1,4 @@
-"""What a shard's index is made of: parts that hold some of its rows and are searched beside one another."""
+"""The parts of a shard's index. Each holds some of the rows, and all are searched."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ Labels = npt.NDArray[np.int64]
 
 
 class Nearest(NamedTuple):
-    """
-    Rows near a query, best first, with their scores by the metric.
+    """Rows near a query, best first, with their scores by the metric.
 
-    No live row above `floor` was left out; it is -inf where none was left out at all.
+    No live row above `floor` was left out. It is -inf if no row was left out at all.
     """
 
     rows: Labels
@@ -27,7 +26,7 @@ class Nearest(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """What a row says; its document's metadata is canonical JSON."""
+    """A row's text; `metadata` is its document's, as canonical JSON."""
 
     title: str
     text: str
@@ -35,46 +34,46 @@ class Passage(NamedTuple):
 
 
 class Part(Protocol):
-    """Rows numbered from 0. Those of replaced and deleted documents stay, dead, and answers leave them out."""
+    """Rows numbered from 0. Rows of replaced and deleted documents stay, dead, and answers leave them out."""
 
     def __len__(self) -> int:
-        """Rows, dead ones included."""
+        """Return the number of rows, dead ones included."""
 
     def search(self, vector: Vectors, count: int, among: Mask) -> Nearest:
-        """Rows of `among` near `vector` (dims,), as fast as the part can."""
+        """Return rows of `among` near `vector` (dims,), as fast as the part can."""
 
     def search_exactly(self, vector: Vectors, count: int, among: Mask) -> Nearest:
-        """The `count` rows of `among` with the greatest scores."""
+        """Return the `count` rows of `among` with the greatest scores, by looking at all of them."""
 
     def matching(self, wanted: Filter | None) -> Mask:
-        """The live rows that a filter lets through, all of them without one; shape (rows,)."""
+        """Return a mask of the live rows that a filter accepts, or of all live rows without one; shape (rows,)."""
 
     def kill(self, rows: range) -> None:
         """Leave these rows out of answers from now on."""
 
     def source_of(self, row: int) -> str:
-        """The document that a row belongs to."""
+        """Return the source_id of a row's document."""
 
     def passage(self, row: int) -> Passage:
-        """What a row says."""
+        """..."""
 
     def vectors_of(self, rows: range) -> Vectors:
-        """The vectors of some rows, shape (rows, dims)."""
+        """Return the vectors of some rows, shape (rows, dims)."""
 
 
 GATHERED_SHARE = 0.5
-SCANNED_ROWS = 16_384  # scored at once for several questions, which bounds the memory that it takes
+SCANNED_ROWS = 16_384  # scored at once for several queries, which bounds the memory it takes
 NOTHING = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), -np.inf)
 
 
 def best_rows(vectors: Vectors, among: Mask, vector: Vectors, count: int, metric: Metric) -> Nearest:
-    """The `count` rows of `vectors` (rows, dims) with the greatest scores, among those of a mask."""
-    # A copy: rows may die while this runs in a thread, and numpy counts them before it lists them.
+    """Return the `count` rows of `vectors` (rows, dims) with the greatest scores, among those of a mask."""
+    # A copy, because rows may die while this runs in a thread, and numpy counts them before it lists them.
     chosen = np.flatnonzero(among.copy())
     count = min(count, len(chosen))
     if count == 0:
         return NOTHING
-    # Few are gathered first; of many it is cheaper to pass over the others' scores.
+    # Few rows are gathered first; of many it is cheaper to skip the other rows' scores.
     few = len(chosen) < GATHERED_SHARE * len(among)
     scores = metric.scores(vectors[chosen], vector) if few else metric.scores(vectors, vector)[chosen]
     top = np.argpartition(-scores, count - 1)[:count]
@@ -84,7 +83,7 @@ def best_rows(vectors: Vectors, among: Mask, vector: Vectors, count: int, metric
 
 
 def best_rows_each(vectors: Vectors, questions: Vectors, count: int, metric: Metric) -> list[Nearest]:
-    """What `best_rows` finds among all rows for each of several questions (questions, dims), reading each row once."""
+    """Return `best_rows` among all rows for each of several queries (queries, dims), reading each row once."""
     rows = np.empty((len(questions), 0), np.int64)
     scores = np.empty((len(questions), 0), np.float32)
     for at in range(0, len(vectors), SCANNED_ROWS):

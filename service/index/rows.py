@@ -1,4 +1,4 @@
-"""The live chunks of a shard as a table: what a snapshot keeps apart from the graph, and a base serves from."""
+"""The live chunks of a shard as a table. A snapshot stores it beside the index, and a base serves from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from service.index.texts import Blobs
+from service.index.string_columns import Blobs
 from service.storage.collections import DEFAULT_ID, salt_of
 from service.storage.entry import Damaged
 from service.storage.shards import Record
@@ -21,7 +21,7 @@ DIGEST_BYTES = 16
 
 
 def schema(dims: int) -> pa.Schema:
-    """The columns of a rows file; `text` is the chunk's."""
+    """Return the columns of a rows file; `text` is the chunk's."""
     return pa.schema(
         [
             ("source_id", pa.string()),
@@ -37,8 +37,8 @@ def schema(dims: int) -> pa.Schema:
     )
 
 
-class Stored(NamedTuple):
-    """Which rows are a document's, and where it was written."""
+class DocumentRows(NamedTuple):
+    """The rows of a document and the place where it was written."""
 
     source_id: str
     position: int
@@ -48,7 +48,7 @@ class Stored(NamedTuple):
 
 
 class Documents:
-    """The documents of a table of `schema`, found by their ids, without an object for each: there are millions."""
+    """The documents of a table of `schema` by id, without an object for each: there are millions."""
 
     def __init__(self, table: pa.Table) -> None:
         starts = table.column("ordinal").to_numpy() == 0
@@ -63,15 +63,15 @@ class Documents:
     def __len__(self) -> int:
         return len(self._firsts) - 1
 
-    def __iter__(self) -> Iterator[Stored]:
-        """In the order of their rows, which lie beside one another."""
-        return (self.stored(source_id, number) for source_id, number in self.numbers.items())
+    def __iter__(self) -> Iterator[DocumentRows]:
+        """Yield documents in the order of their rows, which are adjacent."""
+        return (self.document(source_id, number) for source_id, number in self.numbers.items())
 
-    def stored(self, source_id: str, number: int) -> Stored:
-        """The document of that id, which has that number."""
+    def document(self, source_id: str, number: int) -> DocumentRows:
+        """Return the document of this id and number."""
         first, end = int(self._firsts[number]), int(self._firsts[number + 1])
         place = int(self._positions[first]), int(self._items[first])
-        return Stored(source_id, *place, self._hashes[first], range(first, end))
+        return DocumentRows(source_id, *place, self._hashes[first], range(first, end))
 
 
 class Rows(NamedTuple):
@@ -81,7 +81,7 @@ class Rows(NamedTuple):
     vectors: Vectors
 
     def records(self, collection: int) -> Iterator[Record]:
-        """The rows, which are of one collection, as the records that made them, one per document."""
+        """Yield the records that made these rows, one per document, for a collection."""
         title, text, metadata = (self.table.column(name).to_pylist() for name in ("title", "text", "metadata"))
         for source_id, position, item, content_hash, rows in Documents(self.table):
             yield Record(
@@ -98,7 +98,7 @@ class Rows(NamedTuple):
 
 
 def from_records(records: Iterable[Record], dims: int) -> Rows:
-    """The rows of live records, each document's chunks beside one another."""
+    """Return the rows of live records, each document's chunks adjacent."""
     live = [record for record in records if record.chunks]
     plain: dict[str, list[object]] = {name: [] for name in schema(dims).names[:-1]}
     for record in live:
@@ -120,13 +120,13 @@ def save(rows: Rows, path: Path) -> None:
 
 
 def load(path: Path, dims: int) -> Rows:
-    """Map a rows file; raises Damaged where it isn't one with vectors of `dims`."""
+    """Map a rows file into memory; raise Damaged unless it holds vectors of `dims` dimensions."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"{path.name}: not a rows file: {error}") from error
     if table.schema.names == [name for name in schema(dims).names if name != "metadata"]:
-        # Written before documents had any.
+        # Written before documents had metadata.
         blank = pa.array([""] * len(table), pa.string())
         table = table.add_column(len(table.schema.names) - 1, "metadata", blank)
     if not table.schema.equals(schema(dims)):
@@ -136,16 +136,17 @@ def load(path: Path, dims: int) -> Rows:
     return Rows(table, flat.reshape(-1, dims))
 
 
-def document_digest(source_id: str, content_hash: bytes, chunks: int, collection: int = DEFAULT_ID) -> int:
-    """A document's share of a shard's digest: a term per chunk, of (collection, source_id, ordinal, content hash)."""
-    total, salt = 0, salt_of(collection)
-    for ordinal in range(chunks):
-        name = f"{source_id}\0{ordinal}\0".encode() + content_hash
-        total += int.from_bytes(hashlib.blake2b(name, digest_size=DIGEST_BYTES, salt=salt).digest(), "big")
-    return total
+def document_digest(source_id: str, content_hash: bytes, collection: int = DEFAULT_ID) -> int:
+    """Return a live document's term of a digest: a hash of (collection, source_id, content hash).
+
+    It says nothing about chunks, so shards and builds that cut documents otherwise have comparable sums.
+    """
+    # The hash has a fixed length, so no two pairs give the same bytes.
+    name = source_id.encode() + content_hash
+    return int.from_bytes(hashlib.blake2b(name, digest_size=DIGEST_BYTES, salt=salt_of(collection)).digest(), "big")
 
 
 def digest_text(total: int) -> str:
-    """A sum of record digests as text. Sums don't depend on order, and replacing a document subtracts it."""
+    """Return a sum of documents' terms as text. Order does not matter; a replaced document's term is subtracted."""
     modulus = 1 << (8 * DIGEST_BYTES)
     return f"{total % modulus:032x}"

@@ -1,4 +1,4 @@
-"""A shard's index: the rows of every collection that is there, folded from records in log order."""
+"""A shard's index: the rows of every live collection, folded from records in log order."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from service.storage.collections import DEFAULT, DEFAULT_ID, Registry, from_text
 from service.storage.shards import Record
 
 
-class Sized(NamedTuple):
-    """So many rows of one recipe."""
+class CollectionSize(NamedTuple):
+    """A number of rows of one recipe."""
 
     recipe: Recipe
     rows: int
 
 
 def recipes_of(registry: Registry, slot: Recipe) -> dict[int, Recipe]:
-    """How a slot indexes each collection, by its id."""
+    """Return how a slot indexes each collection, by its id."""
     return {one.id: one.kind.recipe(slot) for one in (DEFAULT, *registry.collections)}
 
 
 class ShardIndex:
-    """
-    Apply records in log order; search collections at any time between two of them.
+    """All collections of a shard. Apply records in log order, and search between any two of them.
 
-    `bases` are those of collections in `registry`, by their ids; whoever vouches for their parts of the digest gives
-    these as `digest_terms`, else they are worked out.
+    `bases` are those of the collections in `registry`, by id. `digest_terms` are their trusted shares of the digest;
+    missing ones are computed.
     """
 
     def __init__(
@@ -53,11 +52,12 @@ class ShardIndex:
         self._renew(registry or Registry(), bases or {}, digest_terms or {})
 
     def _renew(self, registry: Registry, bases: Mapping[int, Base], digest_terms: Mapping[int, int]) -> None:
-        """Have the collections of a registry: new ones begin with their bases or empty, the rows of others are gone."""
+        """Adopt a registry: new collections begin with their bases or empty, and the rows of dropped ones go."""
         held, recipes = self._indexes, recipes_of(registry, self._recipe)
         for gone in held.keys() - recipes.keys():
             self._dropped_rows += held[gone].kept_rows
-        # While a thread boots a replica the event loop says how far it is: what there is has its recipe at any moment.
+        # While a thread boots a replica, the event loop reports its progress, so every collection must always have a
+        # recipe.
         self._recipes = self._recipes | recipes
         self._indexes = {
             collection: held[collection]
@@ -74,26 +74,24 @@ class ShardIndex:
         )
 
     def of(self, collection: int) -> CollectionIndex | None:
-        """The rows of a collection; None where there is none of that id."""
+        """Return a collection's index, or None."""
         return self._indexes.get(collection)
 
     def recipe_of(self, collection: int) -> Recipe:
-        """How the rows of a collection that is there are indexed."""
         return self._recipes[collection]
 
     @property
     def default(self) -> CollectionIndex:
-        """The rows of the default collection."""
         return self._indexes[DEFAULT_ID]
 
     @property
     def collections(self) -> list[CollectionIndex]:
-        """Every collection's rows, the default one's first."""
+        """Every collection, the default one first."""
         indexes = self._indexes
         return [indexes[collection] for collection in sorted(indexes)]
 
     def apply(self, record: Record) -> None:
-        """Fold the next record in. What is of a collection that is not there changes nothing."""
+        """Fold in the next record. A record of a collection that does not exist changes nothing."""
         if record.registry:
             self._renew(from_text(record.registry), {}, {})
         elif (index := self._indexes.get(record.collection)) is not None:
@@ -104,7 +102,6 @@ class ShardIndex:
 
     @property
     def documents(self) -> int:
-        """Live documents."""
         return self._sum(lambda index: index.documents)
 
     @property
@@ -124,22 +121,22 @@ class ShardIndex:
 
     @property
     def changed_rows(self) -> int:
-        """Rows written since the bases, their dead ones, and those of dropped collections: what the next are rid of."""
+        """Rows written since the bases, dead rows and rows of dropped collections: the next bases have none."""
         return self._dropped_rows + self._sum(lambda index: index.changed_rows)
 
     @property
     def segments(self) -> int:
-        """How many deltas were frozen since the bases, sealed or not yet."""
+        """The number of deltas frozen since the bases, sealed or not."""
         return self._sum(lambda index: len(index.segments))
 
     @property
     def frozen(self) -> Iterator[tuple[CollectionIndex, Delta]]:
-        """The frozen deltas of each collection, its oldest first."""
+        """The frozen deltas of each collection, oldest first."""
         return ((index, delta) for index in self.collections for delta in index.frozen)
 
     @property
     def adjusted(self) -> dict[int, IndexParameters]:
-        """How those bases are searched that are searched otherwise than configured, by their collections' ids."""
+        """The parameters of bases that are searched otherwise than configured, by collection id."""
         return {
             index.collection: index.base.parameters
             for index in self.collections
@@ -147,9 +144,9 @@ class ShardIndex:
         }
 
     @property
-    def sized(self) -> list[Sized]:
-        """The rows that each collection keeps in memory, dead ones included, and what stands over them."""
-        return [Sized(self._standing(index), index.kept_rows) for index in self.collections]
+    def sizes(self) -> list[CollectionSize]:
+        """The rows that each collection keeps in memory, dead ones included, with the recipe of its base."""
+        return [CollectionSize(self._standing(index), index.kept_rows) for index in self.collections]
 
     def _standing(self, index: CollectionIndex) -> Recipe:
         recipe = self._recipes[index.collection]
@@ -157,5 +154,5 @@ class ShardIndex:
 
     @property
     def digest(self) -> str:
-        """The order-free digest of the live set: equal sets have equal digests on every path to them."""
+        """The order-free digest of the live documents: equal sets have equal digests, whatever path led to them."""
         return digest_text(self._sum(lambda index: index.digest_term))

@@ -1,4 +1,4 @@
-"""Which structure stands over a shard's rows: chosen by the build's parameters, built, saved and loaded."""
+"""The structure over a shard's rows: chosen by the build's parameters, built, saved and loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from service.index.ann import Ann
-from service.index.distinct import Chosen, Distinct, Groups, groups_of
+from service.index.distinct import DistinctVectors, Groups, RowSelection, groups_of
 from service.index.flat import Flat
 from service.index.metric import METRICS
 from service.index.part import Vectors
@@ -16,18 +16,18 @@ from service.storage.builds import IndexParameters
 from service.storage.entry import Damaged
 
 Kind = Literal["flat", "hnsw", "ivf", "pq"]
-# Below it k-means has too little to learn from, and exact search takes less than a walk through lists.
+# With fewer rows, k-means has too little to learn from, and exact search is faster than a walk through lists.
 TRAINED_ROWS = 10_000
 FILES: dict[Kind, str] = {"hnsw": "graph.hnsw", "ivf": "lists.faiss", "pq": "codes.faiss"}
 
 
 def kind_of(parameters: IndexParameters, vectors: int) -> Kind:
-    """What is really built over so many distinct vectors: lists and codes have to be worth their training."""
+    """Return the structure really built over this many distinct vectors: lists and codes must be worth training."""
     return "flat" if parameters.type in ("ivf", "pq") and vectors < TRAINED_ROWS else parameters.type
 
 
 def build(vectors: Vectors, parameters: IndexParameters, threads: int) -> Ann:
-    """A new structure over `vectors`, shape (rows, dims), which it may go on reading."""
+    """Build a structure over `vectors`, shape (rows, dims), which it may go on reading."""
     groups = groups_of(vectors) if parameters.type != "flat" else None
     distinct = vectors if groups is None else np.ascontiguousarray(vectors[groups.first])
     match kind_of(parameters, len(distinct)):
@@ -38,23 +38,22 @@ def build(vectors: Vectors, parameters: IndexParameters, threads: int) -> Ann:
 
             made: Ann = Hnsw.build(distinct, parameters, threads)
         case kind:
-            from service.index.inverted import Inverted
+            from service.index.ivf_pq import InvertedLists
 
-            made = Inverted.build(distinct, parameters, threads, codes=kind == "pq")
-    return made if groups is None else Distinct(made, groups)
+            made = InvertedLists.build(distinct, parameters, threads, codes=kind == "pq")
+    return made if groups is None else DistinctVectors(made, groups)
 
 
 def file_of(made: Ann, parameters: IndexParameters) -> str | None:
-    """The name of the file that a structure is saved to; None where it needs none."""
+    """Return the name of the file that a structure is saved to; None if it needs none."""
     return None if isinstance(made, Flat) else FILES[parameters.type]
 
 
 def load(path: Path | None, vectors: Vectors, parameters: IndexParameters) -> Ann:
-    """
-    Load a saved structure over `vectors`; `path` is None where nothing was saved.
+    """Load a saved structure over `vectors`; `path` is None if nothing was saved.
 
-    Its bytes must have been checked before: hnswlib loads flipped bits and other dimensions without a word. Raises
-    Damaged, also where another structure than this file's belongs to these rows.
+    Check the file's bytes first: hnswlib silently loads flipped bits and other dimensions. Raise Damaged, also if these
+    rows need another structure than this file's.
     """
     if path is None:
         _check_needless(vectors, parameters)
@@ -67,19 +66,19 @@ def load(path: Path | None, vectors: Vectors, parameters: IndexParameters) -> An
 
         graph = Hnsw.load(path, rows, dims, parameters)
         groups = _groups(path, vectors, len(graph))
-        return graph if groups is None else Distinct(graph, groups)
-    from service.index.inverted import Inverted, read
+        return graph if groups is None else DistinctVectors(graph, groups)
+    from service.index.ivf_pq import InvertedLists, read
 
     index = read(path, dims, parameters)
     groups = _groups(path, vectors, index.ntotal)
     codes = parameters.type == "pq"
     if groups is None:
-        return Inverted(index, vectors, parameters, codes=codes)
-    return Distinct(Inverted(index, Chosen(vectors, groups.first), parameters, codes=codes), groups)
+        return InvertedLists(index, vectors, parameters, codes=codes)
+    return DistinctVectors(InvertedLists(index, RowSelection(vectors, groups.first), parameters, codes=codes), groups)
 
 
 def _check_needless(vectors: Vectors, parameters: IndexParameters) -> None:
-    """Raises Damaged where a structure of these parameters has a file."""
+    """Raise Damaged if a structure of these parameters has a file."""
     count = len(vectors)
     if kind_of(parameters, count) != "flat" and (groups := groups_of(vectors)) is not None:
         count = len(groups.first)
@@ -88,9 +87,9 @@ def _check_needless(vectors: Vectors, parameters: IndexParameters) -> None:
 
 
 def _groups(path: Path, vectors: Vectors, count: int) -> Groups | None:
-    """What a structure over `count` vectors stands over; None where it has one for each row."""
+    """Return the groups of a structure over `count` vectors; None if it has one vector for each row."""
     if count == len(vectors):
-        # All differ, or it was built before equal vectors stood once.
+        # All rows differ, or the structure was built before equal vectors were grouped.
         return None
     groups = groups_of(vectors)
     distinct = len(vectors) if groups is None else len(groups.first)

@@ -1,4 +1,4 @@
-"""How many rows no snapshot holds yet, and the pause that keeps nodes' memory from filling with them."""
+"""The backlog: rows that no snapshot holds yet, and the pause that keeps nodes' memory from filling with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-from service.index.delta import large_delta_rows
+from service.index.rebuild_policy import large_delta_rows
 from service.storage import snapshot
 from service.storage.builds import Build
 from service.storage.entry import Damaged
@@ -20,8 +20,8 @@ LONGEST_PAUSE_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class Appended(NamedTuple):
-    """Rows that were appended to a shard log, up to documents position `end` (exclusive)."""
+class AppendedRows(NamedTuple):
+    """Rows appended to a shard log, up to documents position `end` (exclusive)."""
 
     end: int
     rows: int
@@ -34,27 +34,27 @@ class ShardBacklog:
         self.rows = 0
         self.base_rows = 0
         self.newest = ""
-        self._appended: deque[Appended] = deque()
+        self._appended: deque[AppendedRows] = deque()
 
-    def add(self, appended: Appended) -> None:
-        """Count rows that nobody has a snapshot of."""
+    def add(self, appended: AppendedRows) -> None:
+        """Count rows that are in no snapshot."""
         self._appended.append(appended)
         self.rows += appended.rows
 
     def drop(self, position: int) -> None:
-        """Forget what a snapshot at a documents position holds."""
+        """Forget the rows that a snapshot at a documents position holds."""
         while self._appended and self._appended[0].end - 1 <= position:
             self.rows -= self._appended.popleft().rows
 
     @property
     def excess(self) -> float:
-        """0 up to the limit, 1 at twice the limit: the nodes build anew at half of it, so beyond it they lag."""
+        """0 up to the limit, 1 at twice the limit. Nodes rebuild at half of it, so beyond it they lag."""
         limit = max(FLOOR_ROWS, 2 * large_delta_rows(self.base_rows))
         return max(0.0, self.rows / limit - 1)
 
 
 class Backlog:
-    """All shards of one build. The indexer says what it appends and asks how long to pause after a step."""
+    """The backlog of all shards of one build. The indexer reports its appends, and asks how long to pause."""
 
     def __init__(self, store: ObjectStore, build: Build) -> None:
         self._store = store
@@ -63,8 +63,8 @@ class Backlog:
         self._looked_at = time.monotonic()
 
     def appended(self, shard: int, end: int, rows: int) -> None:
-        """Rows stand in a shard log up to documents position `end` (exclusive), whoever appended them."""
-        self._shards[shard].add(Appended(end, rows))
+        """Count rows in a shard log up to documents position `end` (exclusive), whichever indexer appended them."""
+        self._shards[shard].add(AppendedRows(end, rows))
 
     @property
     def rows(self) -> int:
@@ -72,14 +72,14 @@ class Backlog:
         return max(shard.rows for shard in self._shards)
 
     def pause_seconds(self) -> float:
-        """How long to wait before the next step: 0 up to the limit, then longer the more there is. Blocks."""
+        """Return the pause before the next step: 0 up to the limit, then growing with the backlog. Blocks."""
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self.look()
         return LONGEST_PAUSE_SECONDS * min(1.0, max(shard.excess for shard in self._shards))
 
     def look(self) -> None:
-        """See which snapshots there are now. Blocks."""
+        """Read which snapshots exist now. Blocks."""
         for number, shard in enumerate(self._shards):
             try:
                 self._look_at(number, shard)

@@ -1,4 +1,4 @@
-"""Documents to records: split, embed in one batch, or take what was given; and say of what can never be indexed why."""
+"""Records of documents: split and embedded in one batch, taken as given, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from service.index.metric import METRICS
 from service.storage.builds import Recipe
 from service.storage.collections import Registry, from_text
 from service.storage.content import content_hash
-from service.storage.documents import Written
+from service.storage.documents import PlacedDocument
 from service.storage.shards import Record, Vectors
 
 
-class Folded(NamedTuple):
-    """Records of some documents, and the registry after them."""
+class IndexingResult(NamedTuple):
+    """The records of some documents, and the registry after them."""
 
     records: list[Record]
     registry: Registry
 
 
-def records_of(documents: Sequence[Written], registry: Registry, slot: Recipe, embedder: Embedder) -> Folded:
-    """
-    One record per document, in order; deletions have no chunks, hopeless documents a reason.
+def records_of(
+    documents: Sequence[PlacedDocument], registry: Registry, slot: Recipe, embedder: Embedder
+) -> IndexingResult:
+    """Return one record per document, in order. Deletions have no chunks, documents that can't be embedded a reason.
 
-    `registry` says which collections there are before the first of them.
+    `registry` lists the collections that exist before the first document.
     """
     registries = list(accumulate(documents, _registry_after, initial=registry))
     recipes = [_recipe(one, known, slot) for one, known in zip(documents, registries[1:], strict=True)]
@@ -47,21 +48,21 @@ def records_of(documents: Sequence[Written], registry: Registry, slot: Recipe, e
         _of(written, recipe, its_chunks, vectors[end - len(its_chunks) : end], failures[end - len(its_chunks) : end])
         for written, recipe, its_chunks, end in zip(documents, recipes, chunks, ends, strict=True)
     ]
-    return Folded(records, registries[-1])
+    return IndexingResult(records, registries[-1])
 
 
-def _registry_after(registry: Registry, written: Written) -> Registry:
+def _registry_after(registry: Registry, written: PlacedDocument) -> Registry:
     return from_text(written.document.registry) if written.document.registry else registry
 
 
-def _recipe(written: Written, registry: Registry, slot: Recipe) -> Recipe | None:
-    """How the document is indexed; None where that isn't for it, or its collection is not there."""
+def _recipe(written: PlacedDocument, registry: Registry, slot: Recipe) -> Recipe | None:
+    """Return how the document is indexed; None if it sets the registry, or its collection does not exist."""
     collection = registry.get(written.document.collection)
     return None if collection is None or written.document.registry else collection.kind.recipe(slot)
 
 
-def _chunks(written: Written, recipe: Recipe | None) -> list[str]:
-    """What is to be embedded of it."""
+def _chunks(written: PlacedDocument, recipe: Recipe | None) -> list[str]:
+    """Return the chunks of the document that are to be embedded."""
     document = written.document
     if recipe is None or recipe.embedding.given or document.delete:
         return []
@@ -69,21 +70,26 @@ def _chunks(written: Written, recipe: Recipe | None) -> list[str]:
 
 
 def _of(
-    written: Written, recipe: Recipe | None, chunks: list[str], vectors: Vectors, failures: Sequence[str]
+    written: PlacedDocument, recipe: Recipe | None, chunks: list[str], vectors: Vectors, failures: Sequence[str]
 ) -> Record:
     if recipe is None:
-        return _record(written, [], vectors, "" if written.document.registry else "its collection was dropped before")
+        return _record(
+            written,
+            [],
+            vectors,
+            "" if written.document.registry else "its collection was dropped before",
+        )
     return _given(written, recipe) if recipe.embedding.given else _embedded(written, chunks, vectors, failures)
 
 
-def _given(written: Written, recipe: Recipe) -> Record:
-    """One chunk: the whole text under the vector that came with it."""
+def _given(written: PlacedDocument, recipe: Recipe) -> Record:
+    """Return a record of one chunk: the whole text under the vector that came with it."""
     dims, metric = recipe.embedding.dims, METRICS[recipe.index.metric]
     vector = np.frombuffer(written.document.vector, "<f4")
     if written.document.delete:
         return _record(written, [], _none(dims))
     if len(vector) != dims:
-        return _record(written, [], _none(dims), f"it has {len(vector)} components of a vector, the index {dims}")
+        return _record(written, [], _none(dims), f"its vector has {len(vector)} components, the index {dims}")
     if metric.normal and not vector.any():
         return _record(written, [], _none(dims), "its vector is all zeros and has no direction")
     return _record(written, [written.document.text], metric.prepared(vector).reshape(1, dims))
@@ -93,12 +99,12 @@ def _none(dims: int) -> Vectors:
     return np.empty((0, dims), np.float32)
 
 
-def _embedded(written: Written, chunks: list[str], vectors: Vectors, failures: Sequence[str]) -> Record:
-    # Without it the document would be held, and a part of it never found.
+def _embedded(written: PlacedDocument, chunks: list[str], vectors: Vectors, failures: Sequence[str]) -> Record:
+    # Without this the document would be held, but a part of it never found.
     if failed := next(((part, why) for part, why in enumerate(failures, 1) if why), None):
         part, why = failed
         return _record(written, [], vectors[:0], f"part {part} of {len(chunks)} can't be embedded: {why}")
-    # A chunk without any token that the model knows has no direction and could never be found.
+    # A chunk without a token that the model knows has no direction, so no search could find it.
     known = np.linalg.norm(vectors, axis=1) > 0
     rejected = "" if written.document.delete or known.any() else "no part of the text has a token the model knows"
     return _record(
@@ -106,7 +112,7 @@ def _embedded(written: Written, chunks: list[str], vectors: Vectors, failures: S
     )
 
 
-def _record(written: Written, chunks: list[str], vectors: Vectors, rejected: str = "") -> Record:
+def _record(written: PlacedDocument, chunks: list[str], vectors: Vectors, rejected: str = "") -> Record:
     document = written.document
     return Record(
         position=written.position,

@@ -1,4 +1,4 @@
-"""When a node's delta has grown, one replica has the next generation built; on each a fresh process takes over."""
+"""The generations of a replica: it has the next one built when due, and a fresh process takes over from a newer one."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from pathlib import Path
 
 import msgspec
 
-from service import traces
-from service.index.delta import large_delta_rows, long_log_entries
+from service.index.rebuild_policy import is_due
+from service.node.memory import PROC, modelled_bytes, shortage
+from service.node.recovery import sizes_in, trusted_manifest
 from service.node.replica import Replica
-from service.node.restore import claimed, sized_in
-from service.node.room import PROC, modelled_bytes, shortage
 from service.settings import SNAPSHOT_SECONDS
 from service.storage import verdicts
 from service.storage.entry import Damaged
-from service.storage.objects import Refused, Stored, StoreError
+from service.storage.objects import PreconditionFailed, StoredObject, StoreError
 from service.storage.snapshot import Manifest, position_of
+from service.tracing import spans
 
-QUIET_SECONDS = 3.0
-QUIET_DELTA_ROWS = 500
 CLAIM_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 3600.0
 POLL_SECONDS = 2.0
-# A store that was unwell may be to blame once.
+# A failing store may be to blame once.
 SUCCESSORS = 3
 
 Succeed = Callable[[str], Awaitable[bool]]
@@ -37,25 +35,17 @@ log = logging.getLogger(__name__)
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Who builds a generation, since when by the store's clock. Advisory: double work does no harm."""
+    """The instance that builds a generation, and when it claimed it by the store's clock.
+
+    A claim is advisory: double work does no harm.
+    """
 
     instance: str
     at_ms: int
 
 
-def is_due(*, changed_rows: int, base_rows: int, quiet_seconds: float, entries: int = 0) -> bool:
-    """
-    Whether a new generation is worth its while: much has changed since the base, or a fair amount and nobody is
-    writing, or a replay of the `entries` since would take long.
-
-    `changed_rows` counts the delta's rows and the base's dead ones: both make searches slower.
-    """
-    is_quiet = changed_rows >= QUIET_DELTA_ROWS and quiet_seconds >= QUIET_SECONDS
-    return is_quiet or changed_rows >= large_delta_rows(base_rows) or entries >= long_log_entries(base_rows)
-
-
-def _claimed_at_ms(stored: Stored) -> int:
-    """When a claim was made; one that can't be read is as good as outlived."""
+def _claimed_at_ms(stored: StoredObject) -> int:
+    """Return when a claim was made; an unreadable one counts as expired."""
     try:
         return msgspec.json.decode(stored.body, type=Claim).at_ms
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -63,14 +53,14 @@ def _claimed_at_ms(stored: Stored) -> int:
 
 
 class Generations:
-    """
-    Watches one replica's delta and its shard's snapshots. A write is in a snapshot after `snapshot_seconds`, and as
-    long as the next generation takes to build.
+    """The watch over one replica's delta and its shard's snapshots.
 
-    `succeed` has a process from a newer snapshot take over, after which this one is told to end; where none came to
-    serve it returns whether that one found the snapshot damaged. `proc` is where the kernel shows its figures.
+    A write is in a snapshot after `snapshot_seconds`, plus the time the next generation takes to build.
 
-    The files are the successor's to fetch and prove: beside searches, threads that download make those wait.
+    `succeed` lets a process take over from a newer snapshot, and this process is then told to end. If no process took
+    over, it returns whether the snapshot was found damaged. `proc` is where the kernel shows its figures.
+
+    The successor downloads and verifies the files: beside searches, downloading threads would slow them.
     """
 
     def __init__(
@@ -93,27 +83,27 @@ class Generations:
         self._failed_builds, self._paused_until = 0, 0.0
 
     def ask(self) -> int:
-        """Have a snapshot made of what is applied now, however little is new; returns its least position."""
+        """Order a snapshot of the records applied so far, however few are new; return its least position."""
         self._asked_position = self._replica.position
         return self._asked_position
 
     async def run(self) -> None:
-        """Give way to newer snapshots and build when it is due, for ever."""
+        """Give way to newer snapshots, and build when it is due, for ever."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._give_way()
-                # A further generation would be held back like the one that stands.
-                if not self._replica.held_back and self._is_due() and await asyncio.to_thread(self._claimed):
+                # Another generation would be held back like the one that waits.
+                if not self._replica.held_back and self._is_due() and await asyncio.to_thread(self._claim):
                     await self._build()
             except (StoreError, OSError) as error:
                 log.warning(
-                    "store or disk failed; trying again",
+                    "the store or the disk failed; trying again",
                     extra={"reason": str(error)},
                 )
 
     async def _give_way(self) -> None:
-        """To a process from the newest snapshot that can be trusted, if one is newer than what is served."""
+        """Hand over to a process with the newest snapshot that can be trusted, if it is newer than the served one."""
         names = await asyncio.to_thread(self._replica.shard.snapshots)
         for name in names:
             position = position_of(name)
@@ -122,21 +112,19 @@ class Generations:
             if position <= self._replica.base_position:
                 return
             try:
-                manifest = await asyncio.to_thread(claimed, self._replica.shard, name)
+                manifest = await asyncio.to_thread(trusted_manifest, self._replica.shard, name)
             except Damaged as damage:
                 await self._refuse(name, str(damage))
                 continue
             if self._has_room(manifest):
-                with traces.span("take over", position=position, rows=manifest.rows):
+                with spans.span("take over", position=position, rows=manifest.rows):
                     damaged = await self._succeed(name)
                 self._failures[name] += 1
                 if damaged:
-                    await self._refuse(name, f"snapshot {name}: the process that was to serve from it found it damaged")
+                    await self._refuse(name, f"snapshot {name}: the process that was to serve it found it damaged")
                     continue
                 if self._failures[name] >= SUCCESSORS:
-                    await self._refuse(
-                        name, f"snapshot {name}: {SUCCESSORS} processes that were to serve from it ended"
-                    )
+                    await self._refuse(name, f"snapshot {name}: {SUCCESSORS} processes that were to serve it ended")
             return
 
     async def _refuse(self, name: str, reason: str) -> None:
@@ -146,8 +134,8 @@ class Generations:
         await asyncio.to_thread(verdicts.refuse, shard.store, shard.build, shard.shard, name, reason, self._instance)
 
     def _has_room(self, manifest: Manifest) -> bool:
-        """Whether a second process fits beside this one; the replica says so where it does not, and serves on."""
-        reason = shortage(modelled_bytes(sized_in(manifest)), self._proc)
+        """Return whether a second process fits beside this one; if not, the replica says so and serves on."""
+        reason = shortage(modelled_bytes(sizes_in(manifest)), self._proc)
         if reason and not self._replica.held_back:
             log.error("a newer generation is held back", extra={"reason": reason})
         self._replica.held_back = reason
@@ -168,22 +156,22 @@ class Generations:
             entries=self._replica.tail.number - self._replica.base_entry,
         )
 
-    def _claimed(self) -> bool:
-        """Claim the next generation; a claim that has outlived its builder may be taken over."""
+    def _claim(self) -> bool:
+        """Claim the next generation; a claim older than CLAIM_SECONDS may be taken over."""
         shard = self._replica.shard
-        key = f"builds/{shard.build.id}/shard-{shard.shard:02d}/claims/{self._replica.generation + 1:06d}.json"
+        key = f"{shard.prefix}claims/{self._replica.generation + 1:06d}.json"
         now_ms = shard.store.clock.now_ms()
         body = msgspec.json.encode(Claim(self._instance, now_ms))
         try:
             shard.store.create(key, body)
             return True
-        except Refused:
+        except PreconditionFailed:
             stored = shard.store.get(key)
         if now_ms - _claimed_at_ms(stored) < CLAIM_SECONDS * 1000:
             return False
         try:
             shard.store.replace(key, body, stored.etag)
-        except Refused:
+        except PreconditionFailed:
             return False
         return True
 
@@ -191,18 +179,18 @@ class Generations:
         """Run the builder to its end: the serving process never holds more than its own copy and the next."""
         replica = self._replica
         arguments = ("--entry", str(replica.tail.number), "--generation", str(replica.generation + 1))
-        with traces.span("build", generation=replica.generation + 1, rows=replica.index.rows) as built:
-            child = await asyncio.create_subprocess_exec(sys.executable, "-m", "service", "build", *arguments)
+        with spans.span("build", generation=replica.generation + 1, rows=replica.index.rows) as built:
+            child = await asyncio.create_subprocess_exec(sys.executable, "-m", "vectorfleet", "build", *arguments)
             try:
                 code = await child.wait()
             finally:
                 if child.returncode is None:
                     child.kill()
             built.set(exit_code=code)
-        self._note(code)
+        self._after_build(code)
 
-    def _note(self, exit_code: int) -> None:
-        """After a second builder in a row that failed, wait twice as long each time: a large one works for hours."""
+    def _after_build(self, exit_code: int) -> None:
+        """After the second failed builder in a row, double the wait each time: a large build takes hours."""
         if exit_code == 0:
             self._failed_builds = 0
             return

@@ -10,25 +10,26 @@ from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from service.background import in_background
 from service.cloudwatch import CloudWatch
 from service.node.api import NO_BUILD, NodeApi
-from service.node.background import in_background
-from service.node.figures import NodeMetrics
+from service.node.cloudwatch_metrics import NodeMetrics
 from service.node.generations import Generations, Succeed
-from service.node.lifecycle import LaunchHook
+from service.node.launch_hook import LaunchHook
+from service.node.memory import modelled_bytes, shortage
+from service.node.recovery import ShardStore
 from service.node.replica import Replica
-from service.node.restore import ShardStore
-from service.node.room import modelled_bytes, shortage
-from service.node.sealing import Sealing
+from service.node.sealing import Sealer
 from service.node.succession import DAMAGED_EXIT, NEWEST, REFUSED, SERVING, SUCCEED, Channel
 from service.node.verification import Verification
 from service.serving import Service, Task
 from service.settings import FleetShape, Parameters, Process, load_parameters
-from service.storage.builds import Build, IndexParameters, Slots, judge
+from service.storage.builds import Build, Slots, family, judge
 from service.storage.entry import Damaged
 from service.storage.objects import ObjectStore, StoreError
 
 BUILD_POLL_SECONDS = 0.5
+BUILD_LOOK_SECONDS = 5.0
 ERROR_PAUSE_SECONDS = 1.0
 # A successor loads the whole shard, and may find the same damage.
 FIRST_DAMAGED_SECONDS, LONGEST_DAMAGED_SECONDS = 20.0, 900.0
@@ -37,47 +38,46 @@ log = logging.getLogger(__name__)
 
 
 class NoSuchShard(Exception):
-    """The build has fewer shards than this process's number asks for."""
+    """The build has fewer shards than this process's number requires."""
 
 
 FAULTS = (StoreError, Damaged, NoSuchShard, BotoCoreError, ClientError, OSError)
 
 
 def open_shard(
-    process: Process, build: Build, store: ObjectStore, documents: ObjectStore, configured: IndexParameters
+    process: Process, build: Build, store: ObjectStore, documents: ObjectStore, configured: Parameters
 ) -> ShardStore:
-    """
-    The process's shard of a build, cached on its own disk and searched as `configured`.
+    """Return the process's shard of a build, cached on its own disk, searched and ended as `configured`.
 
-    Raises NoSuchShard where the build doesn't have it.
+    Raise NoSuchShard if the build does not have it.
     """
     if process.shard >= build.recipe.shards:
-        raise NoSuchShard(f"build {build.id} has {build.recipe.shards} shards from 0, none of number {process.shard}")
+        raise NoSuchShard(f"build {build.id} has shards 0 to {build.recipe.shards - 1}, but not {process.shard}")
     folder = process.data_folder / build.id / f"shard-{process.shard:02d}"
     folder.mkdir(parents=True, exist_ok=True)
-    return ShardStore(store, build, process.shard, folder, documents, configured)
+    until = configured.fleet.until
+    return ShardStore(store, build, process.shard, folder, documents, configured.index, until)
 
 
-class Handed(NamedTuple):
-    """What the node's own process hands to one that serves: file descriptors of the listening socket and a channel."""
+class InheritedSockets(NamedTuple):
+    """The file descriptors that a serving process inherits: the listening socket and a channel to its parent."""
 
     listener: int
     channel: int
 
 
 class Node:
-    """
-    A node before and after its slot has a build; health and metrics are served all the while.
+    """A node before and after its slot has a build; it serves health and metrics all the while.
 
-    One that is to take over from another process names the `snapshot` that it serves from, or NEWEST for whichever can
-    be trusted, and takes requests once it has loaded that and replayed, to `position` at least, where that one stands.
-    `covers` is the documents position from which on that one is ready, where it knows it.
+    A successor names the `snapshot` to serve, or NEWEST for the newest that can be trusted. It takes requests once it
+    has loaded that and replayed, to `position` at least, where the serving process stands. `covers` is the documents
+    position from which on that process is ready, if it is known.
     """
 
     def __init__(
         self,
         process: Process,
-        handed: Handed,
+        handed: InheritedSockets,
         snapshot: str | None = None,
         position: int = 0,
         covers: int | None = None,
@@ -92,7 +92,7 @@ class Node:
         self._restoring = self._failed = False
 
     def run(self) -> int:
-        """Serve until told to stop; returns the exit code."""
+        """Serve until told to stop; return the exit code."""
         if self._snapshot is not None:
             try:
                 self._replica = in_background(self._successor)
@@ -107,14 +107,16 @@ class Node:
         try:
             replica = self._find()
         except Damaged as damage:
-            raise StoreError(str(damage)) from damage  # the slot's pointer, and no snapshot
+            raise StoreError(str(damage)) from damage  # of the slot's pointer, not of a snapshot
         if replica is None:
             raise NoSuchShard("the slot has no build")
         replica.succeed(None if self._snapshot == NEWEST else self._snapshot, self._covers)
         if self._snapshot == NEWEST and replica.stale:
-            raise StoreError(f"this process would stand still as well: {replica.stale}")
+            raise StoreError(f"this process would stop at the same entry: {replica.stale}")
         if replica.position < self._least_position:
-            raise StoreError(f"only position {replica.position} is reached of {self._least_position}: {replica.stale}")
+            raise StoreError(
+                f"position {replica.position} is reached, {self._least_position} is needed: {replica.stale}"
+            )
         self._api.serve(replica)
         return replica
 
@@ -130,15 +132,15 @@ class Node:
         return [self._work, hook.run]
 
     def _is_getting_ready(self) -> bool:
-        """Say whether the group shall wait: a replacement would restore, or wait for the indexer, just as long."""
+        """Return whether the group should wait: a replacement would restore, or wait for the indexer, just as long."""
         return self._restoring or (self._replica is not None and self._replica.waits_for_indexer)
 
     async def _work(self) -> None:
-        """Say that requests are taken, then `_follow`."""
+        """Announce that requests are taken, then `_follow`."""
         channel = await Channel.over(socket.socket(fileno=self._handed.channel))
         await channel.say(SERVING)
 
-        # One successor at a time, whoever asks.
+        # One successor at a time, whatever starts it.
         turn = asyncio.Lock()
 
         async def succeed(snapshot: str) -> bool:
@@ -162,8 +164,9 @@ class Node:
             tasks.create_task(replica.learn_head())
             tasks.create_task(verification.run())
             tasks.create_task(_give_way_when_damaged(replica, lambda: succeed(NEWEST)))
+            tasks.create_task(_give_way_to_the_next_build(replica, self._process.slot, lambda: succeed(NEWEST)))
             tasks.create_task(generations.run())
-            tasks.create_task(Sealing(replica).run())
+            tasks.create_task(Sealer(replica).run())
             tasks.create_task(NodeMetrics(self._cloudwatch(), replica).run())
 
     def _cloudwatch(self) -> CloudWatch:
@@ -172,18 +175,18 @@ class Node:
 
     @property
     def _shape(self) -> FleetShape:
-        """The fleet's figures, which a replica was found with."""
+        """The fleet's figures, loaded when the replica was found."""
         assert self._parameters is not None
         return self._parameters.fleet
 
     async def _booted(self) -> Replica:
-        """The restored replica, as soon as there is a build and the stores answer; until then readiness says why."""
+        """Return the restored replica once there is a build and the stores answer; until then readiness says why."""
         while True:
             try:
                 replica = await asyncio.to_thread(self._find)
                 if replica is not None:
                     self._api.serve(replica)
-                    # A second try gets no heartbeats: what fails again and again shall be replaced.
+                    # A second try gets no heartbeats: a node that fails again and again should be replaced.
                     self._restoring = not self._failed
                     await asyncio.to_thread(replica.boot)
                     self._restoring = False
@@ -194,13 +197,13 @@ class Node:
             except FAULTS as error:
                 self._restoring, self._failed = False, True
                 self._api.reason = str(error)
-                log.warning("the node can't start; trying again", extra={"reason": self._api.reason})
+                log.warning("the node could not start; trying again", extra={"reason": self._api.reason})
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)
 
     def _find(self) -> Replica | None:
-        """A replica that is yet to boot, never one whose boot broke off half-way; None while there is no build."""
+        """Return a replica that has not booted, never one whose boot failed half-way; None while there is no build."""
         if self._stores is None or self._parameters is None:
-            self._parameters = load_parameters(self._process.parameters)
+            self._parameters = load_parameters(self._process.parameters, self._process.slot)
             buckets = self._parameters.storage
             self._stores = ObjectStore(buckets.index), ObjectStore(buckets.documents)
         index, documents = self._stores
@@ -213,20 +216,34 @@ class Node:
         self._api.misconfigured = refused
         if self._api.reason == NO_BUILD:
             self._api.reason = "restoring"
-        return Replica(open_shard(self._process, build, index, documents, self._parameters.index))
+        return Replica(open_shard(self._process, build, index, documents, self._parameters))
+
+
+async def _give_way_to_the_next_build(replica: Replica, slot: str, succeed: Callable[[], Awaitable[bool]]) -> None:
+    """Start a successor once the slot points at another build by the same recipe, until one serves."""
+    build, slots = replica.shard.build, Slots(replica.shard.store)
+    while True:
+        await asyncio.sleep(BUILD_LOOK_SECONDS)
+        try:
+            found = await asyncio.to_thread(slots.find, slot)
+        except (StoreError, Damaged) as error:
+            log.warning("the slot pointer could not be read", extra={"reason": str(error)})
+            continue
+        if found is not None and found.id != build.id and family(found.id) == family(build.id):
+            log.info("another build takes this one's place", extra={"build": found.id})
+            await succeed()
 
 
 async def _give_way_when_damaged(replica: Replica, succeed: Callable[[], Awaitable[bool]]) -> None:
-    """
-    Have a process restore from S3 while this one stands still before damage, ever more rarely, for ever.
+    """Start a successor from S3 while this process has stopped at damage, ever more rarely, for ever.
 
-    Where lost entries were made again, what this process holds may be what the log no longer says.
+    If lost entries were made again, this process may hold rows that the log no longer has.
     """
     pause = FIRST_DAMAGED_SECONDS
     while True:
         await asyncio.sleep(pause)
         if not replica.damaged:
             pause = FIRST_DAMAGED_SECONDS
-        elif not shortage(modelled_bytes(replica.index.sized)):
+        elif not shortage(modelled_bytes(replica.index.sizes)):
             await succeed()
             pause = min(2 * pause, LONGEST_DAMAGED_SECONDS)

@@ -1,4 +1,4 @@
-"""What live searches find of what exact search finds: now and then one is answered again by looking at every row."""
+"""Recall of live searches, measured on a sample that is repeated by exact search."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import Counter, Gauge
 
-from service.index.collection import Hit
 from service.index.metric import Metric
+from service.wire.messages import Hit
 
 KEPT_SAMPLES = 100
 LEAST_PAUSE_SECONDS = 1.0
-BUSY_SHARE = 0.01  # of one core that the sampling may take
+BUSY_SHARE = 0.01  # of one core that sampling may take
 
 RECALL = Gauge("vectorfleet_node_recall", "Mean recall of the live searches sampled last, against exact search")
 SAMPLES = Counter("vectorfleet_node_recall_samples_total", "Live searches that were answered again exactly")
 
 
 class LiveRecall:
-    """
-    The recall of the searches sampled last.
+    """The recall of the searches sampled last.
 
-    One sample at a time, in a thread, and after each a pause a hundred times as long as it took.
+    One sample runs at a time, in a thread, and is followed by a pause a hundred times as long as it took.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,16 +35,16 @@ class LiveRecall:
 
     @property
     def mean(self) -> float | None:
-        """Of the samples kept; None before there is one."""
+        """The mean of the kept samples; None before the first."""
         return sum(self._samples) / len(self._samples) if self._samples else None
 
     @property
     def due(self) -> bool:
-        """Whether the next search should be sampled."""
+        """True if the next search should be sampled."""
         return not self._busy and self._clock() >= self._next
 
     async def sample(self, hits: Sequence[Hit], exact_scores: Callable[[], Sequence[float]], metric: Metric) -> None:
-        """Compare an answer with the scores that exact search by the same metric gives the same question."""
+        """Compare an answer with the scores that exact search by the same metric gives the same query."""
         self._busy, started = True, self._clock()
         try:
             scores = await asyncio.get_running_loop().run_in_executor(self._pool, exact_scores)
@@ -56,15 +55,13 @@ class LiveRecall:
             self._next = self._clock() + max(LEAST_PAUSE_SECONDS, took / BUSY_SHARE)
 
     def add(self, recall: float) -> None:
-        """Take a sample in."""
         self._samples.append(recall)
         SAMPLES.inc()
         RECALL.set(self.mean or 0.0)
 
 
 def recall_of(hits: Sequence[Hit], exact_scores: Sequence[float], metric: Metric) -> float:
-    """
-    The share of the exact answers that is there; an answer as near as the last of those is one of them.
+    """Return the share of the exact answers that was found; a hit as near as the last exact one counts.
 
     >>> from service.index.metric import COSINE
     >>> recall_of([Hit("a", "", "", 0.9), Hit("b", "", "", 0.4)], [0.9, 0.7], COSINE)

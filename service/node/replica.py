@@ -1,57 +1,59 @@
-"""A replica's state: its index, how far it has applied the shard log, and whether its answers may be trusted."""
+"""The state of a replica: its index, its position in the shard log, and whether its answers may be trusted."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
-from service import traces
-from service.node.crashes import Crashes, Poisonous
+from service.node.crashes import Crashes, PoisonousEntry
+from service.node.memory import room
 from service.node.recall import LiveRecall
-from service.node.restore import (
-    Applied,
-    Opened,
-    Restored,
+from service.node.recovery import (
+    DecodedEntry,
+    LoadedSnapshot,
+    Recovery,
     ShardStore,
-    open_snapshot,
+    decoded,
     read_next,
     remove_unserved,
     restore,
     tail_at,
 )
-from service.node.room import room
 from service.storage import verdicts
 from service.storage.documents import documents_log
 from service.storage.entry import Damaged
-from service.storage.log import Tail, tail_of
+from service.storage.log import Tail
 from service.storage.objects import StoreError
-from service.storage.shards import from_entry
+from service.storage.shards import STEP_ENTRIES
 from service.storage.snapshot import name_of
+from service.tracing import spans
 
 FIRST_IDLE_SECONDS = 0.05
 LONGEST_IDLE_SECONDS = 0.5
 DAMAGE_PAUSE_SECONDS = 5.0
+KEPT_DIGESTS = 8
 
 log = logging.getLogger(__name__)
 
 
 class Replica:
-    """
-    One shard of one build in memory.
+    """One shard of one build in memory.
 
-    Records are applied and searches answered on the event loop, so neither needs a lock; whatever waits for S3
-    or loads files runs in a thread.
+    Records are applied and searches answered on the event loop, so neither needs a lock. Calls to S3 and the loading of
+    files run in threads.
     """
 
     def __init__(self, shard: ShardStore) -> None:
         self.shard = shard
-        self.index = shard.emptied()
+        self.index = shard.empty_index()
         self.tail = Tail()
         self.generation = 0
         self.base_entry = 0
         self.base_position = 0
         self.unprotected, self._unprotected_ms = 0, 0
+        self._digests: dict[int, str] = {}
         self.served_snapshot = ""
         self.restored_from = ""
         self.refused: list[str] = []
@@ -74,12 +76,12 @@ class Replica:
 
     @property
     def ready(self) -> bool:
-        """Say whether answers may be called complete: nothing is stale, and the head seen at start is covered."""
+        """True if answers may be called complete: nothing is stale, and the head seen at start is covered."""
         return not self.reason
 
     @property
     def reason(self) -> str:
-        """Why the replica is not ready; empty where it is."""
+        """The reason why the replica is not ready; empty if it is."""
         if not self.restored:
             return "restoring"
         if self.stale or self.covers is None:
@@ -90,63 +92,59 @@ class Replica:
 
     @property
     def waits_for_indexer(self) -> bool:
-        """Say whether nothing but entries that are yet to be written keeps the replica from being ready."""
+        """True if only entries that are not written yet keep the replica from being ready."""
         return self.restored and not self.stale and self.covers is not None and self.position < self.covers
 
     @property
     def backup_age_seconds(self) -> float:
-        """The age of the first indexed write that the snapshot below lacks; 0 while it lacks none."""
+        """The age of the first indexed write that is in no snapshot; 0 if there is none."""
         if not self.unprotected:
             return 0.0
         return max(0.0, (self.shard.store.clock.now_ms() - self._unprotected_ms) / 1000)
 
     def boot(self) -> None:
-        """Restore, and replay to the head seen now, where nobody serves yet. Blocks; runs in a thread."""
+        """Restore, and replay to the head seen now, while no process serves. Blocks; runs in a thread."""
         started = time.monotonic()
         self._crashes.collect()
-        with traces.span("restore") as span:
-            self._begin(restore(self.shard), started)
-            span.set(generation=self.generation, rows=self.index.rows, position=self.position)
+        self._restore(started, lambda: restore(self.shard))
         self._learn_head()
 
     def succeed(self, snapshot: str | None, covers: int | None = None) -> None:
-        """
-        As boot does, while another process serves: from this snapshot and none other, or from any. Blocks.
+        """Restore from this snapshot only, or from any, while another process serves. Blocks.
 
-        `covers` is what that process has to cover to be ready, and so this one. Raises Damaged where the snapshot
-        can't be trusted.
+        `covers` is the position that the serving process has to cover to be ready, and so this one. Raise Damaged if
+        the snapshot can't be trusted.
         """
         started = time.monotonic()
         self._crashes.learn()
-        # The first that the kernel ends for memory, and no serving process: its end says nothing about an entry.
+        # The OOM killer ends this process first, and no serving process. Its end says nothing about an entry.
         self._crashes.noting = False
-        with traces.span("restore", successor=True) as span:
-            if snapshot is None:
-                self._begin(restore(self.shard), started)
-            else:
-                opened = open_snapshot(self.shard, snapshot)
-                self._begin(Restored(opened, opened.index, []), started)
-            span.set(generation=self.generation, rows=self.index.rows, position=self.position)
+        self._restore(started, lambda: restore(self.shard, snapshot), successor=True)
         self._crashes.noting = True
         self.covers = covers
         if covers is None:
             self._learn_head()
 
     def _learn_head(self) -> None:
-        """Note the documents head, where it can be told. Blocks."""
+        """Store the documents head if it can be found. Blocks."""
         try:
-            self.covers = documents_log(self.shard.documents).head(self.position)
+            self.covers = documents_log(self.shard.documents, self.shard.until).head(self.position)
         except (StoreError, Damaged) as error:
             self.head_unknown = f"the documents head is not known: {error}"
             log.warning("not ready", extra={"reason": self.head_unknown})
 
     async def learn_head(self) -> None:
-        """Try again until the documents head is known."""
+        """Retry until the documents head is known."""
         while self.covers is None:
             await asyncio.sleep(DAMAGE_PAUSE_SECONDS)
             await asyncio.to_thread(self._learn_head)
 
-    def _begin(self, restored: Restored, started: float) -> None:
+    def _restore(self, started: float, recover: Callable[[], Recovery], **attributes: bool) -> None:
+        with spans.span("restore", **attributes) as span:
+            self._begin(recover(), started)
+            span.set(generation=self.generation, rows=self.index.rows, position=self.position)
+
+    def _begin(self, restored: Recovery, started: float) -> None:
         self.index, self.refused, self.restored_from = restored.index, restored.refused, restored.source
         if restored.opened is not None:
             self._rest_on(restored.opened)
@@ -163,7 +161,7 @@ class Replica:
             verdicts.prove(shard.store, shard.build, shard.shard, self.served_snapshot, "served", shard.reader)
         log.info("restored", extra=self.describe() | {"seconds": self.restore_seconds})
 
-    def _rest_on(self, opened: Opened) -> None:
+    def _rest_on(self, opened: LoadedSnapshot) -> None:
         manifest = opened.manifest
         self.served_snapshot = name_of(manifest)
         self.generation, self.base_entry, self.base_position = (
@@ -175,18 +173,18 @@ class Replica:
     def _replay(self) -> None:
         try:
             for entry in self.shard.log.follow(self.tail):
-                self.apply(Applied(tail_of(entry), list(from_entry(entry))))
-        except (Damaged, Poisonous) as reason:
+                self.apply(decoded(entry))
+        except (Damaged, PoisonousEntry) as reason:
             self._stop_at(reason)
 
-    def _stop_at(self, reason: Damaged | Poisonous) -> None:
-        """Keep what stands before such an entry, and say so: skipping it would lose an acknowledged write."""
+    def _stop_at(self, reason: Damaged | PoisonousEntry) -> None:
+        """Stop before such an entry, and report it: skipping it would lose an acknowledged write."""
         if self.stale != str(reason):
-            log.error("the replay stops; serving up to the entry before", extra={"reason": str(reason)})
+            log.error("the replay stops; serving up to the entry before it", extra={"reason": str(reason)})
         self.stale, self.damaged = str(reason), isinstance(reason, Damaged)
 
-    def apply(self, applied: Applied) -> None:
-        """Fold the next entry into the index; raises Poisonous, and applies nothing, where it ended processes."""
+    def apply(self, applied: DecodedEntry) -> None:
+        """Fold the next entry into the index; raise PoisonousEntry, and apply nothing, if it has ended processes."""
         self._crashes.check(applied.tail.number)
         with self._crashes.applying(applied.tail.number):
             for record in applied.records:
@@ -195,8 +193,15 @@ class Replica:
             self._unprotected_ms = applied.tail.stamp_ms
         self.unprotected += len(applied.records)
         self.tail = applied.tail
+        self._keep_digest()
         self.applied_at = time.monotonic()
         self.stale, self.damaged = "", False
+
+    def _keep_digest(self) -> None:
+        if self.position % STEP_ENTRIES == 0:
+            self._digests[self.position] = self.index.digest
+            for old in list(self._digests)[:-KEPT_DIGESTS]:
+                del self._digests[old]
 
     async def follow(self) -> None:
         """Apply the log's entries as they appear, for ever."""
@@ -206,7 +211,7 @@ class Replica:
                 applied = await asyncio.to_thread(read_next, shard_log, self.tail)
                 if applied is not None:
                     self.apply(applied)
-            except (Damaged, Poisonous) as reason:
+            except (Damaged, PoisonousEntry) as reason:
                 self._stop_at(reason)
                 await asyncio.sleep(DAMAGE_PAUSE_SECONDS)
                 await self._learn_crashes()
@@ -222,18 +227,18 @@ class Replica:
             self._wake()
 
     async def _learn_crashes(self) -> None:
-        """A person may have lifted the block."""
+        """Read the counts of crashes: an operator may have lifted the block."""
         try:
             await asyncio.to_thread(self._crashes.learn)
         except StoreError as error:
-            log.warning("the crashes could not be read; the replay stands still", extra={"reason": str(error)})
+            log.warning("the crashes could not be read; the replay stays stopped", extra={"reason": str(error)})
 
     def _wake(self) -> None:
         self._advanced.set()
         self._advanced = asyncio.Event()
 
     async def reaches(self, position: int, wait_seconds: float) -> bool:
-        """Whether the replica has applied `position`, waiting for it at most so long."""
+        """Return whether the replica has applied `position`, waiting at most `wait_seconds` for it."""
         until = time.monotonic() + wait_seconds
         while self.position < position:
             left = until - time.monotonic()
@@ -246,7 +251,7 @@ class Replica:
         return True
 
     def describe(self) -> dict[str, object]:
-        """The replica in figures, for /readyz and the logs."""
+        """Return the replica's figures, for /readyz and the logs."""
         return {
             "ready": self.ready,
             "restored": self.restored,
@@ -262,6 +267,7 @@ class Replica:
             "delta_rows": self.index.delta_rows,
             "unprotected": self.unprotected,
             "digest": self.index.digest,
+            "digests": self._digests | {self.position: self.index.digest},
             "collections": {index.collection: index.documents for index in self.index.collections},
             "restored_from": self.restored_from,
             "refused": self.refused,

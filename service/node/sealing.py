@@ -1,4 +1,4 @@
-"""Frozen deltas become small graphs, one after another, so that a shard may be written to faster than it is rebuilt."""
+"""Sealing: frozen deltas become small graphs, one after another, so writes may come faster than rebuilds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from weakref import WeakSet
 
 import numpy as np
 
+from service.background import background_thread
 from service.index import rows as rows_file
 from service.index import structures
 from service.index.base import Base
 from service.index.canaries import RECALL_FLOORS, look_far_enough
 from service.index.delta import Delta
-from service.node.background import background_thread
 from service.node.replica import Replica
 from service.storage.builds import IndexParameters
 from service.storage.collections import DEFAULT_ID
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: int) -> Base | None:
-    """A graph over the records' chunks; None where it does not find what exact search finds."""
+    """Build a graph over the records' chunks; return None if its recall is below the floor."""
     rows = rows_file.from_records(records, dims)
-    # hnswlib and FAISS let go of the GIL while they build: searches go on beside it.
+    # hnswlib and FAISS release the GIL while they build, so searches go on beside it.
     segment = Base(rows, structures.build(rows.vectors, parameters, threads=1), parameters)
     if look_far_enough(segment, dims) < RECALL_FLOORS[parameters.type]:
         log.warning("a delta stays unsealed", extra={"rows": len(rows.vectors)})
@@ -36,24 +36,24 @@ def build_segment(records: Sequence[Record], parameters: IndexParameters, dims: 
     return segment
 
 
-class Sealing:
-    """Seals the frozen deltas of one replica, in a thread of lower priority."""
+class Sealer:
+    """The sealer of one replica's frozen deltas, in a thread of lower priority."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._pool = background_thread("seal")
-        # Weakly, as those of a dropped collection are nobody's any more.
+        # Weak references: the deltas of a dropped collection have no other owner.
         self._unsealable: WeakSet[Delta] = WeakSet()
         self._last = DEFAULT_ID
 
     async def run(self) -> None:
-        """Seal whatever is frozen, for ever."""
+        """Seal every frozen delta, for ever."""
         while True:
             if not await self.seal_one():
                 await asyncio.sleep(POLL_SECONDS)
 
     async def seal_one(self) -> bool:
-        """Seal a collection's oldest frozen delta, each one's in turn; whether there was one to seal."""
+        """Seal a collection's oldest frozen delta, each collection in turn; return whether there was one."""
         shard = self._replica.index
         waiting = [(index, delta) for index, delta in shard.frozen if delta not in self._unsealable]
         if not waiting:

@@ -1,8 +1,7 @@
-"""
-One serving process after another behind one listening socket: the next takes over when it has loaded and replayed.
+"""Serving processes in succession behind one listening socket: the next takes over once it has loaded and replayed.
 
-Loading a base holds the interpreter for as long as it takes, and what an old base held is only given back when its
-process ends. So a node's own process serves nothing: it keeps the socket, and starts who serves.
+Loading a base blocks the interpreter, and the memory of an old base is only freed when its process ends. So a node's
+own process serves nothing: it keeps the socket and starts the serving processes.
 """
 
 from __future__ import annotations
@@ -20,69 +19,68 @@ from dataclasses import dataclass
 from service.settings import BadSettings, Process
 
 BACKLOG = 2048
-# A process that was killed a moment ago may hold the port for another.
+# A process killed a moment ago may still hold the port.
 BIND_SECONDS = 10.0
 BIND_POLL_SECONDS = 0.1
-# Longer than a process drains; systemd's own bound is longer still.
+# Longer than a process drains; systemd's own limit is longer still.
 END_SECONDS = 30.0
-# To fetch, load and replay a shard of ten million rows; one that takes longer hangs.
+# Enough to download, load and replay a shard of ten million rows. A process that takes longer hangs.
 BOOT_SECONDS = 3600.0
 SERVING = "serving"
 SUCCEED = "succeed"
 FAILED = "failed"
 REFUSED = "refused"
-NEWEST = "newest"  # in the place of a snapshot's name
-DAMAGED_EXIT = 65  # of a successor whose snapshot can not be trusted
+NEWEST = "newest"  # instead of a snapshot's name
+DAMAGED_EXIT = 65  # of a successor whose snapshot can't be trusted
 _PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger(__name__)
 
 
 class Channel:
-    """Lines of words between a node's own process and one that serves."""
+    """Lines of words between a node's own process and a serving one."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     @classmethod
     async def over(cls, end: socket.socket) -> Channel:
-        """The channel over one end of a socket pair."""
+        """Open a channel over one end of a socket pair."""
         return cls(*await asyncio.open_connection(sock=end))
 
     async def say(self, *words: str) -> None:
-        """Send one line. Nothing is raised where the other end is gone: the process there is, too."""
+        """Send one line. If the other end is gone, its process is too, so nothing is raised."""
         try:
             self._writer.write(" ".join(words).encode() + b"\n")
             await self._writer.drain()
         except ConnectionError:
-            log.debug("nobody listens any more", extra={"words": words})
+            log.debug("the other end of the channel is gone", extra={"words": words})
 
     async def hear(self) -> list[str]:
-        """The words of the next line; none when the other end is gone."""
+        """Return the words of the next line; none if the other end is gone."""
         try:
             return (await self._reader.readline()).decode().split()
         except ConnectionError:
             return []
 
     def close(self) -> None:
-        """Say and hear nothing more."""
         self._writer.close()
 
 
 @dataclass(frozen=True)
 class Server:
-    """A serving process, or one that is about to be."""
+    """A serving process, or a successor that is starting."""
 
     process: asyncio.subprocess.Process
     channel: Channel
 
     def end(self) -> None:
-        """Let it drain."""
+        """Tell it to drain and end."""
         if self.process.returncode is None:
             self.process.terminate()
 
     async def ended(self) -> int:
-        """Its exit code; whoever does not end in END_SECONDS after it was told to, is killed."""
+        """Return its exit code; kill it if it does not end within END_SECONDS."""
         try:
             return await asyncio.wait_for(self.process.wait(), END_SECONDS)
         except TimeoutError:
@@ -91,7 +89,7 @@ class Server:
 
 
 class Succession:
-    """Keeps the port of a node and one process that serves on it; ends when that one does."""
+    """The owner of a node's port and of the one process that serves on it; it ends when that process does."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -99,7 +97,7 @@ class Succession:
         self._stopped = False
 
     def run(self) -> int:
-        """Until told to stop, or until the serving process ends; returns the exit code."""
+        """Run until told to stop, or until the serving process ends; return the exit code."""
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
@@ -113,7 +111,7 @@ class Succession:
         code = await serving.ended()
         if self._stopped:
             return 0
-        return code if code >= 0 else 128 - code  # as a shell has it for a signal
+        return code if code >= 0 else 128 - code  # the shell's convention for a signal
 
     def _stop(self) -> None:
         self._stopped = True
@@ -124,11 +122,11 @@ class Succession:
         ours, theirs = socket.socketpair()
         fds = [listener.fileno(), theirs.fileno()]
         words = ("serve", "--listener", str(fds[0]), "--channel", str(fds[1]), *arguments)
-        # The watchdog's variable names the process that systemd started; the one that serves shall give the signs.
+        # WATCHDOG_PID names the process that systemd started, but the serving process sends the keep-alives.
         environment = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "service", *words, pass_fds=fds, env=environment
+                sys.executable, "-m", "vectorfleet", *words, pass_fds=fds, env=environment
             )
         server = Server(process, await Channel.over(ours))
         self._servers.append(server)
@@ -138,9 +136,9 @@ class Succession:
 
     @staticmethod
     async def _wish(serving: Server) -> list[str]:
-        """
-        From which snapshot a successor should serve, its least position, and from which on it is ready, where that is
-        known; none when the process has ended.
+        """Return a successor's snapshot, its least position, and, if known, the position from which on it is ready.
+
+        Return nothing once the serving process has ended.
         """
         while words := await serving.channel.hear():
             if words[0] == SUCCEED:
@@ -150,13 +148,13 @@ class Succession:
     async def _succeed(
         self, listener: socket.socket, serving: Server, snapshot: str, position: str, *covers: str
     ) -> Server:
-        """Who serves after a successor was tried."""
+        """Try a successor; return the process that serves afterwards."""
         started = time.monotonic()
         try:
             known = ("--covers", *covers) if covers else ()
             successor = await self._start(listener, "--snapshot", snapshot, "--position", position, *known)
         except OSError as error:
-            log.error("a successor can't be started", extra={"snapshot": snapshot, "reason": str(error)})
+            log.error("a successor could not be started", extra={"snapshot": snapshot, "reason": str(error)})
             await serving.channel.say(FAILED, snapshot)
             return serving
         if await self._comes_to_serve(successor, serving):
@@ -167,13 +165,13 @@ class Succession:
         if successor.process.returncode is None:
             successor.process.kill()
         code = await self._bury(successor)
-        log.error("a successor did not come to serve", extra={"snapshot": snapshot, "exit_code": code})
+        log.error("a successor did not take over", extra={"snapshot": snapshot, "exit_code": code})
         await serving.channel.say(REFUSED if code == DAMAGED_EXIT else FAILED, snapshot)
         return serving
 
     @staticmethod
     async def _comes_to_serve(successor: Server, serving: Server) -> bool:
-        """Whether a successor says so before it ends, hangs, or there is nobody to succeed any more."""
+        """Return whether a successor says that it serves, before it ends or hangs or the serving process ends."""
         hearing, ending = asyncio.create_task(successor.channel.hear()), asyncio.create_task(serving.process.wait())
         try:
             await asyncio.wait((hearing, ending), timeout=BOOT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -190,7 +188,7 @@ class Succession:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises BadSettings where the address can't be had in BIND_SECONDS."""
+    """Return a listening socket; raise BadSettings if the address can't be had within BIND_SECONDS."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     until = time.monotonic() + BIND_SECONDS
     while True:
@@ -203,5 +201,5 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def die_with_parent() -> None:
-    """Let the kernel end this process when its parent does, however that ends."""
+    """Have the kernel kill this process when its parent ends, for whatever reason."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

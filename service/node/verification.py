@@ -1,4 +1,4 @@
-"""Asked whether its live set is right, a node has the shard folded anew from S3, and gives way where they differ."""
+"""Verification of the live set against a fold of the shard from S3. A replica that differs is replaced."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import Counter
 
+from service.node.memory import modelled_bytes, shortage
 from service.node.replica import Replica
-from service.node.room import modelled_bytes, shortage
 
 Fold = Callable[[int], Awaitable[str]]
 
@@ -19,13 +19,16 @@ VERIFICATIONS = Counter("vectorfleet_node_verifications_total", "Live sets compa
 log = logging.getLogger(__name__)
 
 
-class NotFolded(Exception):
-    """The fold failed, so nothing is known; whoever asked will ask again."""
+class FoldFailed(Exception):
+    """The fold failed, so nothing is known; the caller will ask again."""
 
 
 async def folded_digest(entry: int) -> str:
-    """The digest of the shard after log entry `entry`, by a process that reads nothing but S3; raises NotFolded."""
-    argv = (sys.executable, "-m", "service", "digest", "--entry", str(entry))
+    """Return the digest of the shard after log entry `entry`, from a process that reads only S3.
+
+    Raise FoldFailed.
+    """
+    argv = (sys.executable, "-m", "vectorfleet", "digest", "--entry", str(entry))
     child = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
     try:
         printed, _ = await child.communicate()
@@ -33,15 +36,14 @@ async def folded_digest(entry: int) -> str:
         if child.returncode is None:
             child.kill()
     if child.returncode:
-        raise NotFolded(f"the fold of entry {entry} ended with exit code {child.returncode}")
+        raise FoldFailed(f"the fold of entry {entry} ended with exit code {child.returncode}")
     return printed.decode().split()[-1]
 
 
 class Verification:
-    """
-    One comparison at a time, however often it is asked for.
+    """One comparison at a time, however often it is requested.
 
-    `succeed` has a process from the newest snapshot and the log take over; it returns where none came to serve.
+    `succeed` lets a process take over from the newest snapshot and the log; it returns if none did.
     """
 
     def __init__(self, replica: Replica, succeed: Callable[[], Awaitable[bool]], fold: Fold = folded_digest) -> None:
@@ -51,30 +53,30 @@ class Verification:
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
-        """Compare as soon as it can be."""
+        """Request a comparison as soon as possible."""
         self._asked.set()
 
     @property
     def pending(self) -> bool:
-        """Whether a comparison was asked for that has not ended."""
+        """True if a requested comparison has not ended."""
         return self._asked.is_set()
 
     async def run(self) -> None:
-        """Compare whenever it was asked for, for ever."""
+        """Compare whenever it is requested, for ever."""
         while True:
             await self._asked.wait()
             try:
                 await self._compare()
-            except (NotFolded, OSError) as error:
+            except (FoldFailed, OSError) as error:
                 VERIFICATIONS.labels("unknown").inc()
                 log.warning("the live set could not be compared", extra={"reason": str(error)})
             self._asked.clear()
 
     async def _compare(self) -> None:
         index = self._replica.index
-        reason = shortage(modelled_bytes(index.sized))
+        reason = shortage(modelled_bytes(index.sizes))
         if reason:
-            raise NotFolded(reason)
+            raise FoldFailed(reason)
         entry, held = self._replica.tail.number, index.digest
         right = await self._fold(entry)
         VERIFICATIONS.labels("right" if held == right else "wrong").inc()

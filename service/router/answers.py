@@ -1,4 +1,4 @@
-"""What the public API answers, as types: the same that its OpenAPI document describes."""
+"""Answers of the public API, as the types that its OpenAPI document describes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Literal
 
 import msgspec
 
-from service.index.collection import Hit
-from service.node.messages import Found
 from service.router.indexers import IndexerStatus
 from service.router.replicas import ReplicaStatus
 from service.storage.builds import Build, IndexParameters, Recipe
 from service.storage.collections import Source
+from service.storage.documents import Place
 from service.storage.metadata import Value
 from service.storage.verdicts import Level
+from service.wire.messages import Found, Hit
 
 
 class WriteResult(msgspec.Struct, frozen=True):
-    """The place of one document of a write: item `item` of entry `position`. A repetition has the first's place."""
+    """The place of a document: item `item` of entry `position`. A repeated write has the first one's place."""
 
     source_id: str
     request_id: str
@@ -26,21 +26,21 @@ class WriteResult(msgspec.Struct, frozen=True):
 
 
 class WriteAnswer(msgspec.Struct, frozen=True):
-    """The write is stored: searches as of `position`, the newest of its documents' own, reflect it."""
+    """A stored write. Searches as of `position`, the newest of its documents, reflect it."""
 
     position: int
     results: list[WriteResult]
 
 
 class LookupDocuments(msgspec.Struct, frozen=True):
-    """What is held of each document asked for, null where nothing is; nothing older than `position` counts."""
+    """The place of each document, null if the fleet does not hold it, as of `position` or later."""
 
     position: int
     documents: dict[str, Found | None]
 
 
 class DocumentAnswer(msgspec.Struct, frozen=True):
-    """A document as it was last written; `vector` is null where texts are embedded."""
+    """A document as last written; `vector` is null if texts are embedded."""
 
     source_id: str
     position: int
@@ -52,10 +52,57 @@ class DocumentAnswer(msgspec.Struct, frozen=True):
     vector: list[float] | None
 
 
+class MomentAnswer(msgspec.Struct, frozen=True):
+    """One entry of the documents log: when it was written, and how many documents it holds."""
+
+    position: int
+    written_at: str
+    documents: int
+
+
+class UndoneDocument(msgspec.Struct, frozen=True):
+    """A document that an undo changes: the positions of its last write before and after; null if there is none."""
+
+    source_id: str
+    collection: int
+    before: int | None
+    after: int | None
+
+
+class UndoneDocuments(msgspec.Struct, frozen=True):
+    """The number of such documents, and the first of them."""
+
+    count: int
+    documents: list[UndoneDocument]
+
+
+class UndoAnswer(msgspec.Struct, frozen=True):
+    """
+    An undo, or what it would do: then `position` is null.
+
+    `writes` count no more, or again, because the undo of them was undone: then `voids` has its position. Documents are
+    `restored` that did not exist, `replaced` by another version, and `removed`. `around` has the entries around bounds
+    that were given as times.
+    """
+
+    position: int | None
+    request_id: str
+    first: Place
+    last: Place
+    around: list[MomentAnswer]
+    writes: int
+    deletes: int
+    source_ids: int
+    voids: list[int]
+    restored: UndoneDocuments
+    replaced: UndoneDocuments
+    removed: UndoneDocuments
+
+
 class CollectionAnswer(msgspec.Struct, frozen=True):
     """
-    A collection and what it holds. `model` and `dims` are of its vectors in this slot; `index` is null before the slot
-    has a build, and `documents` while a shard says nothing of it.
+    A collection. `model` and `dims` are those of its vectors in this slot. `index` is null before the slot has a build,
+    and `documents` while a shard does not report the collection.
     """
 
     name: str
@@ -69,14 +116,14 @@ class CollectionAnswer(msgspec.Struct, frozen=True):
 
 
 class CollectionsAnswer(msgspec.Struct, frozen=True):
-    """The collections that there are at `position` of the documents log or later, the default one first."""
+    """The collections at `position` of the documents log or later, the default one first."""
 
     position: int
     collections: list[CollectionAnswer]
 
 
 class DroppedAnswer(msgspec.Struct, frozen=True):
-    """A collection that was dropped, by the entry at `position`."""
+    """A collection that the entry at `position` dropped."""
 
     name: str
     id: int
@@ -84,9 +131,7 @@ class DroppedAnswer(msgspec.Struct, frozen=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
-    """
-    The nearest documents, best first; `partial` where a shard gave no answer, or only a replica that is not ready did.
-    """
+    """The nearest documents, best first; `partial` if a shard gave no answer, or only one of a replica not ready."""
 
     hits: list[Hit]
     shards_total: int
@@ -96,7 +141,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
 
 
 class SearchFailure(msgspec.Struct, frozen=True):
-    """Why one search of a batch has no answer, as a problem of its own."""
+    """The problem of one search of a batch."""
 
     status: int
     title: str
@@ -104,7 +149,7 @@ class SearchFailure(msgspec.Struct, frozen=True):
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one search of a batch: either an answer or a problem."""
+    """The result of one search of a batch: an answer or a problem."""
 
     answer: SearchAnswer | None = None
     problem: SearchFailure | None = None
@@ -117,7 +162,7 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 
 
 class SlotBuild(msgspec.Struct, frozen=True):
-    """A slot and the build that it points at, null before there is one."""
+    """A slot and its build, null before there is one."""
 
     slot: str
     build: Build | None
@@ -131,11 +176,11 @@ class SlotsAnswer(msgspec.Struct, frozen=True):
 
 class Snapshot(msgspec.Struct, frozen=True):
     """
-    What a snapshot's manifest says; where that can't be trusted, `refused` says why and the rest says nothing.
+    A snapshot by its manifest. If the manifest is damaged, `refused` says why and the other fields are empty.
 
-    `level` says how far it was verified, when and by whom: `listed` where its manifest is damaged, `manifest` where
-    that is whole, `files` where every byte was read and hashed, `served` where a node answered from it. A node or a
-    verification may also have `refused` it later than it was last proven.
+    `level` says how far the snapshot is verified: `listed` if its manifest is damaged, `manifest` if that is whole,
+    `files` if every byte was read and hashed, `served` if a node answered from it. `verified_ms` and `verified_by` say
+    when and by which instance. A snapshot may be `refused` after it was verified.
     """
 
     name: str
@@ -154,7 +199,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class ShardSnapshots(msgspec.Struct, frozen=True):
-    """How many snapshots a shard has, and the newest of them."""
+    """The number of a shard's snapshots, and the newest of them."""
 
     shard: int
     total: int
@@ -168,16 +213,16 @@ class SnapshotsAnswer(msgspec.Struct, frozen=True):
     shards: list[ShardSnapshots]
 
 
-# Within the limit; beyond it and gaining; beyond it and not; no replica is ready, but one restores; nobody knows.
+# Within the limit; beyond it and gaining; beyond it and not; no replica is ready, but one restores; not known.
 LagState = Literal["current", "indexing", "standing", "restoring", "unknown"]
 
 
 class ShardLag(msgspec.Struct, frozen=True):
     """
-    A shard's lag behind the documents log: so many `positions`, the oldest of which was written `seconds` ago.
+    A shard's lag behind the documents log: `positions` that it does not cover, the oldest written `seconds` ago.
 
-    `reason` says why it is not current. `eta_seconds` is null while the shard does not come nearer to the head, and
-    the figures are null while no replica says where it stands.
+    `reason` says why the shard is not current. `eta_seconds` is null while the shard does not gain on the head. All
+    figures are null while no replica reports a position.
     """
 
     state: LagState
@@ -190,7 +235,7 @@ class ShardLag(msgspec.Struct, frozen=True):
 
 
 class ShardStatus(msgspec.Struct, frozen=True):
-    """A shard: how far it lags, and its replicas in the order of their names."""
+    """A shard: its lag, and its replicas in the order of their names."""
 
     shard: int
     lag: ShardLag
@@ -199,10 +244,13 @@ class ShardStatus(msgspec.Struct, frozen=True):
 
 class StatusAnswer(msgspec.Struct, frozen=True):
     """
-    A slot as this router sees it. `build` and `recipe` are null before there is a build. `head` is the newest position
-    of the documents log that is known; `head_fault` says why it may have grown since, empty where it was just found.
-    A shard that lags more than `lag_limit_seconds` is not current. `misconfigured` says what of the configuration the
-    build refuses, `indexing` whether indexers run always or at set times.
+    A slot as this router sees it.
+
+    `build` and `recipe` are null before there is a build. `head` is the newest known position of the documents log;
+    `head_fault` says why a newer one may exist, empty if the head was just read. A shard that lags more than
+    `lag_limit_seconds` is not current. `misconfigured` names the settings that the build refuses. `indexing` says
+    whether indexers run always or at set times. The slot ends at documents position `until`, if given. `digests`
+    has the digest of all live documents by position: the newest one that every shard reports, and common ones before.
     """
 
     fleet: str
@@ -213,34 +261,36 @@ class StatusAnswer(msgspec.Struct, frozen=True):
     head: int
     head_fault: str
     lag_limit_seconds: float
+    until: int | None
+    digests: dict[int, str]
     indexing: str
     indexers: list[IndexerStatus]
     shards: list[ShardStatus]
 
 
 class VerifyingSnapshots(msgspec.Struct, frozen=True):
-    """Snapshots whose bytes are being read, as they were before: a later `verified_ms` of each is the answer."""
+    """Snapshots under verification, as they were before. Each is done when its `verified_ms` is later."""
 
     build: str
     shards: list[ShardSnapshots]
 
 
 class AskedShard(msgspec.Struct, frozen=True):
-    """A shard whose replicas were asked: its next snapshot has at least this position."""
+    """A shard whose next snapshot has at least this position."""
 
     shard: int
     position: int
 
 
 class AskedSnapshots(msgspec.Struct, frozen=True):
-    """Snapshots are on their way, or there already."""
+    """Snapshots that are under way, or exist already."""
 
     build: str
     shards: list[AskedShard]
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
-    """RFC 9457: what went wrong, in a sentence; further members say which limit, and when to ask again."""
+    """A problem by RFC 9457; further members name the limit, and the time to try again."""
 
     title: str
     status: int

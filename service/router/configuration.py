@@ -1,4 +1,4 @@
-"""The fleet's parameters as they stand now, beside the build of the router's slot."""
+"""The fleet's current parameters, compared with the build of the router's slot."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ log = logging.getLogger(__name__)
 
 class Configuration:
     """
-    Reads the parameters below `prefix` again and again, so that a change is judged before a process starts with it.
+    The parameters below `prefix`, read again and again, so that a change is checked before a process starts with it.
 
-    `refused` says what of them the slot's build can't become, or why they can't be used. It is empty while all is well.
+    `refused` names the parameters that the slot's build refuses, or says why they can't be used. It is empty if the
+    build accepts them.
     """
 
     def __init__(self, prefix: str, slot: str) -> None:
@@ -27,21 +28,19 @@ class Configuration:
         self.refused = ""
 
     def take(self, parameters: Parameters, build: Build) -> None:
-        """Judge these parameters."""
         refused = judge(self._slot, build, parameters.recipe()).refused
         if refused and refused != self.refused:
             log.error("the build refuses the configuration", extra={"reason": refused})
         self.refused = refused
 
     def counts(self) -> dict[str, int]:
-        """The figure for CloudWatch, by its metric's name."""
         return {"ConfigurationRefused": int(bool(self.refused))}
 
     async def run(self, build: Build) -> None:
-        """Judge the parameters every LOOK_SECONDS, for ever."""
+        """Check the parameters every LOOK_SECONDS, for ever."""
         while True:
             try:
-                self.take(await asyncio.to_thread(load_parameters, self._prefix), build)
+                self.take(await asyncio.to_thread(load_parameters, self._prefix, self._slot), build)
             except BadSettings as error:
                 self.refused = str(error)
             except (BotoCoreError, ClientError) as error:

@@ -1,8 +1,4 @@
-"""
-The nodes and indexers that there are, by their EC2 tags.
-
-No load balancer stands between, so a router can hedge and eject.
-"""
+"""Discovery of nodes and indexers by their EC2 tags. A router reaches nodes directly, so it can hedge and eject."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Address(NamedTuple):
-    """A running instance and its place."""
+    """A running instance."""
 
     instance: str
     address: str
@@ -23,7 +19,7 @@ class Address(NamedTuple):
 
 
 class NodeAddress(NamedTuple):
-    """A running node instance and its place."""
+    """A running instance of a node, and its place in the fleet."""
 
     instance: str
     address: str
@@ -32,26 +28,25 @@ class NodeAddress(NamedTuple):
     replica: str
 
 
-class Found(NamedTuple):
+class SlotInstances(NamedTuple):
     """The running nodes and indexers of a slot."""
 
     nodes: list[NodeAddress]
     indexers: list[Address]
 
 
-def find(ec2: Any, *, fleet: str, slot: str) -> Found:
-    """The running nodes and indexers of a slot, by one call: EC2 throttles those of all routers together."""
+def find(ec2: Any, *, fleet: str, slot: str) -> SlotInstances:
+    """Find the running nodes and indexers of a slot by one call: EC2 throttles the calls of all routers together."""
     wanted = {"fleet": [fleet], "slot": [slot], "role": ["node", "indexer"]}
     filters = [{"Name": f"tag:{TAG_PREFIX}{name}", "Values": values} for name, values in wanted.items()]
     filters.append({"Name": "instance-state-name", "Values": ["running"]})
     pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
     by_role: dict[str, list[dict[str, Any]]] = {"node": [], "indexer": []}
-    for page in pages:
-        for reservation in page["Reservations"]:
-            for instance in reservation["Instances"]:
-                by_role[_tags(instance)["role"]].append(instance)
+    reservations = (reservation for page in pages for reservation in page["Reservations"])
+    for instance in (instance for reservation in reservations for instance in reservation["Instances"]):
+        by_role[_tags(instance)["role"]].append(instance)
     nodes = (_node(instance) for instance in by_role["node"])
-    return Found(sorted(node for node in nodes if node is not None), sorted(map(_address, by_role["indexer"])))
+    return SlotInstances(sorted(node for node in nodes if node is not None), sorted(map(_address, by_role["indexer"])))
 
 
 def _tags(instance: dict[str, Any]) -> dict[str, str]:
@@ -63,7 +58,7 @@ def _address(instance: dict[str, Any]) -> Address:
 
 
 def _node(instance: dict[str, Any]) -> NodeAddress | None:
-    """The node, or None for an instance whose tags don't say its place: one wrong tag must not stop a router."""
+    """Return the node, or None if its tags lack a shard or replica: a wrong tag must not stop a router."""
     tags = _tags(instance)
     try:
         shard, replica = int(tags["shard"]), tags["replica"]

@@ -1,4 +1,4 @@
-"""The router's view of its slot's indexers: the instances that there are, and what each says at /readyz."""
+"""The indexers of a router's slot, with their reports at /readyz."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import msgspec
 from service.router.discovery import Address
 
 PROBE_TIMEOUT_SECONDS = 1.0
-# An indexer that embeds holds the interpreter now and then, and answers no probe meanwhile.
+# An indexer that embeds may hold the interpreter, and answer no probe, for a while.
 SILENCE_SECONDS = 5.0
 
 State = Literal["ready", "catching up", "not ready", "unreachable"]
 
 
 class IndexerReport(msgspec.Struct, frozen=True):
-    """An indexer's own report; `reason` is why it is not ready, `error` why its last step failed."""
+    """An indexer's own report; `reason` says why it is not ready, `error` why its last step failed."""
 
     ready: bool
     catching_up: bool = False
@@ -32,7 +32,7 @@ class IndexerReport(msgspec.Struct, frozen=True):
 
 
 class IndexerStatus(IndexerReport, frozen=True, kw_only=True):
-    """An indexer for /v1/status: its place, its state, and what it last said of itself."""
+    """An indexer for /v1/status: its place, its state, and its last report."""
 
     instance: str
     address: str
@@ -42,7 +42,7 @@ class IndexerStatus(IndexerReport, frozen=True, kw_only=True):
 
 @dataclass
 class Indexer:
-    """An indexer's instance with its newest report."""
+    """An indexer with its newest report."""
 
     address: Address
     url: str
@@ -51,7 +51,7 @@ class Indexer:
 
     @property
     def state(self) -> State:
-        """Its report, unless that is too old to count."""
+        """The state by its last report, unless that is too old."""
         if time.monotonic() - self.answered_at > SILENCE_SECONDS:
             return "unreachable"
         if self.report.ready:
@@ -59,7 +59,7 @@ class Indexer:
         return "catching up" if self.report.catching_up else "not ready"
 
     async def probe(self, session: aiohttp.ClientSession) -> None:
-        """Ask for its report; silence leaves the last one."""
+        """Ask for a report; without an answer the last one stays."""
         try:
             timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_SECONDS)
             async with session.get(f"{self.url}/readyz", timeout=timeout) as answer:
@@ -70,25 +70,22 @@ class Indexer:
 
 
 class Indexers:
-    """The running indexers of a slot: one as a rule, two during a roll-out, none between two batches."""
+    """The running indexers of a slot: usually one, two during a roll-out, none between two batches."""
 
     def __init__(self, port: int, scheme: str) -> None:
         self._port, self._scheme = port, scheme
         self._known: dict[str, Indexer] = {}
 
     def take(self, found: Iterable[Address]) -> None:
-        """Know these and no others."""
         self._known = {
             one.instance: self._known.get(one.instance) or Indexer(one, f"{self._scheme}://{one.address}:{self._port}")
             for one in found
         }
 
     def probes(self, session: aiohttp.ClientSession) -> list[Awaitable[None]]:
-        """One probe of each."""
         return [indexer.probe(session) for indexer in self._known.values()]
 
     def status(self) -> list[IndexerStatus]:
-        """Each with its place, state and report, for /v1/status."""
         return [
             IndexerStatus(
                 **msgspec.structs.asdict(one.report) | {"ready": one.state == "ready"},

@@ -1,4 +1,4 @@
-"""Lag: how far each shard is behind the documents log, in positions and in seconds of its oldest missing write."""
+"""Lag of each shard behind the documents log, in positions and in the age of its oldest missing write."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Literal, NamedTuple
 from prometheus_client import Gauge
 
 from service.cloudwatch import CloudWatch, Datum
-from service.node.messages import LOG_ALONE
 from service.router.answers import LagState, ShardLag
 from service.router.replicas import Replica, Replicas
-from service.storage.documents import documents_log
+from service.storage.builds import family
 from service.storage.entry import Damaged
-from service.storage.log import tail_of
-from service.storage.objects import ObjectStore, StoreError
+from service.storage.log import Log, tail_of
+from service.storage.objects import StoreError
+from service.wire.messages import LOG_ALONE
 
 LOOK_SECONDS = 5.0
-# A look that S3 keeps waiting must not keep a caller of /v1/status waiting.
+# A slow S3 must not make /v1/status slow.
 STATUS_LOOK_SECONDS = 1.0
 UNREAD_SECONDS = 3 * LOOK_SECONDS
 PACE_SECONDS = 30.0
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Stamp(NamedTuple):
-    """When an entry of the documents log was written; not `exact`: when this router first knew that it is there."""
+    """The time of an entry of the documents log; if not `exact`, the time at which this router first knew of it."""
 
     number: int
     ms: int
@@ -54,7 +54,7 @@ class Sample(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """Positions per second that a shard gained of late, and those that it gained on the head."""
+    """Positions per second that a shard gained lately, and those that it gained on the head."""
 
     own: float
     net: float
@@ -62,16 +62,16 @@ class Pace(NamedTuple):
 
 class Lag:
     """
-    Compares the shards of `build()` with the head of the documents log, which every router finds for itself: also one
-    that takes no writes, and one that has just started.
+    The shards of `build()` compared with the head of the documents log.
 
-    `acknowledged()` is the newest position that this router stored. Beyond `limit_seconds` a shard is behind.
+    Every router finds the head for itself, also without writes and just after its start. `acknowledged()` is the newest
+    position that this router stored. A shard is behind beyond `limit_seconds`.
     """
 
     def __init__(
         self,
         cloudwatch: CloudWatch,
-        store: ObjectStore,
+        documents: Log,
         replicas: Replicas,
         *,
         build: Callable[[], str],
@@ -80,7 +80,7 @@ class Lag:
     ) -> None:
         self.limit_seconds = limit_seconds
         self._cloudwatch = cloudwatch
-        self._log = documents_log(store)
+        self._log = documents
         self._replicas = replicas
         self._build = build
         self._acknowledged = acknowledged
@@ -92,7 +92,6 @@ class Lag:
         self._looking: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Look, and send what was found to CloudWatch, for ever."""
         HEAD.set_function(lambda: self.head)
         UNREAD.set_function(lambda: self.unread_seconds)
         async with asyncio.TaskGroup() as tasks:
@@ -105,7 +104,7 @@ class Lag:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Look anew. Where S3 does not answer within twice STATUS_LOOK_SECONDS, what was known before has to do."""
+        """Measure the lag anew; if S3 does not answer within twice STATUS_LOOK_SECONDS, the last measure stays."""
         if self._looking is not None and not self._looking.done():
             await asyncio.wait({self._looking}, timeout=STATUS_LOOK_SECONDS)
         await asyncio.wait({self._look_under_way()}, timeout=STATUS_LOOK_SECONDS)
@@ -120,7 +119,7 @@ class Lag:
             found = await asyncio.to_thread(self._log.head, self.head)
         except (StoreError, Damaged) as error:
             self._fault = str(error)
-            log.warning("the head of the documents log is not found", extra={"reason": self._fault})
+            log.warning("the head of the documents log could not be read", extra={"reason": self._fault})
             self._is_damaged = isinstance(error, Damaged)
         else:
             self._found, self._found_at, self._fault, self._is_damaged = found, monotonic(), "", False
@@ -131,7 +130,7 @@ class Lag:
                 await self._look_at(shard, replica.report.position)
 
     async def _look_at(self, shard: int, position: int) -> None:
-        """Sample a shard's pace, and find out how old its first missing entry is."""
+        """Sample a shard's pace, and read the age of its first missing entry."""
         now, samples = monotonic(), self._samples[shard]
         if not samples or now - samples[-1].at >= SAMPLE_SECONDS:
             samples.append(Sample(now, position, self.head))
@@ -146,7 +145,7 @@ class Lag:
         try:
             return Stamp(number, tail_of(await asyncio.to_thread(self._log.read, number)).stamp_ms, True)
         except (StoreError, Damaged) as error:
-            log.warning("an entry's age is not known", extra={"position": number, "reason": str(error)})
+            log.warning("an entry's age could not be read", extra={"position": number, "reason": str(error)})
             return known if known is not None and known.number == number else Stamp(number, self._now_ms(), False)
 
     def _now_ms(self) -> int:
@@ -154,17 +153,16 @@ class Lag:
 
     @property
     def head(self) -> int:
-        """The newest documents position that this router knows."""
         return max(self._found, self._acknowledged())
 
     @property
     def unread_seconds(self) -> float:
-        """Seconds since the head was last found; since the start of this process if it never was."""
+        """Seconds since the head was last read, or since the start of this process if it never was."""
         return monotonic() - self._found_at
 
     @property
     def fault(self) -> str:
-        """Why nobody knows how far the log goes: damage at once, silence of S3 after a while; empty otherwise."""
+        """The reason why the head is not known: damage at once, silence of S3 after a while; empty otherwise."""
         if self._is_damaged:
             return self._fault
         if self.unread_seconds <= UNREAD_SECONDS:
@@ -173,14 +171,13 @@ class Lag:
         return f"the head of the documents log was last found {self.unread_seconds:.0f} s ago: {why}"
 
     def all(self) -> list[ShardLag]:
-        """The lag of every shard."""
         return [self.of(shard) for shard in range(self._replicas.shards)]
 
     def of(self, shard: int) -> ShardLag:
-        """The lag of a shard, by its ready replica that has come furthest; by one that is not ready where none is."""
+        """Return the lag of a shard by its furthest ready replica, or by one not ready if none is."""
         replica = self._furthest(shard)
         if replica is None:
-            return ShardLag("unknown", "no replica says where it stands")
+            return ShardLag("unknown", "no replica reports a position")
         position = replica.report.position
         positions = max(0, self.head - position)
         seconds, pace = self._seconds(shard, position), self._pace(shard, position)
@@ -198,12 +195,12 @@ class Lag:
     def _furthest(self, shard: int) -> Replica | None:
         build, of_shard = self._build(), [one for one in self._replicas.all() if one.node.shard == shard]
         candidates = self._replicas.ready(shard, build) or [
-            one for one in of_shard if one.reachable and one.report.build == build
+            one for one in of_shard if one.reachable and family(one.report.build) == family(build)
         ]
         return max(candidates, key=lambda one: one.report.position, default=None)
 
     def _seconds(self, shard: int, position: int) -> float:
-        """At least the time since the head was last found, where that is long ago: nobody knows what came since."""
+        """Return the lag, at least the time since the head was last read if that was long ago."""
         oldest = self._oldest.get(shard)
         age = 0.0
         if position < self.head and oldest is not None and oldest.number <= position + 1:
@@ -227,9 +224,9 @@ class Lag:
             return "unknown", self.fault
         if seconds <= self.limit_seconds:
             return "current", ""
-        # From a snapshot the indexer had been further once: such a replica replays what is indexed already.
+        # The indexer was past a snapshot's position, so such a replica replays entries that are indexed already.
         if not ready and furthest.report.restored_from != LOG_ALONE:
-            return "restoring", f"a replica has come to position {position} of {head}"
+            return "restoring", f"a replica has reached position {position} of {head}"
         if pace.own:
             return "indexing", f"position {position} of {head} is indexed"
         return "standing", f"nothing is indexed beyond position {position} of {head}"
@@ -240,8 +237,10 @@ class Lag:
 
     def collect(self) -> list[Datum]:
         """
-        The lag of each shard with a ready replica, and the longest of them. What has none is counted as down: with
-        none at all nothing is sent, and silence alarms.
+        Return the lag of each shard with a ready replica, and the longest.
+
+        A shard without one is counted as down. Without any ready replica nothing is sent, and the alarm rings on
+        silence.
         """
         value, build = self._cloudwatch.value, self._build()
         lags = {shard: self.of(shard) for shard in range(self._replicas.shards) if self._replicas.ready(shard, build)}

@@ -1,8 +1,9 @@
-"""The router's view of its slot: which replicas answer, kept by probing each and by what requests to them met."""
+"""The replicas of a router's slot: found by their tags, probed, ejected by failed requests, and compared."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import ssl
@@ -15,26 +16,30 @@ import aiohttp
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.router.discovery import Found, NodeAddress, find
+from service.index.rows import digest_text
+from service.router.discovery import NodeAddress, SlotInstances, find
 from service.router.indexers import Indexers
-from service.storage.builds import IndexParameters
+from service.storage.builds import IndexParameters, family
 from service.storage.objects import aws_client
 
 DISCOVERY_SECONDS = 2.0
 PROBE_SECONDS = 1.0
 PROBE_TIMEOUT_SECONDS = 1.0
-# Longer than applying any entry takes: a replica that gains nothing for so long, while another does, stands still.
-STANDS_SECONDS = 30.0
+# Longer than any entry takes to apply: a replica that is passed and gains nothing for so long has stopped.
+STOPPED_SECONDS = 30.0
+VERIFY_AGAIN_SECONDS = 60.0
+VERIFY_TIMEOUT_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
 
 class Report(msgspec.Struct, frozen=True):
     """
-    What a node says of itself at /readyz; other members are left alone. `collections` counts documents by collection,
-    `unprotected` the writes that its snapshot lacks. Searches go as `index` says, except for the bases that `adjusted`
-    names. `misconfigured` is what of the node's configuration the build refuses. A node that is `restored` answers by
-    what it has; `reason` says why it is not ready.
+    A node's own report at /readyz; other members are ignored.
+
+    `collections` counts documents by collection, `unprotected` the writes that its snapshot lacks. Searches use the
+    parameters of `index`, or of `adjusted` for the bases that it names. `misconfigured` names the settings that the
+    build refuses. A `restored` node answers with the rows that it has; `reason` says why it is not ready.
     """
 
     ready: bool
@@ -48,6 +53,7 @@ class Report(msgspec.Struct, frozen=True):
     delta_rows: int = 0
     unprotected: int = 0
     digest: str = ""
+    digests: dict[int, str] = {}
     collections: dict[int, int] = {}
     index: IndexParameters | None = None
     adjusted: dict[int, IndexParameters] = {}
@@ -60,7 +66,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class ReplicaStatus(Report, frozen=True, kw_only=True):
-    """A node for /v1/status: its place, and what it last said of itself."""
+    """A node for /v1/status: its place and its last report."""
 
     instance: str
     address: str
@@ -71,8 +77,9 @@ class ReplicaStatus(Report, frozen=True, kw_only=True):
 @dataclass
 class Replica:
     """
-    A node with the newest report that it gave itself; `in_flight` counts requests under way to it. `passed` is the
-    position at which another replica of its shard has passed it, and the monotonic time at which that was seen.
+    A node with its newest report; `in_flight` counts requests under way to it.
+
+    `passed` is the position at which another replica of its shard has passed it, and the monotonic time of that.
     """
 
     node: NodeAddress
@@ -85,21 +92,20 @@ class Replica:
 
     @property
     def url(self) -> str:
-        """Where the node listens."""
         return f"{self.scheme}://{self.node.address}:{self.port}"
 
     @property
     def ready(self) -> bool:
-        """Whether it answers and says that it is ready."""
+        """True if the node answers and reports that it is ready."""
         return self.reachable and self.report.ready
 
     def eject(self) -> None:
-        """Prefer every other replica until a probe is answered again; what the node last said of itself stays."""
+        """Prefer every other replica until a probe is answered again; the last report stays."""
         self.reachable = False
 
 
 def diverged(replicas: Iterable[Replica]) -> list[list[Replica]]:
-    """The ready replicas of a shard and build that say one position and not one digest, group by group."""
+    """Return groups of ready replicas that report the same shard, build and position, but not the same digest."""
     groups: dict[tuple[int, str, int], list[Replica]] = {}
     for replica in replicas:
         if replica.ready:
@@ -109,7 +115,7 @@ def diverged(replicas: Iterable[Replica]) -> list[list[Replica]]:
 
 
 class Replicas:
-    """All nodes of the slot, found every DISCOVERY_SECONDS and probed every PROBE_SECONDS, over `tls` if there is."""
+    """All nodes of the slot, found every DISCOVERY_SECONDS and probed every PROBE_SECONDS, over `tls` if given."""
 
     def __init__(self, *, fleet: str, slot: str, port: int, shards: int, tls: ssl.SSLContext | None = None) -> None:
         self.shards = shards
@@ -121,29 +127,32 @@ class Replicas:
         self._ec2 = aws_client("ec2")
 
     def all(self) -> list[Replica]:
-        """Every known node, ready or not."""
         return list(self._by_instance.values())
 
     def of(self, shard: int, build: str) -> list[Replica]:
         """
-        The replicas of a shard to ask for `build`, the least busy first, ties in random order.
+        Return the replicas of a shard that serve `build`, the least busy first, ties in random order.
 
-        Where none is ready these are the unreachable ones that last said they were, and those that are restored but not
-        ready, whose answers are not complete: neither a missed probe nor damage evicts the last replica of a shard.
+        If none is ready, return unreachable ones that last reported to be ready, and restored ones, whose answers are
+        not complete. Neither a missed probe nor damage removes the last replica of a shard.
         """
-        able = [one for one in self._by_instance.values() if one.node.shard == shard and one.report.build == build]
+        able = [
+            one
+            for one in self._by_instance.values()
+            if one.node.shard == shard and family(one.report.build) == family(build)
+        ]
         asked = [one for one in able if one.ready] or [one for one in able if one.report.ready or one.report.restored]
         return sorted(asked, key=lambda replica: (replica.in_flight, random.random()))
 
     def ready(self, shard: int, build: str) -> list[Replica]:
-        """The replicas of a shard that answer and are ready to serve `build`."""
+        """Return the replicas of a shard that answer and are ready to serve `build`."""
         return [replica for replica in self.of(shard, build) if replica.ready]
 
     def documents(self, build: str) -> dict[int, int]:
         """
-        How many documents each collection has, by the word of each shard's ready node that has come furthest.
+        Return the number of documents of each collection, by the furthest ready node of each shard.
 
-        Collections that not every shard has such a node for are left out.
+        A collection is left out unless every shard has such a node that reports it.
         """
         newest = [
             max(ready, key=lambda one: one.report.position).report.collections
@@ -155,10 +164,35 @@ class Replicas:
         everywhere = set.intersection(*map(set, newest))
         return {collection: sum(counts[collection] for counts in newest) for collection in everywhere}
 
+    def digests(self, build: str) -> dict[int, str]:
+        """
+        Return the digest of all live documents, the sum modulo 2¹²⁸ of the shards' own, by documents position.
+
+        The positions are those that a ready node of every shard reports. One at which nodes of a shard differ is left
+        out.
+        """
+        held: list[dict[int, set[str]]] = []
+        for shard in range(self.shards):
+            held.append({})
+            for one in self.ready(shard, build):
+                for position, digest in one.report.digests.items():
+                    held[-1].setdefault(position, set()).add(digest)
+        found = {
+            position: [*itertools.chain(*(at[position] for at in held))]
+            for position in set.intersection(*map(set, held))
+        }
+        return {
+            position: digest_text(sum(int(one, 16) for one in digests))
+            for position, digests in sorted(found.items())
+            if len(digests) == self.shards
+        }
+
     def missing(self, replicas: int) -> dict[str, int]:
         """
-        Counts for alarms, by metric: of so many `replicas` per shard, of those that stand still in their log, and of
-        shards whose replicas hold different documents at one position.
+        Return counts for alarms, by metric.
+
+        They count missing ones of `replicas` per shard, replicas that stopped in their log, and shards whose replicas
+        hold different documents at one position.
         """
         ready = [sum(one.node.shard == shard and one.ready for one in self.all()) for shard in range(self.shards)]
         return {
@@ -170,19 +204,21 @@ class Replicas:
 
     def stale(self, replica: Replica) -> str:
         """
-        Why a replica stands still in its log, empty while it does not: by its own word, or because another ready
-        replica of its shard passed it and it has not moved for STANDS_SECONDS.
+        Return the reason why a replica has stopped in its log, empty if it has not.
+
+        It has if it says so, or if another ready replica of its shard has passed it and it has not moved for
+        STOPPED_SECONDS.
         """
         if replica.report.stale or replica.passed is None:
             return replica.report.stale
         position, at = replica.passed
         seconds = time.monotonic() - at
-        if seconds < STANDS_SECONDS:
+        if seconds < STOPPED_SECONDS:
             return ""
         return f"it has been at position {position} for {seconds:.0f} s, and another replica of its shard is ahead"
 
     def compare(self) -> None:
-        """Note which replicas another one of their shard and build has passed, and since when they have not moved."""
+        """Note the replicas that another one of their shard and build has passed, and the time of that."""
         for replica in self.all():
             position = replica.report.position
             ready = self.ready(replica.node.shard, replica.report.build)
@@ -192,16 +228,15 @@ class Replicas:
                 replica.passed = (position, time.monotonic())
 
     async def discover(self) -> None:
-        """Keep the list of nodes up to date, for ever."""
         while True:
             started = time.monotonic()
             try:
                 self._take(await asyncio.to_thread(find, self._ec2, fleet=self._fleet, slot=self._slot))
             except (ClientError, BotoCoreError) as error:
-                log.warning("discovery failed; the nodes known stay", extra={"reason": str(error)})
+                log.warning("discovery failed; the known nodes stay", extra={"reason": str(error)})
             await asyncio.sleep(max(0.0, DISCOVERY_SECONDS - (time.monotonic() - started)))
 
-    def _take(self, found: Found) -> None:
+    def _take(self, found: SlotInstances) -> None:
         known = self._by_instance
         self._by_instance = {
             node.instance: known.get(node.instance, Replica(node, self._port, scheme=self._scheme))
@@ -214,11 +249,11 @@ class Replicas:
             log.info("node gone", extra={"node": instance})
 
     def connector(self, **options: Any) -> aiohttp.TCPConnector:
-        """Connections to nodes, encrypted and only to those that can be trusted where TLS is configured."""
+        """Return a connector to nodes: encrypted, and only to trusted ones, if TLS is configured."""
         return aiohttp.TCPConnector(ssl=self.tls or True, **options)
 
     async def probe(self) -> None:
-        """Ask every node and indexer whether it is ready, for ever, over connections that no search has to share."""
+        """Probe every node and indexer, for ever, over connections apart from those of searches."""
         async with aiohttp.ClientSession(connector=self.connector(limit=0)) as session:
             while True:
                 started = time.monotonic()
@@ -240,7 +275,6 @@ class Replicas:
             log.info("node ready" if replica.ready else "node not ready", extra={"node": replica.node.instance})
 
     def status(self) -> list[list[ReplicaStatus]]:
-        """Each shard's replicas in the order of their names."""
         ordered = sorted(self.all(), key=lambda replica: replica.node.replica)
         return [[self._described(one) for one in ordered if one.node.shard == shard] for shard in range(self.shards)]
 
@@ -248,3 +282,32 @@ class Replicas:
         node = replica.node
         said = msgspec.structs.asdict(replica.report) | {"ready": replica.ready, "stale": self.stale(replica)}
         return ReplicaStatus(**said, instance=node.instance, address=node.address, zone=node.zone, replica=node.replica)
+
+
+class Divergence:
+    """Has diverged replicas compare themselves with S3; a wrong one then replaces itself."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+        self._asked: dict[str, float] = {}
+
+    async def run(self, session: aiohttp.ClientSession) -> None:
+        """Check after each round of probes, for ever."""
+        while True:
+            for group in diverged(self._replicas.all()):
+                await asyncio.gather(*(self._verify(session, replica) for replica in group))
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _verify(self, session: aiohttp.ClientSession, replica: Replica) -> None:
+        instance, now = replica.node.instance, time.monotonic()
+        if now - self._asked.get(instance, -VERIFY_AGAIN_SECONDS) < VERIFY_AGAIN_SECONDS:
+            return
+        self._asked[instance] = now
+        where = {"node": instance, "shard": replica.node.shard, "position": replica.report.position}
+        log.error("replicas of a shard diverged", extra=where | {"digest": replica.report.digest})
+        timeout = aiohttp.ClientTimeout(total=VERIFY_TIMEOUT_SECONDS)
+        try:
+            async with session.post(f"{replica.url}/verify", timeout=timeout) as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("a node could not be asked to compare itself with S3", extra=where | {"reason": str(error)})

@@ -1,4 +1,4 @@
-"""Ask one replica of every shard; where it is slow or fails, ask another; merge what comes back in time."""
+"""Requests of a router to one replica of every shard, or to another one if it is slow or fails, and the merge."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import aiohttp
 import msgspec
 from prometheus_client import Counter
 
-from service import traces
-from service.index.collection import Hit
-from service.node.messages import (
+from service.router.replicas import Replica, Replicas
+from service.tracing import spans
+from service.wire.messages import (
     MEDIA_TYPE,
+    Hit,
     LookupAnswer,
     ShardAnswer,
     ShardLookup,
     ShardQuery,
-    SnapshotAsk,
-    SnapshotAsked,
+    ShardSnapshotRequest,
+    SnapshotAnswer,
 )
-from service.router.replicas import Replica, Replicas
+from service.wire.problems import Problem
 
 HEDGE_SECONDS = 0.06
 HEDGE_WAITING_SECONDS = 0.5
@@ -31,30 +32,49 @@ ATTEMPT_SECONDS = 2.0
 WAIT_FOR_POSITION_SECONDS = 5.0
 
 Q = TypeVar("Q", ShardQuery, ShardLookup)
-A = TypeVar("A", ShardAnswer, LookupAnswer, SnapshotAsked)
+A = TypeVar("A", ShardAnswer, LookupAnswer, SnapshotAnswer)
 
 log = logging.getLogger(__name__)
 HEDGES = Counter("vectorfleet_router_hedges_total", "Requests sent to a second replica because the first was slow")
 RETRIES = Counter("vectorfleet_router_retries_total", "Requests sent to another replica because one failed")
 
 
-class Behind(Exception):
-    """Every replica that answered was behind the asked position."""
+class PositionBehind(Exception):
+    """Every replica that answered was behind the position of the request."""
 
 
-class Gone(Exception):
-    """A replica has seen the collection dropped."""
+class CollectionGone(Exception):
+    """The collection is dropped at a replica."""
 
 
-class Failed(Exception):
-    """No replica of the shard gave an answer."""
+class NoAnswer(Exception):
+    """No replica of the shard answered."""
 
 
-class Gathered(NamedTuple, Generic[A]):
-    """The answers of the shards that gave one; `behind` counts the shards too far behind."""
+class Lagging(Problem):
+    """Every shard answered, but some are behind the position of the request."""
+
+
+class ShardAnswers(NamedTuple, Generic[A]):
+    """The answers by shard; `behind` counts the shards that are behind the position of the request."""
 
     answers: dict[int, A]
     behind: int
+
+    def incomplete(self, answered: int, total: int, min_position: int) -> Problem:
+        """Return Problem 503 for a request that only `answered` of `total` shards answered."""
+        detail = f"{answered} of {total} shards answered"
+        if self.behind:
+            detail += f"; {self.behind} had not reached position {min_position}"
+        kind = Lagging if self.behind and answered + self.behind == total else Problem
+        return kind(
+            503,
+            detail,
+            shards_answered=answered,
+            shards_total=total,
+            shards_behind=self.behind,
+            retry_after_seconds=1,
+        )
 
 
 class Scatter:
@@ -65,19 +85,18 @@ class Scatter:
         self._replicas = replicas
         self._build = build
 
-    async def search(self, query: ShardQuery) -> Gathered[ShardAnswer]:
-        """Every shard's nearest documents; raises Gone, as `lookup` does."""
+    async def search(self, query: ShardQuery) -> ShardAnswers[ShardAnswer]:
+        """Return every shard's nearest documents; raise CollectionGone, as `lookup` does."""
         return await self._gather(dict.fromkeys(range(self._replicas.shards), query), "/search", ShardAnswer)
 
-    async def lookup(self, queries: dict[int, ShardLookup]) -> Gathered[LookupAnswer]:
-        """What the named shards hold."""
+    async def lookup(self, queries: dict[int, ShardLookup]) -> ShardAnswers[LookupAnswer]:
         return await self._gather(queries, "/lookup", LookupAnswer)
 
-    async def snapshots(self, ask: SnapshotAsk) -> dict[int, int]:
+    async def snapshots(self, ask: ShardSnapshotRequest) -> dict[int, int]:
         """
-        Ask every replica of every shard, so that one builds even where another goes away.
+        Ask every replica of every shard for a snapshot, so that one is made even if a replica goes away.
 
-        The least position of the next snapshot by shard; a shard of which no replica took the request is left out.
+        Return the least position of the next snapshot by shard, without the shards of which no replica agreed.
         """
         body = msgspec.msgpack.encode(ask)
         shards = range(self._replicas.shards)
@@ -93,12 +112,12 @@ class Scatter:
     async def _snapshot(self, replica: Replica, body: bytes, patience_seconds: float) -> int | None:
         try:
             async with asyncio.timeout(patience_seconds):
-                return (await self._ask(replica, body, "/snapshot", SnapshotAsked)).position
-        except (Behind, Failed, TimeoutError) as error:
-            log.warning("no snapshot by this node", extra={"node": replica.node.instance, "reason": str(error)})
+                return (await self._ask(replica, body, "/snapshot", SnapshotAnswer)).position
+        except (PositionBehind, NoAnswer, TimeoutError) as error:
+            log.warning("the node makes no snapshot", extra={"node": replica.node.instance, "reason": str(error)})
             return None
 
-    async def _gather(self, queries: dict[int, Q], path: str, shape: type[A]) -> Gathered[A]:
+    async def _gather(self, queries: dict[int, Q], path: str, shape: type[A]) -> ShardAnswers[A]:
         results = await asyncio.gather(
             *(self._ask_shard(shard, query, path, shape) for shard, query in queries.items()),
             return_exceptions=True,
@@ -108,19 +127,19 @@ class Scatter:
         for shard, result in zip(queries, results, strict=True):
             if isinstance(result, shape):
                 answers[shard] = result
-            elif isinstance(result, Behind):
+            elif isinstance(result, PositionBehind):
                 behind += 1
-            elif not isinstance(result, Failed):
+            elif not isinstance(result, NoAnswer):
                 assert isinstance(result, BaseException)
                 raise result
-        return Gathered(answers, behind)
+        return ShardAnswers(answers, behind)
 
     async def _ask_shard(self, shard: int, query: Q, path: str, shape: type[A]) -> A:
-        with traces.span("shard", shard=shard):
+        with spans.span("shard", shard=shard):
             return await self._first_answer(shard, query, path, shape)
 
     async def _first_answer(self, shard: int, query: Q, path: str, shape: type[A]) -> A:
-        """The first good answer of the shard's replicas, asked one after another, sooner when one is slow."""
+        """Return the first good answer of the shard's replicas. The next replica is asked if one fails or is slow."""
         body = msgspec.msgpack.encode(query)
         waiting = list(self._replicas.of(shard, self._build()))
         patience = 0.0
@@ -142,30 +161,30 @@ class Scatter:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in done:
-                    if task.exception() is None or isinstance(task.exception(), Gone):
+                    if task.exception() is None or isinstance(task.exception(), CollectionGone):
                         return task.result()
-                    behind |= isinstance(task.exception(), Behind)
+                    behind |= isinstance(task.exception(), PositionBehind)
                 why = "retry" if done else "hedge"
                 if waiting:
                     (RETRIES if done else HEDGES).inc()
         finally:
             for task in running:
                 task.cancel()
-        raise Behind if behind else Failed
+        raise PositionBehind if behind else NoAnswer
 
     async def _ask(self, replica: Replica, body: bytes, path: str, shape: type[A], why: str = "first") -> A:
         node = replica.node
-        with traces.call("attempt", shard=node.shard, replica=node.replica, node=node.instance, why=why) as attempt:
+        with spans.call("attempt", shard=node.shard, replica=node.replica, node=node.instance, why=why) as attempt:
             status, content = await self._reply(replica, body, path)
             attempt.set(**{"http.response.status_code": status})
             if status == 200:
                 attempt.set(outcome="answered")
                 return msgspec.msgpack.decode(content, type=shape)
             if status == 503 and b'"position"' in content:
-                raise Behind
+                raise PositionBehind
             if status == 410:
-                raise Gone
-            raise Failed(f"{replica.url}{path}: {status}")
+                raise CollectionGone
+            raise NoAnswer(f"{replica.url}{path}: {status}")
 
     async def _reply(self, replica: Replica, body: bytes, path: str) -> tuple[int, bytes]:
         replica.in_flight += 1
@@ -175,46 +194,46 @@ class Scatter:
             except aiohttp.ClientConnectorError:
                 raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
-                # The node closed a connection that lay idle, just as this was sent on it.
+                # The node closed an idle connection just as this request was sent on it.
                 return await self._post(replica.url + path, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            # The next probe takes it back when it was only a hiccup.
+            # The next probe brings the replica back if the error was a passing one.
             replica.eject()
-            raise Failed(str(error)) from error
+            raise NoAnswer(str(error)) from error
         finally:
             replica.in_flight -= 1
 
     async def _post(self, url: str, body: bytes) -> tuple[int, bytes]:
-        headers = {"Content-Type": MEDIA_TYPE, **traces.headers()}
+        headers = {"Content-Type": MEDIA_TYPE, **spans.headers()}
         async with self._session.post(url, data=body, headers=headers) as answer:
             return answer.status, await answer.read()
 
 
 def _retrieve(task: asyncio.Task[A]) -> None:
-    """Look at how a request ended: asyncio logs an error that nobody looked at, as when another answer came first."""
+    """Retrieve a request's error: asyncio logs errors that are never retrieved, as when another answer came first."""
     if not task.cancelled():
         task.exception()
 
 
 def _wait_seconds(replicas: Sequence[Replica], query: ShardQuery | ShardLookup) -> float:
-    """Seconds that a shard may take to reach the position: none where all say that they have, whatever keeps them."""
+    """Return the seconds that a shard may take to reach the position; 0 if all its replicas report to have."""
     behind = any(replica.report.position < query.min_position for replica in replicas)
     return query.wait_seconds if behind else 0.0
 
 
 def _patience(replica: Replica, query: ShardQuery | ShardLookup) -> float:
-    """Seconds that a replica may stay silent before another is asked too: more where it has to wait for a position."""
+    """Return the seconds before a second replica is asked too; more if the replica has to wait for a position."""
     if replica.report.position >= query.min_position:
         return HEDGE_SECONDS
     return HEDGE_SECONDS + min(query.wait_seconds, HEDGE_WAITING_SECONDS)
 
 
 def wait_seconds_for(min_position: int) -> float:
-    """Seconds that a shard may take to reach a position; none where any position will do."""
+    """Return the seconds that a shard may take to reach a position; 0 if any position will do."""
     return WAIT_FOR_POSITION_SECONDS if min_position else 0.0
 
 
 def merge(answers: dict[int, ShardAnswer], k: int) -> list[Hit]:
-    """The k best hits of all shards, best first; a document lives on one shard, so none comes twice."""
+    """Return the k best hits, best first. A document lives on one shard, so none comes twice."""
     hits = [hit for answer in answers.values() for hit in answer.hits]
     return sorted(hits, key=lambda hit: (-hit.score, hit.source_id))[:k]

@@ -1,4 +1,4 @@
-"""Verification of snapshots on request: every byte is read and hashed, beside writes and searches."""
+"""Verification of snapshots on request: every byte is read and hashed in the background."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from prometheus_client import Gauge
 
-from service.node.background import background_thread
+from service.background import background_thread
 from service.router.answers import ShardSnapshots, Snapshot, SnapshotsAnswer, VerifyingSnapshots
 from service.storage import snapshot, verdicts
 from service.storage.builds import Build
@@ -24,23 +24,24 @@ log = logging.getLogger(__name__)
 
 class Verification:
     """
-    Reads snapshots one after the other, over one connection and in a thread of lower priority, and keeps each verdict
-    in S3. `refused` counts those that stand refused, whoever found it.
+    Reads snapshots one by one in a thread of lower priority and stores each verdict in S3.
+
+    `refused` counts the refused snapshots of the build, by whichever process they were refused.
     """
 
     def __init__(self, index: ObjectStore, instance: str) -> None:
         self._index, self._instance = index, instance
         self._thread = background_thread("verification")
         self._running: asyncio.Task[None] | None = None
-        self._asked: VerifyingSnapshots | None = None
+        self._under_way: VerifyingSnapshots | None = None
         self.refused = 0
 
     def ask(self, build: Build, listed: SnapshotsAnswer) -> VerifyingSnapshots:
-        """Verify these snapshots; returns those being verified, which are others while an earlier request runs."""
-        if self._running is None or self._running.done() or self._asked is None:
-            self._asked = VerifyingSnapshots(listed.build, listed.shards)
+        """Verify these snapshots; return those under way, which are an earlier request's while that one runs."""
+        if self._running is None or self._running.done() or self._under_way is None:
+            self._under_way = VerifyingSnapshots(listed.build, listed.shards)
             self._running = asyncio.create_task(self._verify(build, listed.shards))
-        return self._asked
+        return self._under_way
 
     async def _verify(self, build: Build, shards: list[ShardSnapshots]) -> None:
         loop = asyncio.get_running_loop()
@@ -61,11 +62,9 @@ class Verification:
             verdicts.prove(self._index, build, shard, one.name, "files", self._instance)
 
     def counts(self) -> dict[str, int]:
-        """Counts for alarms, by metric."""
         return {"RefusedSnapshots": self.refused}
 
     async def run(self, build: Callable[[], Build | None]) -> None:
-        """Count the snapshots that stand refused, for ever."""
         while True:
             if (found := build()) is not None:
                 await self._count(found)

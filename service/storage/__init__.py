@@ -1,1 +1,1 @@
-"""What lives in S3: logs, builds, slots and snapshots, and the conditional writes they rest on."""
+"""The objects in S3: logs, builds, slots and snapshots, and the conditional writes they rest on."""

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from infra.facts.index_parameters import BOUNDS, BUILT_BY, DEFAULTS, SEARCHED_BY
 from service.storage.entry import Damaged
-from service.storage.objects import Missing, ObjectStore, Refused, Unanswered
+from service.storage.objects import NoSuchKey, ObjectStore, PreconditionFailed, Unanswered
 
-SLOTS = ("blue", "green")
 POINTER_ATTEMPTS = 5
-# Wider than these no type gets better, only slower or larger; the program's configuration has the same.
-INDEX_RANGES = {
-    "m": (8, 64),
-    "ef_construction": (100, 500),
-    "ef_search": (50, 500),
-    "lists": (0, 1_000_000),
-    "probes": (0, 1_000_000),
-    "code_dims": (1, 64),
-    "rescored": (0, 100),
-}
-# The parameters that decide what a structure contains. All others are another type's, or say how it is searched.
-BUILT_BY = {"flat": (), "hnsw": ("m", "ef_construction"), "ivf": ("lists",), "pq": ("lists", "code_dims")}
-SEARCHED_BY = ("ef_search", "probes", "rescored")
 
 
 class Embedding(msgspec.Struct, frozen=True):
-    """The embedding space: vectors of different models or versions never meet. `provider` is where the model runs."""
+    """The embedding space: vectors of different models or versions never meet. The model runs at the `provider`."""
 
     model: str
     version: str
@@ -38,27 +26,26 @@ class Embedding(msgspec.Struct, frozen=True):
 
     @property
     def given(self) -> bool:
-        """Whether vectors come with documents and searches, and no model is asked."""
+        """True if vectors come with documents and searches, and no model runs."""
         return self.provider == "given"
 
     @property
     def name(self) -> str:
-        """What requests name it by."""
+        """The name that requests use."""
         return f"{self.model}/{self.version}"
 
 
 class Chunking(msgspec.Struct, frozen=True):
-    """Chunk size and overlap in characters."""
-
     size: int
     overlap: int
 
 
 class IndexParameters(msgspec.Struct, frozen=True):
-    """
-    What stands over the rows. HNSW: links per node, list sizes while building and searching. IVF and PQ: how many
-    lists, and how many of them a search probes, 0 for what fits the rows. PQ: dimensions in a byte, and how many times
-    as many candidates as asked for are scored again by their vectors, 0 for none. Each type reads its own alone.
+    """The parameters of an index. Each type reads its own alone.
+
+    HNSW: links per node, and list sizes while building and searching. IVF and PQ: the number of lists and of those that
+    a search probes; 0 fits them to the rows. PQ: dimensions per byte, and how many candidates per result are scored
+    again by their vectors; 0 for none.
     """
 
     type: Literal["flat", "hnsw", "ivf", "pq"]
@@ -66,28 +53,27 @@ class IndexParameters(msgspec.Struct, frozen=True):
     m: int
     ef_construction: int
     ef_search: int
-    lists: int = 0
-    probes: int = 0
-    code_dims: int = 4
-    rescored: int = 8
+    lists: int = DEFAULTS["lists"]
+    probes: int = DEFAULTS["probes"]
+    code_dims: int = DEFAULTS["code_dims"]
+    rescored: int = DEFAULTS["rescored"]
 
     def problem(self) -> str:
-        """Which of them is out of its range, and what is allowed; empty where none is."""
-        for name, (least, most) in INDEX_RANGES.items():
+        """Say which parameter is out of its range, and what is allowed; empty if none is."""
+        for name, (least, most) in BOUNDS.items():
             if not least <= getattr(self, name) <= most:
-                return f"{name} is {getattr(self, name)}; allowed are {least} to {most}"
+                return f"{name} is {getattr(self, name)}; allowed: {least} to {most}"
         return ""
 
     def searched_as(self, configured: IndexParameters) -> IndexParameters:
-        """The same structure, searched as `configured` says; unchanged where that describes another type."""
+        """Return the same structure, searched as `configured`; unchanged if that describes another type."""
         if configured.type != self.type:
             return self
         return msgspec.structs.replace(self, **{name: getattr(configured, name) for name in SEARCHED_BY})
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """
-    The way in which a slot's documents become an index, and how that is searched.
+    """The way in which a slot's documents become an index, and how that is searched.
 
     `fingerprint` names splitter and embedder exactly. It is empty in the configuration of a process without a model.
     """
@@ -99,23 +85,31 @@ class Recipe(msgspec.Struct, frozen=True):
     fingerprint: str
 
     def searched_as(self, configured: IndexParameters) -> Recipe:
-        """The same build, searched as `configured` says."""
+        """Return the same build, searched as `configured`."""
         return msgspec.structs.replace(self, index=self.index.searched_as(configured))
 
 
 class Build(msgspec.Struct, frozen=True):
-    """An index build: its id stands in every prefix and manifest and is never used again."""
+    """An index build. Its id is in every prefix and manifest, and is never used again."""
 
     id: str
     recipe: Recipe
 
+    def again(self) -> Build:
+        """Return a new build by the same recipe, of the same family."""
+        return Build(f"{family(self.id)}.{uuid.uuid4().hex[:6]}", self.recipe)
+
+
+def family(build_id: str) -> str:
+    """Return what the ids of builds by one and the same recipe have in common: their answers may be mixed."""
+    return build_id.partition(".")[0]
+
 
 class Judgement(NamedTuple):
-    """
-    A configuration beside the slot's build.
+    """The comparison of a configuration with the slot's build.
 
-    `recipe` is the build's own, searched as configured: the recipe that a process works by. `refused` names what the
-    configuration would have otherwise and the build can't become. It is empty where the two agree.
+    `recipe` is the build's own, searched as configured: the recipe that a process works by. `refused` names every
+    difference that the build can't adopt. It is empty if the two agree.
     """
 
     recipe: Recipe
@@ -130,8 +124,8 @@ def judge(slot: str, build: Build, configured: Recipe) -> Judgement:
         return Judgement(recipe, "")
     return Judgement(
         recipe,
-        f"slot {slot} goes on with build {build.id}, but the configuration differs: {differing}. "
-        "A build never changes: index into the other slot and switch, or take the change back.",
+        f"slot {slot} keeps build {build.id}, but the configuration differs: {differing}. "
+        "A build never changes: index into the other slot and switch, or revert the change.",
     )
 
 
@@ -139,7 +133,7 @@ def _differences(build: Recipe, configured: Recipe) -> Iterator[str]:
     was, now = _identity(build), _identity(configured)
     for name, value in was.items():
         unknown = name == "fingerprint" and not configured.fingerprint
-        # The parameters of two types have nothing in common.
+        # Parameters of two types have nothing in common.
         if name in now and now[name] != value and not unknown:
             yield f"{name} {value} → {now[name]}"
 
@@ -156,29 +150,62 @@ def _identity(recipe: Recipe) -> dict[str, object]:
     return {**dotted, "shards": recipe.shards, "fingerprint": recipe.fingerprint}
 
 
+def shard_prefix(build: str, shard: int) -> str:
+    """Return the prefix of everything that belongs to one shard of a build."""
+    return f"builds/{build}/shard-{shard:02d}/"
+
+
 class Slots:
-    """The pointers `blue` and `green` in the index bucket."""
+    """The pointers `blue` and `green` in the index bucket, and the next build of each while one is filled."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     def find(self, slot: str) -> Build | None:
-        """The build that a slot points at, if it points at one."""
+        """Return the build that a slot points at, or None."""
+        return self._read(_key(slot))[0]
+
+    def find_next(self, slot: str) -> Build | None:
+        """Return the build that is to take the place of the slot's own, or None."""
+        return self._read(_next_key(slot))[0]
+
+    def begin_next(self, slot: str, served: Build) -> Build:
+        """Have a build filled that takes the place of `served`; return it, or the one that is under way."""
+        self._create(_next_key(slot), served.again())
+        found = self.find_next(slot)
+        if found is None:
+            raise Unanswered(f"slot {slot}: its next build is not there although it was written")
+        return found
+
+    def turn(self, slot: str, build: Build) -> None:
+        """Point a slot at its next build, which holds everything. Idempotent. Raise StoreError."""
+        found, etag = self._read(_key(slot))
+        if found is None:
+            self._create(_key(slot), build)
+        elif found != build:
+            self._store.replace(_key(slot), msgspec.json.encode(build), etag)
+        self._store.delete(_next_key(slot))
+
+    def _create(self, key: str, build: Build) -> None:
+        """Write a pointer unless there is one."""
+        with suppress(PreconditionFailed):
+            self._store.create(key, msgspec.json.encode(build))
+
+    def _read(self, key: str) -> tuple[Build | None, str]:
         try:
-            stored = self._store.get(_key(slot))
-        except Missing:
-            return None
+            stored = self._store.get(key)
+        except NoSuchKey:
+            return None, ""
         try:
-            return msgspec.json.decode(stored.body, type=Build)
+            return msgspec.json.decode(stored.body, type=Build), stored.etag
         except msgspec.MsgspecError as error:
-            raise Damaged(f"slot pointer {slot}: {error}") from error
+            raise Damaged(f"slot pointer {key.removeprefix('slots/').removesuffix('.json')}: {error}") from error
 
     def claim(self, slot: str, recipe: Recipe, served: Build | None = None) -> Build:
-        """
-        Find the slot's build, or make it from `recipe` when the slot is new.
+        """Return the slot's build; make it from `recipe` if the slot is new.
 
-        A pointer that was lost points again at the build that this process has `served`, where the recipe makes the
-        same: nodes and routers that run know no other. An older build may have another recipe: `judge` says so.
+        A lost pointer is restored to the build that this process has `served`, if the recipe makes the same build:
+        running nodes and routers know no other. An older build may have another recipe; `judge` says so.
         """
         is_same = served is not None and not judge(slot, served, recipe).refused
         made = served if is_same else Build(f"b-{uuid.uuid4().hex[:12]}", recipe)
@@ -189,10 +216,14 @@ class Slots:
                 if found is not None:
                     return found
                 self._store.create(_key(slot), body)
-            except (Refused, Unanswered):
+            except (PreconditionFailed, Unanswered):
                 continue
         raise Unanswered(f"slot {slot}: its pointer could not be read or written {POINTER_ATTEMPTS} times")
 
 
 def _key(slot: str) -> str:
     return f"slots/{slot}.json"
+
+
+def _next_key(slot: str) -> str:
+    return f"slots/{slot}.next.json"

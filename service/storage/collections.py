@@ -1,8 +1,7 @@
-"""
-Collections: kinds of documents that a fleet keeps apart, and the registry that says which there are.
+"""Collections, and the registry of those that exist.
 
-A change of the registry is an entry of the documents log that holds the whole registry after it. The id of a
-collection is the position of that entry, and never another's.
+A change of the registry is an entry of the documents log that holds the whole registry after it. A collection's id is
+the position of the entry that created it, so no other collection ever has it.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ Source = Literal["text", "vector"]
 DEFAULT_ID = 0
 DEFAULT_NAME = "default"
 MOST_COLLECTIONS = 100
-MOST_REMEMBERED = 100  # dropped ones, so that who still asks for them is told
+MOST_REMEMBERED = 100  # dropped ones, so that late callers get a clear answer
 NAME_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
 REFERENCE_PATTERN = f"{NAME_PATTERN}(@[0-9]{{1,18}})?"
 UNNAMED_MODEL = "unnamed/1"
 
 
 class NoCollection(Exception):
-    """There is no collection of that name; `dropped_at` is the position where there ceased to be one, 0 for never."""
+    """No collection of this name. `dropped_at` is the position at which the last one was dropped, 0 for never."""
 
     def __init__(self, reference: str, dropped_at: int = 0) -> None:
         said = f"collection {reference!r} was dropped at position {dropped_at}" if dropped_at else ""
@@ -37,13 +36,14 @@ class NoCollection(Exception):
 
 
 class BadChange(Exception):
-    """A collection that can't be made or dropped; the message says why and what can."""
+    """A collection that can't be made or dropped; the message says why and what to do."""
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """
-    What a collection holds, for life: texts, which each slot embeds with its own model, or vectors of `dims` components
-    that `model`, "name/version", made elsewhere. Texts without `index` are indexed as the slot's own documents are.
+    """The contents of a collection, for life.
+
+    It holds texts, which each slot embeds with its own model, or vectors of `dims` components that `model`,
+    "name/version", made elsewhere. Without `index` it is indexed as the slot's default collection is.
     """
 
     source: Source = "text"
@@ -52,27 +52,27 @@ class Kind(msgspec.Struct, frozen=True):
     index: IndexParameters | None = None
 
     def embedding(self, slot: Embedding) -> Embedding:
-        """The space of its vectors in a slot."""
+        """Return the space of its vectors in a slot."""
         if self.source == "text":
             return slot
         name, _, version = self.model.partition("/")
         return Embedding(name, version, self.dims, "given")
 
     def recipe(self, slot: Recipe) -> Recipe:
-        """How a slot turns its documents into rows."""
+        """Return how a slot turns its documents into rows."""
         return msgspec.structs.replace(slot, embedding=self.embedding(slot.embedding), index=self.index or slot.index)
 
 
 class Collection(msgspec.Struct, frozen=True):
-    """One that is there."""
+    """A collection that exists."""
 
     id: int
     name: str
     kind: Kind
 
 
-class Dropped(msgspec.Struct, frozen=True):
-    """One that was there, until `position`."""
+class DroppedCollection(msgspec.Struct, frozen=True):
+    """A collection that was dropped at `position`."""
 
     id: int
     name: str
@@ -82,21 +82,21 @@ class Dropped(msgspec.Struct, frozen=True):
 DEFAULT = Collection(DEFAULT_ID, DEFAULT_NAME, Kind())
 
 
-class Change(NamedTuple):
-    """A registry after a change, and the collection that was made or dropped."""
+class RegistryUpdate(NamedTuple):
+    """The registry after a change, and the collection that was made or dropped."""
 
     registry: Registry
     collection: Collection
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """The collections at one position of the documents log. The default one is always there and not listed."""
+    """The collections at one position of the documents log. The default one always exists and is not listed."""
 
     collections: list[Collection] = []
-    dropped: list[Dropped] = []
+    dropped: list[DroppedCollection] = []
 
     def find(self, reference: str) -> Collection:
-        """The collection of a name, or of `name@id`, which is that one and no later namesake; raises NoCollection."""
+        """Return the collection of a name, or of `name@id`, which excludes later namesakes. Raise NoCollection."""
         if reference in (DEFAULT_NAME, f"{DEFAULT_NAME}@{DEFAULT_ID}"):
             return DEFAULT
         name, _, number = reference.partition("@")
@@ -107,35 +107,34 @@ class Registry(msgspec.Struct, frozen=True):
         raise NoCollection(reference, max(gone, default=0))
 
     def get(self, id_: int) -> Collection | None:
-        """The collection of an id, if it is there."""
+        """Return the collection of an id, or None."""
         return next((one for one in (DEFAULT, *self.collections) if one.id == id_), None)
 
-    def with_one(self, name: str, kind: Kind, position: int) -> Change:
-        """
-        With a new collection, whose creation stands at `position`; as it is where the very same is there.
+    def with_one(self, name: str, kind: Kind, position: int) -> RegistryUpdate:
+        """Add a collection created at `position`; change nothing if the very same exists.
 
-        Raises BadChange for another of that name, or one too many.
+        Raise BadChange for another kind under this name, or one collection too many.
         """
         for one in self.collections:
             if one.name == name and one.kind == kind:
-                return Change(self, one)
+                return RegistryUpdate(self, one)
             if one.name == name:
                 raise BadChange(
-                    f"there is a collection {name!r} of another kind: {_described(one.kind)}; drop it first, or choose "
+                    f"collection {name!r} exists with another kind: {_described(one.kind)}; drop it first, or choose "
                     "another name"
                 )
         if len(self.collections) >= MOST_COLLECTIONS:
-            raise BadChange(f"there are {len(self.collections)} collections, as many as may be; drop one first")
+            raise BadChange(f"{len(self.collections)} collections exist, which is the most allowed; drop one first")
         made = Collection(position, name, kind)
-        return Change(Registry([*self.collections, made], self.dropped), made)
+        return RegistryUpdate(Registry([*self.collections, made], self.dropped), made)
 
-    def without(self, reference: str, position: int) -> Change:
-        """Without a collection, whose end stands at `position`; raises NoCollection."""
+    def without(self, reference: str, position: int) -> RegistryUpdate:
+        """Drop a collection at `position`. Raise NoCollection if it does not exist, BadChange for the default one."""
         gone = self.find(reference)
         if gone.id == DEFAULT_ID:
             raise BadChange("the default collection can't be dropped; delete its documents instead")
-        dropped = [*self.dropped, Dropped(gone.id, gone.name, position)][-MOST_REMEMBERED:]
-        return Change(Registry([one for one in self.collections if one.id != gone.id], dropped), gone)
+        dropped = [*self.dropped, DroppedCollection(gone.id, gone.name, position)][-MOST_REMEMBERED:]
+        return RegistryUpdate(Registry([one for one in self.collections if one.id != gone.id], dropped), gone)
 
 
 def _described(kind: Kind) -> str:
@@ -143,38 +142,37 @@ def _described(kind: Kind) -> str:
 
 
 def salt_of(collection: int) -> bytes:
-    """What tells a collection's hashes of blake2b from others'; the default one's are those without a salt."""
+    """Return the blake2b salt of a collection's hashes. The default collection's hashes equal those without a salt."""
     return collection.to_bytes(hashlib.blake2b.SALT_SIZE, "big")
 
 
 def to_text(registry: Registry) -> str:
-    """A registry as a row of a log holds it."""
+    """Return a registry as it is stored in a log's row."""
     return msgspec.json.encode(registry).decode()
 
 
 def from_text(text: str) -> Registry:
-    """The inverse of `to_text`; raises Damaged."""
+    """Parse what `to_text` wrote; raise Damaged."""
     try:
         return msgspec.json.decode(text, type=Registry)
     except msgspec.MsgspecError as error:
-        raise Damaged(f"what says which collections there are can't be read: {error}") from error
+        raise Damaged(f"the registry of collections can't be read: {error}") from error
 
 
 def registry_of(entry: Entry) -> Registry | None:
-    """The registry that an entry of the documents log sets; None where it sets none."""
+    """Return the registry that an entry of the documents log sets, or None."""
     found = [text for text in entry.rows.column("registry").to_pylist() if text]
     return from_text(found[-1]) if found else None
 
 
 def registry_at(log: Log, number: int) -> Registry:
-    """
-    The registry that entry `number` of the documents log set, which its later entries name; of 0 it is empty.
+    """Return the registry that entry `number` of the documents log sets; entry 0 stands for an empty one.
 
-    Raises StoreError, and Damaged where that entry sets none.
+    Raise StoreError, and Damaged if that entry sets none.
     """
     if number == 0:
         return Registry()
     registry = registry_of(log.read(number))
     if registry is None:
-        raise Damaged(f"{log.name} entry {number}: sets no collections, but a later entry says so")
+        raise Damaged(f"{log.name} entry {number}: sets no collections, but a later entry says that it does")
     return registry

@@ -1,24 +1,23 @@
-"""Whether a store really enforces conditional writes. A store that ignores them loses writes in silence."""
+"""The check that a store enforces conditional writes. A store that ignores them loses writes silently."""
 
 from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from service.storage.objects import ObjectStore, Refused, StoreError, Unanswered
+from service.storage.objects import ObjectStore, PreconditionFailed, StoreError, Unanswered
 
 CREATORS = 2
 
 
 class NotConforming(StoreError):
-    """The store accepted a write whose condition did not hold."""
+    """A write was accepted although its condition did not hold."""
 
 
 def check(store: ObjectStore) -> None:
-    """
-    Prove on throw-away keys that of two creators one wins and that a stale etag is refused.
+    """Prove on throw-away keys that one of two creators wins, and that a stale etag is refused.
 
-    Raises NotConforming, naming the bucket and what it did, and Unanswered where nothing could be told.
+    Raise NotConforming with the bucket and what it did, or Unanswered if nothing could be proven.
     """
     key = f"conformance/{uuid.uuid4().hex}"
     try:
@@ -32,7 +31,7 @@ def _one_creator_wins(store: ObjectStore, key: str) -> None:
     def won(creator: int) -> bool | None:
         try:
             store.create(key, b"creator %d" % creator)
-        except Refused:
+        except PreconditionFailed:
             return False
         except Unanswered:
             return None
@@ -42,7 +41,7 @@ def _one_creator_wins(store: ObjectStore, key: str) -> None:
         outcomes = list(pool.map(won, range(CREATORS)))
     winners = outcomes.count(True)
     if winners == 0 and None in outcomes:
-        raise Unanswered(f"bucket {store.bucket}: neither of {CREATORS} creators of one key got an answer; try again")
+        raise Unanswered(f"bucket {store.bucket}: none of {CREATORS} creators of one key got an answer; try again")
     if winners != 1:
         raise NotConforming(
             f"bucket {store.bucket}: {winners} of {CREATORS} creators of one key were told that they won; "
@@ -55,6 +54,6 @@ def _stale_etag_is_refused(store: ObjectStore, key: str) -> None:
     store.replace(key, b"second", stale)
     try:
         store.replace(key, b"third", stale)
-    except Refused:
+    except PreconditionFailed:
         return
     raise NotConforming(f"bucket {store.bucket}: a stale etag was accepted; slots need a store that enforces If-Match")

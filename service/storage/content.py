@@ -1,4 +1,4 @@
-"""By which hash the service, and whoever asks it, knows a document's content."""
+"""The hash of a document's content, as the service and its callers compute it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import hashlib
 
 
 def content_hash(title: str, text: str, metadata: str = "", vector: bytes = b"") -> bytes:
-    """
-    sha256 of a document's title and text; with metadata of that and the metadata; with a vector of that, a zero byte
-    and the vector.
+    """Return the sha256 of a document's content, the same in every process.
 
-    Equal contents have equal hashes in every process.
+    It is the hash of title and text; with metadata, the hash of that hash and the metadata; with a vector, the hash of
+    that hash, a zero byte and the vector.
     """
     said = hashlib.sha256(title.encode() + b"\0" + text.encode()).digest()
     for more in (metadata.encode(), b"\0" + vector if vector else b""):

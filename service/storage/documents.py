@@ -1,8 +1,9 @@
-"""The documents log: what callers wrote, raw, for ever. Its entry numbers are the one public position."""
+"""The documents log: the raw writes of callers, kept for ever. Its entry numbers are the one public position."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -24,18 +25,19 @@ SCHEMA = pa.schema(
         ("if_position", pa.int64()),
         ("collection", pa.int64()),
         ("registry", pa.string()),
+        ("void", pa.string()),
     ]
 )
 
 
 class Document(msgspec.Struct, frozen=True):
-    """
-    One write: this source_id's text in its collection from now on, with metadata as canonical JSON, or its deletion.
+    """One write: the new text of a source_id in its collection, with metadata as canonical JSON, or its deletion.
 
-    `vector` is the one that was given for it, as little-endian float32; empty where the text is to be embedded. With an
-    `if_position` it counts only where the document was last written there; 0 means that there must be none.
+    `vector` was given with the text, as little-endian float32; it is empty if the text is to be embedded. With an
+    `if_position` the write counts only if the document was last written there; 0 means that it must not exist.
 
-    With a `registry` it is no document, but says which collections there are from now on.
+    With a `registry` it is no document, but sets the collections that exist from now on. With a `void` it sets the
+    writes that count no more.
     """
 
     request_id: str
@@ -48,9 +50,17 @@ class Document(msgspec.Struct, frozen=True):
     if_position: int = ANY_POSITION
     collection: int = 0
     registry: str = ""
+    void: str = ""
 
 
-class Written(msgspec.Struct, frozen=True):
+class Place(NamedTuple):
+    """The place where a document was stored: item `item` of entry `position`."""
+
+    position: int
+    item: int
+
+
+class PlacedDocument(msgspec.Struct, frozen=True):
     """A document with its place: item `item` of entry `position`."""
 
     position: int
@@ -58,25 +68,25 @@ class Written(msgspec.Struct, frozen=True):
     document: Document
 
 
-def documents_log(store: ObjectStore) -> Log:
-    """The fleet's documents log."""
-    return Log(store, "log/", "documents", SCHEMA)
+def documents_log(store: ObjectStore, until: int | None = None) -> Log:
+    """Return the fleet's documents log, for a reader of a past state up to entry `until`."""
+    return Log(store, "log/", "documents", SCHEMA, until)
 
 
 def to_rows(documents: Sequence[Document]) -> pa.RecordBatch:
-    """An entry's rows, item i in row i."""
+    """Return an entry's rows, item i in row i."""
     columns = [[getattr(document, name) for document in documents] for name in SCHEMA.names]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def written_as(entry: Entry, item: int) -> Document:
-    """One document of an entry; IndexError where it has no such item."""
+    """Return one document of an entry; raise IndexError if it has no such item."""
     return Document(*(column[item].as_py() for column in entry.rows.columns))
 
 
-def from_entry(entry: Entry) -> Iterator[Written]:
-    """The documents of an entry with their places."""
+def from_entry(entry: Entry) -> Iterator[PlacedDocument]:
+    """Yield the documents of an entry with their places."""
     columns = [column.to_pylist() for column in entry.rows.columns]
     for item, values in enumerate(zip(*columns, strict=True)):
-        yield Written(entry.header.number, item, Document(*values))
+        yield PlacedDocument(entry.header.number, item, Document(*values))

@@ -1,7 +1,7 @@
-"""One log object: an Arrow IPC stream whose schema carries a header, then a digest over every byte before it.
+"""One log object: an Arrow IPC stream whose schema carries a header, then a digest of every byte before it.
 
-Any Arrow reader can read the stream; it stops at the end-of-stream mark and never sees the digest. Ours checks
-the digest first, so that a flipped or missing byte is refused by name instead of being decoded.
+Any Arrow reader can read the stream; it stops at the end-of-stream mark and never sees the digest. `decode` checks the
+digest first, so a flipped or missing byte is refused by name instead of decoded.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import hashlib
 import msgspec
 import pyarrow as pa
 
-FORMAT = 4
-READABLE_FORMATS = (1, 2, 3, 4)
-# Written as long as it can hold what there is, so that a version before the newest format goes on reading.
+FORMAT = 5
+READABLE_FORMATS = (1, 2, 3, 4, 5)
+# Written as long as it can hold the rows, so that older versions can go on reading.
 PLAIN_FORMAT = 3
-# Columns that came later: the format that brought each, and what stands in it for the formats before.
+# Columns added later: the format that added each, and its value in rows of older formats.
 ADDED: dict[str, tuple[int, str | bytes | int]] = {
     "metadata": (2, ""),
     "vector": (3, b""),
@@ -23,24 +23,27 @@ ADDED: dict[str, tuple[int, str | bytes | int]] = {
     "collection": (4, 0),
     "registry": (4, ""),
     "apart": (4, b""),
+    "void": (5, ""),
+    "repaired_at": (5, 0),
 }
+# A writer that does not know such a member of the header would drop it, so it may not read an entry that has it.
+HEADER_ADDED = {"collections": 4, "voids": 5}
 _METADATA_KEY = b"vectorfleet"
 _TRAILER_MARK = b"VFSHA256"
 _TRAILER_BYTES = len(_TRAILER_MARK) + hashlib.sha256().digest_size
 
 
 class Damaged(Exception):
-    """An object is not what was written: the message names it and says what differs."""
+    """An object differs from what was written; the message names it and the difference."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    What an entry says of itself.
+    """The header of an entry.
 
-    `log` and `number` are where it belongs; `predecessor` is the append_id of number - 1 (empty for the
-    first); `stamp_ms` never decreases along a log. Entries of shard logs cover the documents positions
-    [start, end). In the documents log `collections` is the newest entry, perhaps this one, that changed them; 0 before
-    there was one.
+    `log` and `number` are its place. `predecessor` is the append_id of entry number - 1, empty for the first.
+    `stamp_ms` never decreases along a log. Entries of shard logs cover the documents positions [start, end). In the
+    documents log `collections` and `voids` are the newest entries up to this one that changed the collections and that
+    voided writes; 0 before there is one.
     """
 
     format: int = FORMAT
@@ -52,17 +55,16 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     start: int = 0
     end: int = 0
     collections: int = 0
+    voids: int = 0
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A header and its rows."""
-
     header: Header
     rows: pa.RecordBatch
 
 
 def encode(header: Header, rows: pa.RecordBatch) -> bytes:
-    """The bytes of an entry; the same arguments give the same bytes."""
+    """Return the bytes of an entry; the same arguments give the same bytes."""
     metadata = {_METADATA_KEY: msgspec.json.encode(header)}
     stamped = rows.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
@@ -72,24 +74,26 @@ def encode(header: Header, rows: pa.RecordBatch) -> bytes:
     return bytes(body + _TRAILER_MARK + hashlib.sha256(body).digest())
 
 
-def as_before(rows: pa.RecordBatch) -> pa.RecordBatch | None:
-    """The rows without the columns that came after PLAIN_FORMAT; None where one of those says anything."""
-    names = [name for name in rows.schema.names if ADDED.get(name, (0, ""))[0] > PLAIN_FORMAT]
-    if any(set(rows.column(name).unique().to_pylist()) - {ADDED[name][1]} for name in names):
-        return None
-    return rows.drop_columns(names) if names else rows
+def in_oldest_format(entry: Entry) -> Entry:
+    """Return an entry in the oldest format, from PLAIN_FORMAT on, that can hold its header and rows."""
+    header, rows = entry.header, entry.rows
+    added = {name: ADDED[name] for name in rows.schema.names if name in ADDED}
+    used = [since for name, (since, blank) in added.items() if set(rows.column(name).unique().to_pylist()) - {blank}]
+    used += [since for name, since in HEADER_ADDED.items() if getattr(header, name)]
+    format_ = max(PLAIN_FORMAT, *used, 0)
+    unused = [name for name, (since, _) in added.items() if since > format_]
+    return Entry(msgspec.structs.replace(header, format=format_), rows.drop_columns(unused) if unused else rows)
 
 
 def decode(body: bytes, *, log: str, number: int, schema: pa.Schema) -> Entry:
-    """
-    The entry of these bytes, if it is the one that belongs at `number` of `log` with rows of `schema`.
+    """Decode the entry at `number` of `log` with rows of `schema`.
 
-    Raises Damaged, naming log and number.
+    Raise Damaged, naming log and number, if these bytes are not that entry.
     """
     name = f"{log} entry {number}"
     header, rows = _read(_verified(body, name), name)
     if header.format not in READABLE_FORMATS:
-        raise Damaged(f"{name}: format {header.format}, this version reads {READABLE_FORMATS}")
+        raise Damaged(f"{name}: format {header.format}; this version reads {READABLE_FORMATS}")
     if (header.log, header.number) != (log, number):
         raise Damaged(f"{name}: holds entry {header.number} of {header.log}")
     if header.format < FORMAT:
@@ -100,7 +104,7 @@ def decode(body: bytes, *, log: str, number: int, schema: pa.Schema) -> Entry:
 
 
 def as_of_now(rows: pa.RecordBatch, format_: int, schema: pa.Schema) -> pa.RecordBatch:
-    """Rows of an older format with the columns that it lacks; rows that differ otherwise are left as they are."""
+    """Add the columns that rows of an older format lack; rows that differ otherwise are returned unchanged."""
     blank = {name: value for name, (since, value) in ADDED.items() if format_ < since}
     if rows.schema.names != [name for name in schema.names if name not in blank]:
         return rows

@@ -3,9 +3,9 @@
 Failures::
 
     StoreError
-    ├── Missing        the key isn't there (404)
-    ├── Refused        the condition did not hold (412): somebody else's object is there
-    └── Unanswered     409, 5xx, time-out, broken connection: the write may or may not have happened
+    ├── NoSuchKey             the key does not exist (404)
+    ├── PreconditionFailed    the condition did not hold (412): another writer's object exists
+    └── Unanswered            409, 5xx, time-out, broken connection: the write may or may not have happened
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,23 +31,23 @@ POOL_CONNECTIONS = 32
 
 
 class StoreError(Exception):
-    """The store did not do what was asked."""
+    """The store did not do what was requested."""
 
 
-class Missing(StoreError):
+class NoSuchKey(StoreError):
     """There is no object of that key."""
 
 
-class Refused(StoreError):
+class PreconditionFailed(StoreError):
     """The condition of a conditional write did not hold."""
 
 
 class Unanswered(StoreError):
-    """Nobody knows whether the write happened."""
+    """It is unknown whether the write happened."""
 
 
-class Stored(NamedTuple):
-    """An object's body and the tag that a conditional replace names."""
+class StoredObject(NamedTuple):
+    """An object's body and the etag that a conditional replace names."""
 
     body: bytes
     etag: str
@@ -59,25 +60,25 @@ class StoreClock:
         self._offset_ms: float | None = None
 
     def observe(self, http_date: str) -> None:
-        """Take the `Date` of an answer as the present."""
+        """Take the `Date` header of an answer as the present."""
         self._offset_ms = parsedate_to_datetime(http_date).timestamp() * 1000 - time.monotonic() * 1000
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970 by the store's clock; this machine's before the first answer."""
+        """Return milliseconds since 1970 by the store's clock; by this machine's before the first answer."""
         if self._offset_ms is None:
             return int(time.time() * 1000)
         return int(time.monotonic() * 1000 + self._offset_ms)
 
 
 def aws_client(service: str, *, attempts: int = READ_ATTEMPTS) -> Any:
-    """A boto3 client with short time-outs; region, endpoint and credentials come from the environment."""
+    """Return a boto3 client with short time-outs; region, endpoint and credentials come from the environment."""
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,
         max_pool_connections=POOL_CONNECTIONS,
         retries={"total_max_attempts": attempts, "mode": "standard"},
     )
-    # boto3 alone among AWS's tools reads only AWS_DEFAULT_REGION.
+    # Of AWS's tools, only boto3 ignores AWS_REGION and reads AWS_DEFAULT_REGION.
     return boto3.client(service, config=config, region_name=os.environ.get("AWS_REGION"))
 
 
@@ -85,7 +86,7 @@ class ObjectStore:
     """One bucket. Calls block: async code runs them in a thread."""
 
     def __init__(self, bucket: str, connect: Callable[..., Any] = aws_client) -> None:
-        """`connect` makes a client of a service, as `aws_client` does."""
+        """Connect; `connect` makes a client of a service, as `aws_client` does."""
         self.bucket = bucket
         self.clock = StoreClock()
         self._reads = connect("s3")
@@ -93,11 +94,11 @@ class ObjectStore:
         self._writes = connect("s3", attempts=1)
 
     def create(self, key: str, body: bytes) -> str:
-        """Store a new object and return its etag; Refused when the key is taken, Unanswered when nobody knows."""
+        """Store a new object and return its etag; raise PreconditionFailed if the key is taken."""
         return self._put(key, body, {"IfNoneMatch": "*"})
 
     def replace(self, key: str, body: bytes, etag: str) -> str:
-        """Store over exactly the object that `etag` names."""
+        """Replace exactly the object that `etag` names, and return the new etag."""
         return self._put(key, body, {"IfMatch": etag})
 
     def _put(self, key: str, body: bytes, condition: dict[str, str]) -> str:
@@ -111,17 +112,29 @@ class ObjectStore:
         self.clock.observe(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         return str(answer["ETag"])
 
-    def get(self, key: str) -> Stored:
-        """Read a whole object."""
+    def get(self, key: str) -> StoredObject:
         try:
             answer = self._reads.get_object(Bucket=self.bucket, Key=key)
             body = answer["Body"].read()
         except (ClientError, BotoCoreError) as error:
             raise _failure(error, f"get s3://{self.bucket}/{key}") from error
-        return Stored(body, self._etag(answer))
+        return StoredObject(body, self._etag(answer))
+
+    def part(self, key: str, start: int, end: int | None = None) -> bytes:
+        """Read the bytes [start, end) of an object; fewer, or none, if it is shorter."""
+        last = "" if end is None else end - 1
+        try:
+            body: bytes = self._reads.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{last}")[
+                "Body"
+            ].read()
+        except (ClientError, BotoCoreError) as error:
+            if _status_of(error) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return b""
+            raise _failure(error, f"get s3://{self.bucket}/{key}") from error
+        return body
 
     def blocks(self, key: str) -> Iterator[bytes]:
-        """Read an object block by block: for one that may be larger than memory."""
+        """Read an object block by block, for one that may be larger than memory."""
         try:
             body = self._reads.get_object(Bucket=self.bucket, Key=key)["Body"]
             with closing(body):
@@ -130,7 +143,7 @@ class ObjectStore:
             raise _failure(error, f"get s3://{self.bucket}/{key}") from error
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Every key below a prefix, in order, from the first behind `after` on; one request for each thousand."""
+        """Yield every key below a prefix, in order, after the key `after`; one request for each thousand."""
         listing = {"Bucket": self.bucket, "Prefix": prefix} | ({"StartAfter": after} if after else {})
         try:
             for page in self._reads.get_paginator("list_objects_v2").paginate(**listing):
@@ -139,11 +152,11 @@ class ObjectStore:
             raise _failure(error, f"list s3://{self.bucket}/{prefix}") from error
 
     def upload(self, path: Path, key: str) -> None:
-        """Send a file under a key that nobody else writes; multipart where it is large."""
+        """Upload a file under a key that no other process writes; multipart if it is large."""
         self._transfer(self._reads.upload_file, str(path), self.bucket, key)
 
     def download(self, key: str, path: Path) -> None:
-        """Fetch an object into a file."""
+        """Download an object into a file."""
         self._transfer(self._reads.download_file, self.bucket, key, str(path))
 
     def _transfer(self, move: Any, *arguments: str) -> None:
@@ -153,23 +166,29 @@ class ObjectStore:
             raise _failure(error, f"transfer of s3://{self.bucket}: {' '.join(arguments)}") from error
 
     def delete(self, key: str) -> None:
-        """Remove an object; nothing happens when it isn't there."""
+        """Delete an object; nothing happens if it does not exist."""
         try:
             self._reads.delete_object(Bucket=self.bucket, Key=key)
         except (ClientError, BotoCoreError) as error:
             raise _failure(error, f"delete s3://{self.bucket}/{key}") from error
 
 
+def _status_of(error: Exception) -> int:
+    """Return the HTTP status of an SDK error; 0 if there was no answer."""
+    response = error.response if isinstance(error, ClientError) else {}
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def _failure(error: Exception, what: str) -> StoreError:
-    """The kind of failure that an SDK error stands for."""
+    """Return the StoreError that an SDK error stands for."""
     if not isinstance(error, ClientError):
         return Unanswered(f"{what}: {error}")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = _status_of(error)
     code = error.response.get("Error", {}).get("Code", "")
     if status == 404 and code != "NoSuchBucket":
-        return Missing(f"{what}: no such key")
+        return NoSuchKey(f"{what}: no such key")
     if status == 412:
-        return Refused(f"{what}: the condition did not hold")
+        return PreconditionFailed(f"{what}: the condition did not hold")
     if status in (409, 429) or status >= 500 or status == 0:
         return Unanswered(f"{what}: {status} {code}")
     return StoreError(f"{what}: {status} {code}: {error.response.get('Error', {}).get('Message', '')}")

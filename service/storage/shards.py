@@ -1,7 +1,7 @@
-"""Shard logs: for one build and shard, what the documents became: chunks with their vectors.
+"""Shard logs: the chunks and vectors of the documents, for one build and shard.
 
-A record replaces everything that its source_id had by its chunks, in one object and applied at once, so no crash
-and no second indexer can leave half a document.
+A record replaces all chunks of its source_id, in one object and applied at once, so no crash and no second indexer can
+leave half a document.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from service.storage.builds import shard_prefix
 from service.storage.collections import DEFAULT_ID
 from service.storage.documents import ANY_POSITION
 from service.storage.entry import Entry
@@ -24,12 +25,14 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    Replace `source_id` in its collection by these chunks; none deletes it.
+    """The new chunks of `source_id` in its collection; none deletes it.
 
     `vectors` has shape (chunks, dims), with the collection's dims. `rejected` says why a document could never be
-    embedded; such a record changes nothing, and neither does one whose `if_position` is not where the document was
-    last written. One with a `registry` says which collections there are from now on: the others' rows are gone.
+    embedded; such a record changes nothing. Neither does one whose `if_position` is not where the document was last
+    written. A record with a `registry` sets the collections that exist from now on: rows of all others are gone.
+
+    A record with a `repaired_at` was made by the void at that position. It sets the document to an earlier write, at
+    `position` and `item`, or deletes it.
     """
 
     position: int
@@ -44,16 +47,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     if_position: int = ANY_POSITION
     collection: int = DEFAULT_ID
     registry: str = ""
+    repaired_at: int = 0
+
+    @property
+    def made_at(self) -> int:
+        """The documents position whose indexing made the record."""
+        return self.repaired_at or self.position
 
     def counts(self, held_position: int) -> bool:
-        """Whether it changes anything where its document was last written at a position; 0 where there is none."""
+        """Return whether it changes a document last written at a position; 0 if there is none."""
         return not self.rejected and self.if_position in (ANY_POSITION, held_position)
 
 
 def schema(dims: int) -> pa.Schema:
-    """
-    The columns of a shard entry of a build with vectors of `dims` components; those of another length stand `apart`, as
-    little-endian float32.
+    """Return the columns of a shard entry for vectors of `dims` components.
+
+    Vectors of another length are in `apart`, as little-endian float32.
     """
     return pa.schema(
         [
@@ -67,6 +76,7 @@ def schema(dims: int) -> pa.Schema:
             ("if_position", pa.int64()),
             ("collection", pa.int64()),
             ("registry", pa.string()),
+            ("repaired_at", pa.int64()),
             ("apart", pa.binary()),
             ("chunks", pa.list_(pa.string())),
             ("vectors", pa.list_(pa.list_(pa.float32(), dims))),
@@ -74,19 +84,23 @@ def schema(dims: int) -> pa.Schema:
     )
 
 
+# The entries of every shard log end at each multiple, so the digests of any shards can be compared there.
+STEP_ENTRIES = 16
+
+
 def shard_of(source_id: str, shards: int) -> int:
-    """The shard that holds a source_id: the same in every process and version."""
+    """Return the shard of a source_id: the same in every process and version."""
     digest = hashlib.blake2b(source_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % shards
 
 
 def shard_log(store: ObjectStore, build: str, shard: int, dims: int) -> Log:
-    """The log of one shard of a build."""
-    return Log(store, f"builds/{build}/shard-{shard:02d}/log/", f"{build}/shard-{shard:02d}", schema(dims))
+    """Return the log of one shard of a build."""
+    return Log(store, f"{shard_prefix(build, shard)}log/", f"{build}/shard-{shard:02d}", schema(dims))
 
 
 def to_rows(records: Sequence[Record], dims: int) -> pa.RecordBatch:
-    """An entry's rows, one per record, in order."""
+    """Return an entry's rows, one per record, in order."""
     plain = schema(dims)
     fitting = [record.vectors if _fits(record, dims) else np.empty((0, dims), np.float32) for record in records]
     columns = [
@@ -106,12 +120,12 @@ def _apart(record: Record, dims: int) -> bytes:
 
 
 def chunk_count(rows: pa.RecordBatch) -> int:
-    """Chunks in an entry's rows, which are the rows that nodes hold of it."""
+    """Return the chunks in an entry's rows, which are the rows that nodes hold of it."""
     return len(rows.column("chunks").flatten())
 
 
 def _nested(vectors_each: Sequence[Vectors], dims: int) -> pa.Array:
-    """All vectors as one flat block: a Python list per component would cost a hundred times as much."""
+    """Return all vectors as one flat block: a Python list per component would cost a hundred times as much."""
     offsets = np.concatenate(([0], np.cumsum(list(map(len, vectors_each))))).astype(np.int32)
     blocks = [vectors.reshape(-1) for vectors in vectors_each if len(vectors)]
     flat = np.concatenate(blocks) if blocks else np.empty(0, np.float32)
@@ -120,7 +134,7 @@ def _nested(vectors_each: Sequence[Vectors], dims: int) -> pa.Array:
 
 
 def from_entry(entry: Entry) -> Iterator[Record]:
-    """The records of an entry, in order."""
+    """Yield the records of an entry, in order."""
     rows = entry.rows
     nested = rows.column("vectors")
     offsets = nested.offsets.to_numpy()

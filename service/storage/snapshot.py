@@ -1,7 +1,7 @@
-"""Snapshots: files of one shard at one position, and a manifest uploaded last that vouches for each of them.
+"""Snapshots: files of one shard at one position, and a manifest, uploaded last, that vouches for each of them.
 
-A snapshot without a manifest does not exist. One whose manifest or files differ in any way from what was written
-is refused by name, and so is one that the shard log does not know.
+A snapshot without a manifest does not exist. If its manifest or files differ from what was written, or if the shard log
+does not know it, it is refused by name.
 """
 
 from __future__ import annotations
@@ -14,35 +14,31 @@ from pathlib import Path
 import msgspec
 
 from service import VERSION
-from service.storage.builds import Build, IndexParameters
+from service.storage.builds import Build, IndexParameters, shard_prefix
 from service.storage.collections import DEFAULT_ID, Registry
 from service.storage.entry import Damaged
 from service.storage.log import Log
-from service.storage.objects import Missing, ObjectStore
+from service.storage.objects import NoSuchKey, ObjectStore
 
-FORMAT = 4  # bases may be searched otherwise than configured
-COLLECTIONS_FORMAT = 3  # there may be several collections
-PLAIN_FORMAT = 2  # of one alone; rows have metadata
-READABLE_FORMATS = (1, 2, 3, 4)
+# The digest counts documents. In formats 1 to 4 it counts chunks, and no longer compares with anything.
+FORMAT = 5
+READABLE_FORMATS = (1, 2, 3, 4, 5)
 ROWS_FILE = "rows.arrow"
 DOWNLOADS_AT_ONCE = 8  # each of them in several parts
 _READ_BYTES = 1 << 20
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file of a snapshot."""
-
     name: str
     size_bytes: int
     sha256: str
 
 
 class Share(msgspec.Struct, frozen=True):
-    """
-    One collection's rows, documents and part of the digest.
+    """One collection's rows, documents and part of the digest.
 
-    `searched` is how its base is searched where its canaries ask for more than is configured: further, or exactly.
-    Format 3 said `exact` for the latter.
+    `searched` says how its base is searched if its canaries need more than is configured: further, or exactly. Format 3
+    had `exact` for the latter.
     """
 
     rows: int
@@ -53,12 +49,11 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    What a snapshot is: the build's rows of one shard at a documents position.
+    """The manifest of a snapshot: the build's rows of one shard at a documents position.
 
-    `entry` and `append_id` name the shard-log entry after which it was taken; `digest` is the order-free digest
-    of its live set; `generation` counts the bases of the shard. `registry` says which collections there were, and
-    `shares` what each has, by its id; manifests of an older writer have none.
+    `entry` and `append_id` name the shard-log entry after which it was taken. `digest` is the order-free digest of its
+    live documents. `generation` counts the bases of the shard. `registry` lists the collections, and `shares` each
+    one's part by id; manifests of older writers have none.
     """
 
     format: int = FORMAT
@@ -77,48 +72,46 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry = Registry()
     shares: dict[int, Share] = {}
 
+    @property
+    def counts_documents(self) -> bool:
+        """True if its digests count documents, so that they can be compared with those of an index."""
+        return self.format >= FORMAT
 
-class _Sealed(msgspec.Struct, frozen=True):
-    """The manifest's bytes and their sha256, so that a manifest vouches for itself too."""
+
+class _SealedManifest(msgspec.Struct, frozen=True):
+    """The manifest's bytes and their sha256, so that a manifest also vouches for itself."""
 
     sha256: str
     manifest: msgspec.Raw
 
 
-def format_of(registry: Registry, shares: Mapping[int, Share]) -> int:
-    """The oldest format that says all of this, so that a version before goes on reading as long as it can."""
-    if any(share.searched is not None for share in shares.values()):
-        return FORMAT
-    return PLAIN_FORMAT if registry == Registry() else COLLECTIONS_FORMAT
-
-
 def file_name(collection: int, name: str) -> str:
-    """What a file of one collection is called in a snapshot."""
+    """Return the name of one collection's file in a snapshot."""
     return name if collection == DEFAULT_ID else f"{collection}-{name}"
 
 
 def prefix_of(build: str, shard: int) -> str:
-    """Where a shard's snapshots lie."""
-    return f"builds/{build}/shard-{shard:02d}/snapshots/"
+    """Return the prefix of a shard's snapshots."""
+    return f"{shard_prefix(build, shard)}snapshots/"
 
 
 def name_of(manifest: Manifest) -> str:
-    """
-    A snapshot's name, unique by position and the contents of every file: two builders of the same rows may make
-    different graphs, and neither may replace the other's under its manifest.
+    """Return a snapshot's name, unique by position and the contents of every file.
+
+    Two builders of the same rows may make different graphs, and neither may replace the other's under its manifest.
     """
     contents = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode()).hexdigest()
     return f"{manifest.position:020d}-{manifest.digest[:12]}-{contents[:8]}"
 
 
 def position_of(name: str) -> int | None:
-    """The documents position in a snapshot's name; None for a folder that no builder made."""
+    """Return the documents position in a snapshot's name; None for a folder that no builder made."""
     position = name.split("-")[0]
     return int(position) if position.isdecimal() else None
 
 
 def file_of(path: Path) -> File:
-    """The size and sha256 of a file."""
+    """Return the size and sha256 of a file."""
     sha = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_READ_BYTES):
@@ -127,13 +120,13 @@ def file_of(path: Path) -> File:
 
 
 def publish(store: ObjectStore, manifest: Manifest, folder: Path) -> str:
-    """Upload a snapshot's files from `folder`, then its manifest; returns its name."""
+    """Upload a snapshot's files from `folder`, then its manifest; return its name."""
     name = name_of(manifest)
     prefix = prefix_of(manifest.build.id, manifest.shard) + name + "/"
     for file in manifest.files:
         store.upload(folder / file.name, prefix + file.name)
     body = msgspec.json.encode(manifest)
-    sealed = _Sealed(hashlib.sha256(body).hexdigest(), msgspec.Raw(body))
+    sealed = _SealedManifest(hashlib.sha256(body).hexdigest(), msgspec.Raw(body))
     local = folder / "manifest.json"
     local.write_bytes(msgspec.json.encode(sealed))
     store.upload(local, prefix + local.name)
@@ -141,22 +134,21 @@ def publish(store: ObjectStore, manifest: Manifest, folder: Path) -> str:
 
 
 def names(store: ObjectStore, build: str, shard: int) -> list[str]:
-    """The snapshots of a shard that have a manifest, newest position first."""
+    """Return the shard's snapshots that have a manifest, newest position first."""
     prefix = prefix_of(build, shard)
     complete = [key for key in store.keys(prefix) if key.endswith("/manifest.json")]
     return sorted((key.removeprefix(prefix).split("/")[0] for key in complete), reverse=True)
 
 
 def manifest_of(store: ObjectStore, build: Build, shard: int, name: str) -> Manifest:
-    """
-    A snapshot's manifest, if it is one that this build and shard may load.
+    """Return a snapshot's manifest if this build and shard may load it.
 
-    Raises Damaged, naming the snapshot and what differs.
+    Raise Damaged, naming the snapshot and the difference.
     """
     label = f"snapshot {name} of {build.id} shard {shard}"
     try:
         body = store.get(f"{prefix_of(build.id, shard)}{name}/manifest.json").body
-    except Missing as error:
+    except NoSuchKey as error:
         raise Damaged(f"{label}: its manifest is gone") from error
     manifest = _unsealed(body, label)
     claims: Mapping[str, tuple[object, object]] = {
@@ -173,7 +165,7 @@ def manifest_of(store: ObjectStore, build: Build, shard: int, name: str) -> Mani
 
 def _unsealed(body: bytes, label: str) -> Manifest:
     try:
-        sealed = msgspec.json.decode(body, type=_Sealed)
+        sealed = msgspec.json.decode(body, type=_SealedManifest)
         if hashlib.sha256(bytes(sealed.manifest)).hexdigest() != sealed.sha256:
             raise Damaged(f"{label}: the manifest's sha256 differs from the one written")
         return msgspec.json.decode(sealed.manifest, type=Manifest)
@@ -182,13 +174,13 @@ def _unsealed(body: bytes, label: str) -> Manifest:
 
 
 def check_against_log(manifest: Manifest, log: Log) -> None:
-    """Refuse a snapshot whose place in the shard log is missing or is another entry's."""
+    """Raise Damaged if a snapshot's place in the shard log is missing or is another entry's."""
     label = f"snapshot {name_of(manifest)}"
     if manifest.entry == 0:
         return
     try:
         entry = log.read(manifest.entry)
-    except Missing as error:
+    except NoSuchKey as error:
         raise Damaged(f"{label}: {log.name} has no entry {manifest.entry}: the log is behind it") from error
     if entry.header.append_id != manifest.append_id:
         raise Damaged(
@@ -199,10 +191,9 @@ def check_against_log(manifest: Manifest, log: Log) -> None:
 
 
 def download(store: ObjectStore, manifest: Manifest, folder: Path) -> bool:
-    """
-    Fetch a snapshot's files into `folder` and check each; raises Damaged for the first that differs.
+    """Download a snapshot's files into `folder` and check each; raise Damaged for the first that differs.
 
-    Returns whether all of them came from the store: one that lies in the folder already says nothing of the store's.
+    Return whether all came from the store: a file that was in the folder already proves nothing about the store's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     prefix = f"{prefix_of(manifest.build.id, manifest.shard)}{name_of(manifest)}/"
@@ -214,7 +205,7 @@ def download(store: ObjectStore, manifest: Manifest, folder: Path) -> bool:
         try:
             store.download(prefix + file.name, path)
             _check(manifest, file, file_of(path))
-        except Missing as error:
+        except NoSuchKey as error:
             raise _lost(manifest, file) from error
         except Damaged:
             path.unlink()
@@ -226,7 +217,7 @@ def download(store: ObjectStore, manifest: Manifest, folder: Path) -> bool:
 
 
 def verify(store: ObjectStore, manifest: Manifest) -> None:
-    """Read and hash every byte of a snapshot, one file after the other; raises Damaged for the first that differs."""
+    """Read and hash every byte of a snapshot, file by file; raise Damaged for the first that differs."""
     prefix = f"{prefix_of(manifest.build.id, manifest.shard)}{name_of(manifest)}/"
     for file in manifest.files:
         sha, size = hashlib.sha256(), 0
@@ -234,7 +225,7 @@ def verify(store: ObjectStore, manifest: Manifest) -> None:
             for block in store.blocks(prefix + file.name):
                 sha.update(block)
                 size += len(block)
-        except Missing as error:
+        except NoSuchKey as error:
             raise _lost(manifest, file) from error
         _check(manifest, file, File(file.name, size, sha.hexdigest()))
 

@@ -28,7 +28,7 @@ def points(rows: int) -> list[Point]:
 
 
 @pytest.mark.parametrize("rows", [5_000, MIDDLE_ROWS, SIZES[-1]])
-def test_each_curve_changes_one_thing_and_starts_from_the_same_middle(rows: int) -> None:
+def test_each_curve_changes_one_thing_from_the_same_middle(rows: int) -> None:
     made = curves(points(rows))
     middle = min(rows, MIDDLE_ROWS)
     sizes = [one for one in SIZES if one <= rows]

@@ -1,4 +1,4 @@
-"""Who is compared is compared with ours of the same round."""
+"""Every peer is compared with our searches of the same round."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import cli as command
 from benchmarks import foreign, peers, pgvector
 from benchmarks.closed_loop import Loop
-from benchmarks.peer import Asked, PeerError, server
+from benchmarks.peer import PeerError, SearchLoad, server
 from benchmarks.pgvector import PgVector, Programs
 from benchmarks.programs.asking import Coroutines, Searches, Threads
 from service.storage.builds import IndexParameters
+from vectorfleet.door import main as door
 
 INDEX = IndexParameters("hnsw", "cosine", 16, 200, 100)
-ASKED = Asked(np.eye(3, 2, dtype=np.float32), 5, 4)
+ASKED = SearchLoad(np.eye(3, 2, dtype=np.float32), 5, 4)
 # A peer's program whose peer is its own memory, and which prints as libraries do.
 PROGRAM = """
 import numpy as np
@@ -79,7 +79,7 @@ class Answering(Programs):
 
 def test_rows_and_latencies_of_postgresql_are_read(tmp_path: Path) -> None:
     programs = Answering(tmp_path, "0|7\n0|3\n2|9\n")
-    peer = PgVector(programs, Asked([[0.0]] * 3, 5, 4))  # type: ignore[arg-type]
+    peer = PgVector(programs, SearchLoad([[0.0]] * 3, 5, 4))  # type: ignore[arg-type]
     assert peer.rows() == [[7, 3], [], [9]]
     assert programs.asked == [pgvector.EVERY.format(k=5)]
     assert sorted(peer.turn(1.0).latencies) == [0.0005, 0.0015, 0.0025]
@@ -100,10 +100,10 @@ def fill(folder: Path, program: foreign.Program) -> None:
     foreign.fill(program, foreign.task("here", folder, vectors, INDEX, ASKED))
 
 
-def test_a_program_is_told_its_task_and_asked_while_its_library_prints(tmp_path: Path) -> None:
+def test_a_program_answers_while_its_library_prints(tmp_path: Path) -> None:
     with running(tmp_path, PROGRAM) as program:
         fill(tmp_path, program)
-        peer = foreign.Foreign("Fake", program, ASKED, None)
+        peer = foreign.ProgramPeer("Fake", program, ASKED, None)
         parameters = [5, 4, 16, 200, 100, len("here")]
         assert peer.rows() == [[1, *parameters], [0, *parameters], [0, *parameters]]
         turn = peer.turn(0.2)
@@ -114,14 +114,14 @@ def test_a_program_is_told_its_task_and_asked_while_its_library_prints(tmp_path:
     assert program.process.poll() is not None
 
 
-def test_who_searches_in_its_own_process_has_the_processors_of_servers(tmp_path: Path) -> None:
+def test_an_in_process_library_has_the_servers_processors(tmp_path: Path) -> None:
     own = os.sched_getaffinity(0)
     with running(tmp_path, PROGRAM) as program:
         fill(tmp_path, program)
         pid = program.process.pid
-        foreign.Foreign("Fake", program, ASKED, {min(own)}).turn(0.05)
+        foreign.ProgramPeer("Fake", program, ASKED, {min(own)}).turn(0.05)
         assert os.sched_getaffinity(pid) == {min(own)}
-        foreign.Foreign("Fake", program, ASKED, None).turn(0.05)
+        foreign.ProgramPeer("Fake", program, ASKED, None).turn(0.05)
         assert os.sched_getaffinity(pid) == own
 
 
@@ -151,7 +151,7 @@ def stood(folder: Path, command: list[str], answers: bool) -> int:
 def found(folder: Path, source: str) -> list[list[int]]:
     with running(folder, source) as program:
         fill(folder, program)
-        return foreign.Foreign("Fake", program, ASKED, None).rows()
+        return foreign.ProgramPeer("Fake", program, ASKED, None).rows()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def found(folder: Path, source: str) -> list[list[int]]:
         ("import os; os.read(0, 1); os._exit(3)", "Fake gave no answer"),
     ],
 )
-def test_what_a_program_fails_by_is_said(tmp_path: Path, source: str, said: str) -> None:
+def test_a_programs_failure_is_reported(tmp_path: Path, source: str, said: str) -> None:
     with pytest.raises(PeerError, match=f"(?s){said}"):
         found(tmp_path, source)
 
@@ -200,7 +200,7 @@ class Watched:
 
 
 @pytest.mark.parametrize("kind", ["threads", "coroutines"])
-def test_as_many_ask_at_once_as_there_are_callers(kind: str) -> None:
+def test_all_callers_search_at_once(kind: str) -> None:
     watched = Watched()
     with asyncio.Runner() as runner:
         searches: Searches = Threads(watched.near) if kind == "threads" else Coroutines(watched.near_later, runner)
@@ -215,22 +215,20 @@ def test_as_many_ask_at_once_as_there_are_callers(kind: str) -> None:
     assert 0.3 <= turn.seconds < 5
 
 
-def test_an_environment_s_python_is_not_followed_to_where_it_came_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_link_to_an_environments_python_is_not_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "python").symlink_to(sys.executable)
     given: list[peers.Setting] = []
 
-    def measure(_vectors: Any, _asked: Any, _index: Any, setting: peers.Setting, _say: Any) -> list[dict[str, Any]]:
+    def measure(_vectors: Any, _asked: Any, _index: Any, setting: peers.Setting) -> list[dict[str, Any]]:
         given.append(setting)
         return []
 
     monkeypatch.setattr(peers, "measure", measure)
     monkeypatch.chdir(tmp_path)
     chosen = ["--milvus", "python", "--lancedb", "python", "--weaviate", "."]
-    done = CliRunner().invoke(command.main, ["peers", "--rows", "2000", "--dims", "4", *chosen])
+    done = CliRunner().invoke(door, ["bench", "peers", "--rows", "2000", "--dims", "4", *chosen])
     assert done.exit_code == 0, done.output
     python = tmp_path / "python"
     assert given[0].programs == {"milvus": python, "lancedb": python, "weaviate": tmp_path}
     assert set(given[0].programs) <= set(peers.PEERS)
-    assert CliRunner().invoke(command.main, ["peers"]).exit_code == 64
+    assert CliRunner().invoke(door, ["bench", "peers"]).exit_code == 64

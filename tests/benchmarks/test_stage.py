@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import stage as staging
 from benchmarks.stage import Stage, document, row_of
+from service.node.recovery import ShardStore
 from service.node.replica import Replica
-from service.node.restore import ShardStore
 from service.storage.builds import IndexParameters
 from service.storage.documents import documents_log, from_entry
 from service.storage.log import Tail

@@ -1,4 +1,4 @@
-"""`python -m rehearsal` as a person runs it, for tests."""
+"""The verbs of a rehearsal, called as a user calls them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rehearsal.emulator.launch import PROJECT, free_port
-from rehearsal.leftovers import leftovers
-from service.client import find_key
+from rehearsal.session import leftovers
+from vectorfleet import waiting
+from vectorfleet.api_key import find_key
 
-STEP_SECONDS = 120.0
+STEP_SECONDS = 400.0
 END_SECONDS = 60.0
 
 
@@ -30,7 +30,7 @@ class Rehearsal:
         self.child: subprocess.Popen[bytes] | None = None
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "rehearsal", *arguments, "--root", str(self.root)]
+        command = [sys.executable, "-m", "vectorfleet", *arguments, "--root", str(self.root)]
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=STEP_SECONDS, check=False)
 
     def up(self) -> None:
@@ -38,7 +38,7 @@ class Rehearsal:
         assert done.returncode == 0, done.stderr
 
     def start_run(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "rehearsal", "run", "--profile", "short"]
+        command = [sys.executable, "-m", "vectorfleet", "rehearse", "--profile", "short"]
         command += ["--root", str(self.root), "--port", str(self.port)]
         with self.log.open("wb") as log:
             self.child = subprocess.Popen(
@@ -52,7 +52,7 @@ class Rehearsal:
         return dict(json.loads((self.root / "outputs.json").read_text()))
 
     def booted(self) -> bool:
-        """Whether the fleet's instances have started."""
+        """Return True if the fleet's instances have started."""
         assert self.child is None or self.child.poll() is None, self.log.read_text()
         return len(list(self.root.glob("logs/node-*.log"))) >= 4
 
@@ -72,7 +72,5 @@ def _hear_interrupts() -> None:
 
 
 def until(reached: Callable[[], bool], what: str, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, f"{what} did not happen in {seconds:g} s"
-        time.sleep(0.1)
+    """Wait until the condition is true; fail with `what` after the deadline."""
+    assert waiting.until(reached, seconds, 0.1), f"{what} did not happen in {seconds:g} s"

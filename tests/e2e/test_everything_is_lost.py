@@ -67,7 +67,7 @@ def terminate_everything(endpoint: str) -> set[str]:
 
 
 def renewed(status: dict[str, Any], lost: set[str]) -> bool:
-    """Whether the fleet is whole again, without any of its old machines, which drain for a moment."""
+    """Return True if the fleet is whole again without its old machines, which drain for a moment."""
     return all_ready(status, REPLICAS) and not lost & {replica["instance"] for replica in replicas(status)}
 
 
@@ -97,7 +97,7 @@ def test_no_acknowledged_write_is_lost_when_every_machine_is(rehearsal: Rehearsa
         writer.ended.set()
         thread.join()
     sure = sorted(set(writer.expected) - writer.unknown)
-    # Whatever was acknowledged stands at or below the newest position that an acknowledgement named.
+    # Every acknowledged write is at or below the newest acknowledged position.
     found = held(client, sure, writer.position)
     assert len(sure) >= WRITES_BEFORE // 3
     wrong = [name for name in sure if (found[name] is None) != (writer.expected[name] is None)]

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import processes
+from rehearsal.emulator import processes
 from rehearsal.emulator.launch import free_port
-from rehearsal.leftovers import leftovers
+from rehearsal.session import leftovers
 from tests.e2e.rehearsal import END_SECONDS, STEP_SECONDS, Rehearsal, until
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_an_interrupted_rehearsal_leaves_nothing_and_still_reports(
-    rehearsal: Rehearsal, number: signal.Signals
-) -> None:
+def test_an_interrupted_rehearsal_leaves_only_its_report(rehearsal: Rehearsal, number: signal.Signals) -> None:
     child = rehearsal.start_run()
     until(rehearsal.booted, "a booting fleet", STEP_SECONDS)
     child.send_signal(number)
@@ -36,7 +34,7 @@ def test_a_killed_rehearsal_takes_every_process_with_it(rehearsal: Rehearsal) ->
     until(rehearsal.nobody, "the end of every process", END_SECONDS)
 
 
-def test_a_rehearsal_whose_aws_dies_fails_with_a_sentence_and_leaves_nothing(rehearsal: Rehearsal) -> None:
+def test_a_rehearsal_whose_aws_dies_fails_with_a_sentence(rehearsal: Rehearsal) -> None:
     child = rehearsal.start_run()
     until(rehearsal.booted, "a booting fleet", STEP_SECONDS)
     facts = json.loads((rehearsal.root / "emulator.json").read_text())
@@ -47,7 +45,7 @@ def test_a_rehearsal_whose_aws_dies_fails_with_a_sentence_and_leaves_nothing(reh
     assert json.loads((rehearsal.root / "report" / "report.json").read_text())["failure"]
 
 
-def test_a_standing_rehearsal_comes_up_twice_shows_itself_and_goes_down(rehearsal: Rehearsal) -> None:
+def test_a_standing_rehearsal_starts_twice_and_ends(rehearsal: Rehearsal) -> None:
     rehearsal.up()
     rehearsal.up()
     status = json.loads(rehearsal.call("status", "--json").stdout)
@@ -75,7 +73,7 @@ def test_leftovers_are_seen_at_all(rehearsal: Rehearsal, tmp_path: Path) -> None
 
 def test_a_second_rehearsal_is_refused_and_the_first_goes_on(rehearsal: Rehearsal) -> None:
     rehearsal.up()
-    refused = rehearsal.call("run", "--profile", "short", "--port", str(free_port()))
+    refused = rehearsal.call("rehearse", "--profile", "short", "--port", str(free_port()))
     assert refused.returncode == 64
     assert "already runs" in refused.stderr
     status = rehearsal.call("status", "--json")

@@ -1,4 +1,4 @@
-"""What verbs do to a standing fleet: load from generators inside its network, and roll-outs under queries."""
+"""Verbs on a standing fleet: runbook pages, load from generators inside its network, roll-outs under queries."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from typing import Any
 
 import pytest
 
-from loadtests.queries import Query, QuerySet, save_queries
-from loadtests.settings import Limits, Settings
-from rehearsal import deploy
+from loadtests.run.queries import Query, QuerySet, save_queries
+from loadtests.run.settings import Limits, Settings
+from rehearsal import deployer
 from rehearsal.emulator.launch import PROJECT, free_port
 from rehearsal.fleet import all_ready, await_status, replicas
-from runbooks.drills.settings import PAGES
+from runbooks.pages.page import PAGES
 from service.client import Client, ServiceError, Unanswered
 from tests.e2e.rehearsal import STEP_SECONDS, Rehearsal, until
 from tests.e2e.torn_log import TornLog
 from tests.rehearsal.programs.project import client, real_project
+from vectorfleet.api_key import find_key
 
 PAUSE_SECONDS = 0.05
 REPLICAS = 2
 ORDER = ["cell 0a", "cell 1a", "cell 0b", "cell 1b"]
 NEVER_READY_SHARD = "99"
-# What the machine does meanwhile is not what this test is about.
+# The load of the machine is not the subject of this test.
 LENIENT = Settings(
     limits=Limits(spin_change=1e6, steal_share=0.99, cpu_share=100.0, floor_limit_ms=1e6, lag_limit_ms=1e5)
 )
@@ -107,34 +108,23 @@ class Standing:
         )
 
     def roll(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        command = [sys.executable, "-m", "infra", "roll", "--outputs", str(self.root / "outputs.json")]
-        done = subprocess.run(
-            [*command, "--role", "node", "--warm-up", "1", "--bake", "2", "--json", *arguments],
-            cwd=PROJECT,
-            capture_output=True,
-            text=True,
-            timeout=STEP_SECONDS,
-            check=False,
-        )
+        done = self.call("roll", "--role", "node", "--warm-up", "1", "--bake", "2", "--json", *arguments)
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 
     def weights(self, *arguments: str) -> tuple[int, list[int]]:
-        command = [sys.executable, "-m", "infra", "weights", "--outputs", str(self.root / "outputs.json"), "--json"]
-        done = subprocess.run(
-            [*command, *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=STEP_SECONDS, check=False
-        )
+        done = self.call("weights", "--json", *arguments)
         return done.returncode, [slot["weight"] for slot in json.loads(done.stdout or "[]")]
 
-    def call(self, part: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A verb of one part on this stack, as a person calls it."""
-        command = [sys.executable, "-m", part, *arguments, "--outputs", str(self.root / "outputs.json")]
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Call a verb on this stack, as a person does."""
+        command = [sys.executable, "-m", "vectorfleet", *arguments, "--outputs", str(self.root / "outputs.json")]
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=STEP_SECONDS, check=False)
 
     def keep_golden_answers(self) -> None:
         """Write documents of the corpus that the pages' golden questions are about, and keep what is found."""
         for words in (["ingest", "--services", "sts"], ["golden", "--save", str(self.baseline)]):
-            done = self.call("loadtests", *words)
+            done = self.call(*words)
             assert done.returncode == 0, done.stderr
 
     @property
@@ -143,19 +133,21 @@ class Standing:
         return self.root / "golden.json"
 
     def walk(self, page: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        """Walk a page with every step run, where `python` is another one than the project's."""
+        """Walk a page and run every step, with a foreign `python` and `vectorfleet` first on PATH."""
         folder.mkdir()
-        (folder / "python").write_text("#!/bin/sh\necho 'no such environment' >&2\nexit 9\n")
-        (folder / "python").chmod(0o755)
+        for name in ("python", "vectorfleet"):
+            (folder / name).write_text("#!/bin/sh\necho 'no such environment' >&2\nexit 9\n")
+            (folder / name).chmod(0o755)
         environment = {
             **{name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")},
             "PATH": f"{folder}:/usr/bin:/bin",
             "VECTORFLEET_BASELINE": str(self.baseline),
             "VECTORFLEET_WINDOW": "3s",
         }
-        command = [sys.executable, "-m", "runbooks", "walk", page, "--journal", str(folder / "journal.jsonl")]
+        command = [sys.executable, "-m", "vectorfleet", "runbook", "walk", page]
+        files = ["--journal", str(folder / "journal.jsonl"), "--outputs", str(self.root / "outputs.json")]
         return subprocess.run(
-            [*command, "--outputs", str(self.root / "outputs.json")],
+            [*command, *files],
             cwd=PROJECT,
             env=environment,
             input="r\n" * 20,
@@ -166,7 +158,7 @@ class Standing:
         )
 
     def generators(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.call("infra", "generators", verb, *arguments)
+        return self.call("generators", verb, *arguments)
 
     def no_generator(self) -> bool:
         filters = [
@@ -176,9 +168,17 @@ class Standing:
         return not list(self.api("ec2").describe_instances(Filters=filters)["Reservations"])
 
     def groups(self) -> list[dict[str, Any]]:
-        names = [cell["group"] for cell in self.outputs["cells"]]
+        names = [cell["group"] for cell in self.outputs["slots"]["blue"]["cells"]]
         answer = self.api("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=names)
         return list(answer["AutoScalingGroups"])
+
+    def routers(self) -> list[str]:
+        """Base URLs of the routers in slot blue."""
+        group = self.outputs["target_groups"]["blue"]
+        targets = self.api("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        names = [entry["Target"]["Id"] for entry in targets]
+        found = self.api("ec2").describe_instances(InstanceIds=names)["Reservations"]
+        return [f"http://{one['PrivateIpAddress']}:8080" for row in found for one in row["Instances"]]
 
     def versions(self) -> Counter[str]:
         """Template versions of the cells and of their instances."""
@@ -236,6 +236,21 @@ def test_every_page_ends_well_in_a_healthy_fleet(standing: Standing, tmp_path: P
     assert (walked.returncode, f"PASS: {page} ran to its end" in walked.stdout) == (0, True), walked.stdout
 
 
+def test_a_request_reaches_the_slot_that_it_names_or_none(standing: Standing) -> None:
+    find_key(standing.root / "outputs.json")
+    router = Client(standing.routers()[0], slot="blue")
+    for asked in (standing.client, Client(standing.outputs["endpoint"], slot="BLUE"), router):
+        assert asked.status()["slot"] == "blue"
+    # Green has no targets; the load balancer's own answer is no problem of a router.
+    for endpoint, status in ((standing.outputs["endpoint"], 503), (router.endpoint, 421)):
+        with pytest.raises(ServiceError) as refused:
+            Client(endpoint, slot="green").search(text="a machine that is replaced")
+        assert (refused.value.status, refused.value.title == "Misdirected Request") == (status, status == 421)
+    question = ["search", "a machine that is replaced", "--json", "--slot"]
+    assert standing.call(*question, "blue").returncode == 0
+    assert "503" in standing.call(*question, "green").stderr
+
+
 def test_a_page_restores_entries_that_were_deleted_and_changed(standing: Standing, tmp_path: Path) -> None:
     for number in range(4):
         standing.write([{"source_id": "torn/1", "text": f"torn page number {number}"}])
@@ -246,7 +261,7 @@ def test_a_page_restores_entries_that_were_deleted_and_changed(standing: Standin
     torn.terminate_a_replica()
     until(
         lambda: any(row["stale"] for row in replicas(standing.client.status())),
-        "a replica that stands still",
+        "a stopped replica",
         STEP_SECONDS,
     )
     walked = standing.walk("RB-04", tmp_path / "walk")
@@ -266,10 +281,21 @@ def test_load_comes_from_generators_that_a_verb_starts_and_ends(standing: Standi
         )
         assert begun.returncode == 0, begun.stderr
         folder = tmp_path / "gate"
-        gate = ["gate", "--runs", "2", "--workers", "2", "--listen", f"127.0.0.1:{port}", "--evidence", str(folder)]
+        gate = [
+            "load",
+            "gate",
+            "--runs",
+            "2",
+            "--workers",
+            "2",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--evidence",
+            str(folder),
+        ]
         load = replace(LENIENT.load, rate=30.0, window_seconds=4.0, queries=str(questions), k=3)
         settings = replace(LENIENT, load=load, targets=replace(LENIENT.targets, recall_floor=0.0, error_share=0.05))
-        done = standing.call("loadtests", *gate, *settings.arguments(), "--json")
+        done = standing.call(*gate, *settings.arguments(), "--json")
         result = json.loads(done.stdout)
         assert result["verdict"] == "PASS", (result, done.stderr)
         assert [run["judged"] == run["arrivals"] > 0 for run in result["runs"]] == [True, True]
@@ -281,11 +307,9 @@ def test_load_comes_from_generators_that_a_verb_starts_and_ends(standing: Standi
     until(standing.no_generator, "the end of the generators", STEP_SECONDS)
 
 
-def test_a_good_version_rolls_and_a_bad_one_stops_while_every_query_is_answered(
-    standing: Standing, tmp_path: Path
-) -> None:
+def test_a_roll_out_fails_no_query(standing: Standing, tmp_path: Path) -> None:
     with Trickle(standing.client).running() as trickle:
-        deploy.up(
+        deployer.up(
             "rehearsal",
             standing.root,
             standing.endpoint,
@@ -297,7 +321,7 @@ def test_a_good_version_rolls_and_a_bad_one_stops_while_every_query_is_answered(
         assert standing.versions() == {"2": 8}
         assert standing.roll() == (0, {**result, "rolled": [], "skipped": ORDER})
         assert standing.weights() == (0, [100, 0])
-        # Nobody stands behind green, and nobody is sent there.
+        # Green has no targets and gets no requests.
         assert standing.weights("--blue", "50", "--green", "50")[0] == 64
         assert standing.weights("--blue", "10", "--green", "0") == (0, [10, 0])
 

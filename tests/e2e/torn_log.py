@@ -17,7 +17,7 @@ class TornLog:
         self._api = api
         self._fleet = outputs["fleet"]
         store = ObjectStore(outputs["index_bucket"], lambda service, **_: api(service))
-        build = Slots(store).find(outputs["slot"])
+        build = Slots(store).find("blue")
         assert build is not None
         self.shard = shard_of(source_id, build.recipe.shards)
         self.log = shard_log(store, build.id, self.shard, build.recipe.embedding.dims)

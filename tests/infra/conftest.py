@@ -1,4 +1,4 @@
-"""The SDK warns about names of its own when a module of it is first used; those are not ours to mend."""
+"""The AWS modules of Pulumi's SDK, loaded once without the deprecation warnings of the SDK itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pulumi_aws as aws
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
-    # Modules of the SDK load when an attribute is first asked for.
+    # The SDK loads a module on the first access to an attribute.
     _LOADED = [
         aws.autoscaling.Group,
         aws.cloudwatch.MetricAlarm,

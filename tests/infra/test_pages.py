@@ -1,40 +1,38 @@
 """
-The whole page and the whole JSON of each stack, as a person and a program read them: no figure changes unseen.
+The whole page and the whole JSON of each stack's plan, so that no figure changes unseen.
 
-After a change that is meant, write them anew and read the difference:
-`python -m infra plan --stack small | sed 's/ *$//' > tests/infra/plans/small.txt`, and with `--json` small.json.
+After an intended change write them again and read the difference:
+`vectorfleet plan --stack small | sed 's/ *$//' > tests/infra/plans/small.txt`, and with `--json` small.json.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from infra.cli import main
-from infra.stack import stack_names
+from infra.configuration.stack_file import stack_names
+from vectorfleet.door import main
 
 PLANS = Path(__file__).parent / "plans"
 
 
-def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    monkeypatch.setattr(sys, "argv", ["infra", "plan", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    return capsys.readouterr().out
+def printed(*arguments: str) -> str:
+    result = CliRunner().invoke(main, ["plan", *arguments])
+    assert result.exit_code == 0
+    return result.stdout
 
 
 @pytest.mark.parametrize("stack", stack_names())
-def test_the_page_of_a_stack(stack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    page = printed(monkeypatch, capsys, "--stack", stack)
+def test_the_page_of_a_stack(stack: str) -> None:
+    page = printed("--stack", stack)
     wanted = (PLANS / f"{stack}.txt").read_text(encoding="utf-8")
     assert [line.rstrip() for line in page.splitlines()] == wanted.splitlines()
 
 
 @pytest.mark.parametrize("stack", stack_names())
-def test_the_json_of_a_stack(stack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    plain = json.loads(printed(monkeypatch, capsys, "--stack", stack, "--json"))
+def test_the_json_of_a_stack(stack: str) -> None:
+    plain = json.loads(printed("--stack", stack, "--json"))
     assert plain == json.loads((PLANS / f"{stack}.json").read_text(encoding="utf-8"))

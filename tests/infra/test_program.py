@@ -1,4 +1,4 @@
-"""The recorded graph of the program: every input and option that something depends on."""
+"""The recorded graph of the program: every input and option on which something depends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra import graph as graph_module
-from infra import model_files, wheelhouse
-from infra.alarm_table import OBJECTIVES, OPERATIONS
-from infra.artifact import PROJECT_ROOT
-from infra.catalog import BY_NAME
-from infra.config import ConfigError
-from infra.graph import graph, synthetic
-from infra.plan import PlanError
-from infra.recording import Recording, Registered, record
-from infra.stack import stack_config
+from infra import PROJECT_ROOT
+from infra.boot import model_files, wheelhouse
+from infra.configuration.stack_file import stack_config
+from infra.configuration.stack_settings import ConfigError
+from infra.facts.alarm_table import OBJECTIVES, OPERATIONS
+from infra.facts.instance_types import BY_NAME
+from infra.planning.plan import PlanError
+from infra.review import graph as graph_module
+from infra.review.graph import graph, synthetic
+from infra.review.recording import RecordedResource, Recording, record
 from tests.infra.graphs import changed, one, rehearsal, role_of
 
 GROUP = "aws:autoscaling/group:Group"
@@ -37,16 +37,14 @@ def test_two_recordings_are_equal() -> None:
     assert graph("rehearsal") == rehearsal()
 
 
-def test_outputs_are_the_contracts() -> None:
+def test_the_stack_has_the_documented_outputs() -> None:
     outputs = rehearsal().outputs
     assert outputs.keys() == {
         "fleet",
         "region",
-        "slot",
+        "slots",
         "endpoint",
         "load_balancer",
-        "shards",
-        "replicas",
         "documents_bucket",
         "index_bucket",
         "artifacts_bucket",
@@ -56,24 +54,19 @@ def test_outputs_are_the_contracts() -> None:
         "listener_arn",
         "target_groups",
         "alerts_topic",
-        "alarms",
-        "cells",
-        "router_group",
-        "indexer_group",
         "generator_group",
         "generator_master",
-        "instance_types",
         "plan",
     }
     assert outputs["endpoint"].startswith("http://")
     assert outputs["endpoint"].endswith(":8080")
     assert outputs["target_groups"].keys() == {"blue", "green"}
-    assert outputs["alarms"].keys() == {alarm.key for alarm in (*OBJECTIVES, *OPERATIONS)}
-    assert outputs["plan"]["ram"]["floor_bytes"] == 60_000 * 256 * 4
+    assert outputs["slots"]["blue"]["alarms"].keys() == {alarm.key for alarm in (*OBJECTIVES, *OPERATIONS)}
+    assert outputs["plan"]["slots"]["blue"]["ram"]["floor_bytes"] == 60_000 * 256 * 4
 
 
 def test_cells_are_listed_with_their_groups() -> None:
-    outputs = rehearsal().outputs
+    outputs = rehearsal().outputs["slots"]["blue"]
     assert [(cell["shard"], cell["replica"], cell["zone"]) for cell in outputs["cells"]] == [
         (0, "a", "us-east-1a"),
         (0, "b", "us-east-1b"),
@@ -86,7 +79,7 @@ def test_cells_are_listed_with_their_groups() -> None:
 # --- network and firewall
 
 
-def test_private_subnets_lie_in_three_zones_and_give_no_public_address() -> None:
+def test_private_subnets_give_no_public_address() -> None:
     subnets = rehearsal().of_type("aws:ec2/subnet:Subnet")
     assert [row.inputs["availabilityZone"] for row in subnets] == ["us-east-1a", "us-east-1b", "us-east-1c"]
     assert [row.inputs["cidrBlock"] for row in subnets] == ["127.64.0.0/20", "127.64.16.0/20", "127.64.32.0/20"]
@@ -99,7 +92,7 @@ def test_there_is_no_way_to_the_internet() -> None:
     assert "aws:ec2/route:Route" not in types
 
 
-def test_instances_reach_s3_and_the_apis_they_call_through_endpoints() -> None:
+def test_instances_reach_aws_through_endpoints() -> None:
     services = {
         row.inputs["serviceName"].rsplit(".", 1)[1]: row.inputs["vpcEndpointType"]
         for row in rehearsal().of_type("aws:ec2/vpcEndpoint:VpcEndpoint")
@@ -109,7 +102,7 @@ def test_instances_reach_s3_and_the_apis_they_call_through_endpoints() -> None:
     )
 
 
-def rules(recording: Recording) -> Iterator[tuple[Registered, bool]]:
+def rules(recording: Recording) -> Iterator[tuple[RecordedResource, bool]]:
     for direction in ("Ingress", "Egress"):
         type_ = f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule"
         yield from ((row, direction == "Ingress") for row in recording.of_type(type_))
@@ -120,7 +113,7 @@ def test_every_rule_says_what_it_is_for() -> None:
         assert len(rule.inputs["description"]) > 10
 
 
-def test_only_these_ports_are_open_and_to_nobody_in_the_world() -> None:
+def test_only_these_ports_are_open_and_none_to_the_world() -> None:
     opened = {
         (row.name, row.inputs["fromPort"], row.inputs.get("cidrIpv4")) for row, ingress in rules(rehearsal()) if ingress
     }
@@ -138,7 +131,7 @@ def test_only_these_ports_are_open_and_to_nobody_in_the_world() -> None:
 # --- storage
 
 
-def test_a_rehearsals_buckets_can_be_destroyed_with_what_is_in_them() -> None:
+def test_a_rehearsals_buckets_are_destroyed_with_their_objects() -> None:
     for bucket in rehearsal().of_type(BUCKET):
         assert bucket.inputs["forceDestroy"] is True
         assert (bucket.protect, bucket.retain_on_delete) == (False, False)
@@ -163,13 +156,13 @@ def test_an_artifact_lies_under_the_fleets_key() -> None:
     assert one(rehearsal(), kind, "artifacts").urn in stored.dependencies
 
 
-def test_an_artifact_outlives_its_successor_since_older_templates_name_it() -> None:
+def test_a_replaced_artifact_is_retained() -> None:
     type_ = "aws:s3/bucketObjectv2:BucketObjectv2"
     assert one(changed(dataProtection="true"), type_).retain_on_delete
     assert one(rehearsal(), type_).retain_on_delete
 
 
-def test_the_data_key_is_as_hard_to_lose_as_the_buckets_under_it() -> None:
+def test_the_data_key_is_protected_like_the_buckets() -> None:
     for protected in (True, False):
         found = changed(dataProtection="true") if protected else rehearsal()
         keys = {key.inputs["tags"]["vectorfleet:key"]: key for key in found.of_type("aws:kms/key:Key")}
@@ -178,9 +171,7 @@ def test_the_data_key_is_as_hard_to_lose_as_the_buckets_under_it() -> None:
         assert {key.inputs["deletionWindowInDays"] for key in keys.values()} == {30 if protected else 7}
 
 
-def test_the_wheels_are_uploaded_before_any_instance_and_named_in_its_manifest(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_wheels_are_uploaded_first_and_named_in_manifests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "wheelhouse-1.zip"
     path.write_bytes(b"wheels")
     made = wheelhouse.Wheelhouse(path, "1" * 64, 6, ("a.whl",), "inputs")
@@ -196,9 +187,7 @@ def test_the_wheels_are_uploaded_before_any_instance_and_named_in_its_manifest(
 ONNX = json.dumps({"provider": "onnx", "model": "MiniLM", "version": "0123456789ab"})
 
 
-def test_the_model_is_uploaded_before_any_instance_and_named_to_those_that_embed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_model_is_uploaded_first_for_roles_that_embed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = model_files.ModelFiles(tmp_path / "model-0123456789ab.zip", "0123456789ab")
     made.path.write_bytes(b"a model")
     monkeypatch.setattr(model_files, "packed", lambda root, version: made if version == made.version else None)
@@ -212,13 +201,13 @@ def test_the_model_is_uploaded_before_any_instance_and_named_to_those_that_embed
         assert ("model" in json.loads(config["write_files"][0]["content"])) is has
 
 
-def test_pulumi_refuses_to_start_machines_without_the_model_that_they_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pulumi_refuses_to_deploy_without_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_files, "packed", lambda root, version: None)
     monkeypatch.chdir(PROJECT_ROOT / "infra")
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def program() -> None:
-        with pytest.raises(pulumi.RunError, match="MiniLM, version 0123456789ab, are not packed here; run `python -m"):
+        with pytest.raises(pulumi.RunError, match="version 0123456789ab, are not packed here; run `vectorfleet"):
             runpy.run_path(".", run_name="__main__")
 
     config = stack_config("rehearsal") | {"vectorfleet:embedding": ONNX}
@@ -228,11 +217,11 @@ def test_pulumi_refuses_to_start_machines_without_the_model_that_they_run(monkey
 @pytest.mark.parametrize(
     ("built", "sentence"),
     [
-        (None, "run `make artifact` first, or set vectorfleet:wheelhouse to false"),
+        (None, "run `make artifact`, or set vectorfleet:wheelhouse to false"),
         (wheelhouse.WheelhouseError("dist/x.zip was built from other versions; run make artifact."), "other versions"),
     ],
 )
-def test_pulumi_refuses_to_start_machines_without_their_wheels(
+def test_pulumi_refuses_to_deploy_without_wheels(
     monkeypatch: pytest.MonkeyPatch, built: Exception | None, sentence: str
 ) -> None:
     def answer(root: Path) -> None:
@@ -251,7 +240,7 @@ def test_pulumi_refuses_to_start_machines_without_their_wheels(
     record(program, config, project="vectorfleet", stack="test", model=synthetic)
 
 
-def test_no_rule_ever_expires_what_is_live() -> None:
+def test_no_rule_expires_live_objects() -> None:
     kinds = rehearsal().of_type("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
     for kind in kinds:
         (rule,) = kind.inputs["rules"]
@@ -261,7 +250,7 @@ def test_no_rule_ever_expires_what_is_live() -> None:
     assert len(kinds) == 4
 
 
-def test_whoever_writes_logs_waits_until_it_may() -> None:
+def test_log_writers_wait_for_their_permission() -> None:
     policy = one(rehearsal(), "aws:s3/bucketPolicy:BucketPolicy", "logs").urn
     writers = [
         *rehearsal().of_type("aws:s3/bucketLogging:BucketLogging"),
@@ -331,7 +320,7 @@ def test_a_cell_is_a_group_of_one_in_one_subnet() -> None:
 
 
 @pytest.mark.parametrize("replicas", ["2", "3"])
-def test_replicas_of_a_shard_stand_in_different_subnets(replicas: str) -> None:
+def test_replicas_of_a_shard_run_in_different_subnets(replicas: str) -> None:
     cells = [group for group in changed(minimumReplicas=replicas).of_type(GROUP) if role_of(group) == "node"]
     by_shard: dict[str, list[str]] = {}
     for cell in cells:
@@ -341,12 +330,12 @@ def test_replicas_of_a_shard_stand_in_different_subnets(replicas: str) -> None:
     assert all(len(set(subnets)) == int(replicas) for subnets in by_shard.values())
 
 
-def test_a_group_names_a_version_by_its_number() -> None:
+def test_a_group_names_a_template_version_by_number() -> None:
     templates = [group.inputs["mixedInstancesPolicy"]["launchTemplate"] for group in rehearsal().of_type(GROUP)]
     assert {template["launchTemplateSpecification"]["version"] for template in templates} == {"1"}
 
 
-def test_where_a_zone_has_none_of_a_type_another_one_of_its_size_is_launched() -> None:
+def test_a_type_of_the_same_size_replaces_a_missing_one() -> None:
     recording = changed(instanceTypes=json.dumps(["r7i.xlarge", "r6i.xlarge", "r6i.large", "m7i.2xlarge"]))
     in_templates = {one.inputs["instanceType"] for one in recording.of_type(TEMPLATE)}
     for group in recording.of_type(GROUP):
@@ -356,11 +345,11 @@ def test_where_a_zone_has_none_of_a_type_another_one_of_its_size_is_launched() -
             "onDemandPercentageAboveBaseCapacity": 100,
         }
         types = [override["instanceType"] for override in policy["launchTemplate"]["overrides"]]
-        assert types == recording.outputs["instance_types"][role_of(group)]
+        assert types == recording.outputs["slots"]["blue"]["instance_types"][role_of(group)]
         machines = [BY_NAME[name] for name in types]
         assert len({(machine.vcpus, machine.memory_gib) for machine in machines}) == 1
         assert types[0] in in_templates
-    assert recording.outputs["instance_types"] == {
+    assert recording.outputs["slots"]["blue"]["instance_types"] == {
         "node": ["r6i.large"],
         "router": ["m7i.large", "m6i.large"],
         "indexer": ["m7i.xlarge", "m6i.xlarge"],
@@ -372,12 +361,12 @@ def test_only_a_roll_out_moves_a_group_to_another_version() -> None:
     for group in rehearsal().of_type(GROUP):
         sizes_alone = () if role_of(group) == "node" else ("desiredCapacity",)
         assert group.ignore_changes == ("mixedInstancesPolicy", "initialLifecycleHooks", *sizes_alone)
-        # The provider does not wait for a refresh of its own, so all cells would be refreshed at once.
+        # The provider does not wait for an instance refresh, so all cells would be refreshed at once.
         assert "instanceRefresh" not in group.inputs
 
 
 @pytest.mark.parametrize(("recovery", "heartbeat"), [("10", 30), ("900", 900), ("86400", 7200)])
-def test_a_cells_instance_is_in_service_when_it_says_so_itself(recovery: str, heartbeat: int) -> None:
+def test_a_cells_instance_completes_its_own_launch_hook(recovery: str, heartbeat: int) -> None:
     recording = changed(objectives=json.dumps({"recoveryTimeSeconds": int(recovery)}))
     for group in recording.of_type(GROUP):
         hooks = group.inputs.get("initialLifecycleHooks", [])
@@ -394,21 +383,21 @@ def test_a_cells_instance_is_in_service_when_it_says_so_itself(recovery: str, he
         ]
 
 
-def test_routers_stand_in_every_zone_behind_their_slots_target_group() -> None:
+def test_routers_run_in_every_zone_behind_their_target_group() -> None:
     group = one(rehearsal(), GROUP, "router")
     assert len(group.inputs["vpcZoneIdentifiers"]) == 3
     assert group.inputs["targetGroupArns"] == [rehearsal().outputs["target_groups"]["blue"]]
     assert group.inputs["healthCheckType"] == "ELB"
 
 
-def test_nodes_and_indexers_have_no_load_balancer_to_be_judged_by() -> None:
+def test_nodes_and_indexers_have_no_load_balancer() -> None:
     others = [group for group in rehearsal().of_type(GROUP) if role_of(group) != "router"]
     assert {group.inputs["healthCheckType"] for group in others} == {"EC2"}
     assert not any("targetGroupArns" in group.inputs for group in others)
 
 
 @pytest.mark.parametrize("role", ["node", "router", "indexer"])
-def test_the_first_instance_boots_after_all_it_needs(role: str) -> None:
+def test_the_first_instance_boots_after_its_requirements(role: str) -> None:
     group = next(row for row in rehearsal().of_type(GROUP) if role_of(row) == role)
     needed = {
         row.urn
@@ -419,7 +408,7 @@ def test_the_first_instance_boots_after_all_it_needs(role: str) -> None:
             "aws:ec2/vpcEndpoint:VpcEndpoint",
             "aws:s3/bucketObjectv2:BucketObjectv2",
             "aws:ssm/parameter:Parameter",
-            # What is written before these is kept without versions, the fleet's key, or the rule of append-only logs.
+            # An object written before these would lack versions, the fleet's key, or the append-only rule.
             "aws:s3/bucketVersioning:BucketVersioning",
             "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
             "aws:s3/bucketPolicy:BucketPolicy",
@@ -433,7 +422,7 @@ def test_the_first_instance_boots_after_all_it_needs(role: str) -> None:
     assert needed <= set(group.dependencies)
 
 
-def test_cells_wait_for_the_indexer_that_makes_the_first_build() -> None:
+def test_cells_wait_for_the_indexer() -> None:
     indexer = one(rehearsal(), GROUP, "indexer").urn
     cells = [group for group in rehearsal().of_type(GROUP) if role_of(group) == "node"]
     assert all(indexer in cell.dependencies for cell in cells)
@@ -452,41 +441,41 @@ def test_routers_grow_with_load_up_to_a_limit() -> None:
     assert "/targetgroup/rehearsal-blue-" in label
 
 
-def test_an_indexer_in_batch_mode_begins_and_ends_by_the_clock() -> None:
+def test_a_batch_indexer_starts_and_stops_by_schedule() -> None:
     batch = changed(indexing='{"mode": "batch", "schedule": "10 * * * *", "batchMinutes": 30}')
     group = one(batch, GROUP, "indexer")
     assert [group.inputs[key] for key in ("minSize", "desiredCapacity", "maxSize")] == [0, 1, 1]
     assert "desiredCapacity" in group.ignore_changes
     times = {row.inputs["recurrence"]: row.inputs["desiredCapacity"] for row in batch.of_type(SCHEDULE)}
     assert times == {"10 * * * *": 1, "40 * * * *": 0}
-    # An end before the cells have their first build would leave them waiting for nobody.
+    # If the indexer stopped before the first build, the cells would wait in vain.
     cells = {row.urn for row in batch.of_type(GROUP) if role_of(row) == "node"}
     assert all(cells <= set(row.dependencies) for row in batch.of_type(SCHEDULE))
-    # The provider would send an old start time along with an update, and AWS refuses one that has passed.
+    # The provider would send the old start time with an update, and AWS refuses one in the past.
     assert {(row.replace_on_changes, row.delete_before_replace) for row in batch.of_type(SCHEDULE)} == {(("*",), True)}
     assert not rehearsal().of_type(SCHEDULE)
 
 
-def test_instances_have_the_time_that_they_may_take_and_no_refusal_of_one_type_ends_it() -> None:
+def test_capacity_waits_cover_the_recovery_time() -> None:
     groups = changed(objectives='{"recoveryTimeSeconds": 1500}').of_type(GROUP)
     for group in groups:
         is_cell, is_router = role_of(group) == "node", role_of(group) == "router"
         assert group.inputs["waitForCapacityTimeout"] == ("30m" if is_cell else "10m")
         assert group.inputs["ignoreFailedScalingActivities"] is True
-        # A router is in service at once, and serves when its target group says so.
+        # A router is in service at once, and gets requests when its target group finds it healthy.
         assert group.inputs.get("minElbCapacity") == (2 if is_router else None)
         if is_router:
             assert group.inputs["healthCheckGracePeriod"] == 300
 
 
-def test_every_role_has_the_boundary_that_is_asked_for() -> None:
+def test_every_role_has_the_permissions_boundary() -> None:
     arn = "arn:aws:iam::123456789012:policy/limits"
     roles = changed(permissionsBoundaryArn=arn, vault='{"region": "us-west-2"}').of_type("aws:iam/role:Role")
     assert len(roles) == 6
     assert {role.inputs["permissionsBoundary"] for role in roles} == {arn}
 
 
-def test_a_node_is_told_which_replica_it_is() -> None:
+def test_a_nodes_manifest_has_its_replica() -> None:
     template = one(rehearsal(), TEMPLATE, "node-1-b")
     config = json.loads(base64.b64decode(template.inputs["userData"]).decode().split("\n", 1)[1])
     role = json.loads(config["write_files"][0]["content"])
@@ -507,11 +496,11 @@ def test_every_process_kind_has_a_role_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("protected", ["true", "false"])
-def test_another_recipe_is_refused_where_data_is_protected_before_anything_changes(protected: str) -> None:
+def test_another_recipe_is_refused_where_data_is_protected(protected: str) -> None:
     recipe = one(changed(dataProtection=protected), "aws:ssm/parameter:Parameter", "another-recipe-needs-another-slot")
-    # A replacement of what is protected ends Pulumi's preview.
+    # The replacement of a protected resource ends Pulumi's preview.
     assert (recipe.protect, recipe.replace_on_changes) == (protected == "true", ("value",))
-    # Without a preview it ends the update, so nothing that processes read may come before it.
+    # Without a preview it ends the update, so no other parameter may be written before it.
     parameters = changed(dataProtection=protected).of_type("aws:ssm/parameter:Parameter")
     assert [row.name for row in parameters if recipe.urn not in row.dependencies] == [recipe.name]
 
@@ -528,7 +517,7 @@ def test_another_recipe_is_refused_where_data_is_protected_before_anything_chang
     ],
     ids=lambda another: next(iter(another)),
 )
-def test_all_that_a_build_is_made_by_is_in_the_recipe_and_nothing_else(another: dict[str, str]) -> None:
+def test_the_recipe_has_exactly_what_decides_a_build(another: dict[str, str]) -> None:
     def recipe(recording: Recording) -> str:
         return str(one(recording, "aws:ssm/parameter:Parameter", "another-recipe").inputs["value"])
 
@@ -542,8 +531,8 @@ def test_all_that_a_build_is_made_by_is_in_the_recipe_and_nothing_else(another: 
         assert recipe(changed(**harmless)) == recipe(rehearsal())
 
 
-def test_a_recipe_of_defaults_is_as_an_earlier_version_wrote_it() -> None:
-    """Otherwise its first update would be refused where data is protected."""
+def test_a_recipe_of_defaults_is_that_of_earlier_versions() -> None:
+    """Otherwise the first update of a protected stack would be refused."""
     value = one(rehearsal(), "aws:ssm/parameter:Parameter", "another-recipe").inputs["value"]
     assert json.loads(value)["index"] == {
         "type": "hnsw",
@@ -559,15 +548,15 @@ def test_a_recipe_of_defaults_is_as_an_earlier_version_wrote_it() -> None:
 
 
 def _boots(recording: Recording) -> dict[str, object]:
-    """The user data of every launch template of a process that reads the parameters."""
+    """Return the user data of every launch template whose process reads the parameters."""
     templates = recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")
     return {row.name: row.inputs["userData"] for row in templates if role_of(row) != "generator"}
 
 
-def test_an_effort_is_changed_in_place_and_by_a_roll_out() -> None:
+def test_a_search_parameter_changes_in_place_with_a_roll_out() -> None:
     was, now = rehearsal(), changed(index='{"efSearch": 300}')
     assert {name for name, data in _boots(now).items() if data != _boots(was)[name]} == _boots(was).keys()
-    # What reaches processes otherwise, or not at all, asks for none.
+    # Values that processes do not read at their start need no roll-out.
     assert _boots(changed(alarmPeriodSeconds="60")) == _boots(was)
     parameters = {
         row.name
@@ -577,7 +566,7 @@ def test_an_effort_is_changed_in_place_and_by_a_roll_out() -> None:
     assert parameters == {"rehearsal-index"}
 
 
-def test_parameters_carry_what_processes_read_at_boot() -> None:
+def test_parameters_have_what_processes_read_at_boot() -> None:
     found = {
         row.inputs["name"]: json.loads(row.inputs["value"])
         for row in rehearsal().of_type("aws:ssm/parameter:Parameter")
@@ -616,6 +605,7 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
             "snapshot_seconds": 21_600,
             "access_keys": "/vectorfleet-keys/rehearsal",
             "indexing": "realtime",
+            "until": None,
         },
     }
 
@@ -623,7 +613,7 @@ def test_parameters_carry_what_processes_read_at_boot() -> None:
 # --- front
 
 
-def test_the_listener_weighs_both_slots_once_and_then_leaves_them_to_the_runbook() -> None:
+def test_the_program_sets_only_the_first_weights() -> None:
     listener = one(rehearsal(), "aws:lb/listener:Listener")
     (action,) = listener.inputs["defaultActions"]
     groups = rehearsal().outputs["target_groups"]
@@ -635,6 +625,21 @@ def test_the_listener_weighs_both_slots_once_and_then_leaves_them_to_the_runbook
     assert (listener.inputs["port"], listener.inputs["protocol"]) == (8080, "HTTP")
 
 
+def test_a_request_that_names_a_slot_goes_to_it_alone() -> None:
+    rules, groups = rehearsal().of_type("aws:lb/listenerRule:ListenerRule"), rehearsal().outputs["target_groups"]
+    made = {}
+    for rule in rules:
+        (condition,), (action,) = rule.inputs["conditions"], rule.inputs["actions"]
+        header = condition["httpHeader"]
+        made[rule.inputs["priority"]] = (header["httpHeaderName"], header["values"], action["targetGroupArn"])
+        assert rule.inputs["listenerArn"] == rehearsal().outputs["listener_arn"]
+        assert rule.inputs["tags"]["vectorfleet:slot"] in header["values"]
+    assert made == {
+        100: ("X-Vectorfleet-Slot", ["blue"], groups["blue"]),
+        101: ("X-Vectorfleet-Slot", ["green"], groups["green"]),
+    }
+
+
 def test_a_certificate_makes_the_listener_https() -> None:
     secured = changed(certificateArn=CERTIFICATE, hostname=HOSTNAME)
     listener = one(secured, "aws:lb/listener:Listener")
@@ -642,7 +647,7 @@ def test_a_certificate_makes_the_listener_https() -> None:
     assert "TLS13" in listener.inputs["sslPolicy"]
 
 
-def test_clients_are_told_the_name_that_the_certificate_is_for() -> None:
+def test_the_endpoint_has_the_certificates_name() -> None:
     secured = changed(certificateArn=CERTIFICATE, hostname=HOSTNAME)
     assert secured.outputs["endpoint"] == f"https://{HOSTNAME}:8080"
     assert secured.outputs["load_balancer"] != HOSTNAME
@@ -657,7 +662,7 @@ def test_a_hosted_zone_gets_the_name() -> None:
     assert alias["name"] == named.outputs["load_balancer"]
 
 
-def test_an_internet_facing_load_balancer_waits_for_its_way_there() -> None:
+def test_a_public_load_balancer_waits_for_its_route() -> None:
     public = changed(internal="false", certificateArn=CERTIFICATE, hostname=HOSTNAME, loadGenerators="{}")
     balancer = one(public, "aws:lb/loadBalancer:LoadBalancer")
     needed = {
@@ -674,7 +679,7 @@ def test_an_internet_facing_load_balancer_waits_for_its_way_there() -> None:
     assert needed <= set(balancer.dependencies)
 
 
-def test_data_leaves_through_the_gateway_to_the_own_accounts_buckets_alone() -> None:
+def test_the_gateway_reaches_only_buckets_of_the_account() -> None:
     endpoint = one(rehearsal(), "aws:ec2/vpcEndpoint:VpcEndpoint", "s3")
     own, packages = json.loads(endpoint.inputs["policy"])["Statement"]
     account = one(rehearsal(), "aws:ec2/vpc:Vpc")
@@ -692,7 +697,7 @@ def test_the_load_balancer_is_internal_unless_told_otherwise() -> None:
     assert balancer.inputs["dropInvalidHeaderFields"] is True
 
 
-def test_an_internet_facing_load_balancer_stands_in_public_subnets_alone() -> None:
+def test_a_public_load_balancer_uses_public_subnets_alone() -> None:
     public = changed(internal="false", certificateArn=CERTIFICATE, hostname=HOSTNAME, loadGenerators="{}")
     balancer = one(public, "aws:lb/loadBalancer:LoadBalancer")
     instances = {subnet for group in public.of_type(GROUP) for subnet in group.inputs["vpcZoneIdentifiers"]}
@@ -715,17 +720,17 @@ def test_routers_are_probed_shallowly_and_as_often_as_configured() -> None:
 
 
 def test_endpoints_cover_every_service_the_program_uses() -> None:
-    """A service without an endpoint would be asked for at the real AWS."""
+    """Calls to a service without an endpoint would go to the real AWS."""
     (endpoints,) = json.loads(stack_config("rehearsal")["aws:endpoints"])
     modules = {row.type.split(":")[1].split("/")[0] for row in rehearsal().resources if row.custom}
     services = {{"lb": "elbv2", "vpc": "ec2"}.get(module, module) for module in modules}
-    # Log groups stand in a module of another name, a budget is asked for by configuration, and the provider itself
-    # asks STS for the account that it may use.
+    # Log groups have a module of another name, a budget is optional, and the provider itself calls STS for the account
+    # that it may use.
     assert endpoints.keys() == services | {"budgets", "logs", "route53", "sts"}
     assert set(endpoints.values()) == {"http://127.0.0.1:4566"}
 
 
-def test_the_rehearsal_can_reach_no_real_account() -> None:
+def test_the_rehearsal_reaches_no_real_account() -> None:
     config = stack_config("rehearsal")
     assert (config["aws:accessKey"], config["aws:secretKey"]) == ("test", "test")
     assert json.loads(config["aws:allowedAccountIds"]) == [graph_module.ACCOUNT]
@@ -742,7 +747,7 @@ def test_the_rehearsal_can_reach_no_real_account() -> None:
         ({"peakQueriesPerSecond": "1e9"}, PlanError, "No instance type"),
     ],
 )
-def test_a_stack_that_cannot_be_is_refused_before_anything_is_made(
+def test_an_impossible_stack_is_refused_before_any_resource(
     values: dict[str, str], error: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(error, match=sentence):
@@ -759,7 +764,7 @@ def test_a_stack_without_region_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         record(deploy, config, project="vectorfleet", stack="test", model=synthetic)
 
 
-def test_pulumi_runs_the_folder_itself_as_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pulumi_runs_the_folder_as_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pulumi's executor calls runpy on `main:` of Pulumi.yaml, from inside it and without a package."""
     monkeypatch.chdir(PROJECT_ROOT / "infra")
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -772,7 +777,7 @@ def test_pulumi_runs_the_folder_itself_as_the_program(monkeypatch: pytest.Monkey
 
 
 def run_as_pulumi(monkeypatch: pytest.MonkeyPatch, config: dict[str, str]) -> None:
-    """What `pulumi up` and `pulumi preview` run, as its executor does."""
+    """Run the folder as the executor of `pulumi up` and `pulumi preview` does."""
     monkeypatch.chdir(PROJECT_ROOT / "infra")
     monkeypatch.setattr(sys, "path", list(sys.path))
 
@@ -792,7 +797,7 @@ def test_pulumi_refuses_every_placeholder_of_an_example_by_name(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("by", ["endpoints", "environment"])
-def test_an_emulated_aws_takes_the_placeholders(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+def test_an_emulated_aws_accepts_placeholders(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     config = stack_config("small") | {"vectorfleet:wheelhouse": "false"}
     here = "http://127.0.0.1:4566"
     if by == "endpoints":
@@ -802,7 +807,7 @@ def test_an_emulated_aws_takes_the_placeholders(monkeypatch: pytest.MonkeyPatch,
     run_as_pulumi(monkeypatch, config)
 
 
-def test_one_endpoint_elsewhere_is_no_emulated_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_endpoint_elsewhere_means_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = json.dumps([{"ec2": "http://127.0.0.1:4566"}, {"s3": "https://s3.eu-west-1.amazonaws.com"}])
     with pytest.raises(pulumi.RunError, match="placeholder"):
         run_as_pulumi(monkeypatch, stack_config("small") | {"aws:endpoints": elsewhere})
@@ -831,7 +836,7 @@ def test_pulumi_shows_a_refusal_as_a_sentence_not_a_traceback(
     assert refused.value.__cause__ is None
 
 
-def test_generators_ask_the_front_and_go_to_their_master_and_nowhere_else() -> None:
+def test_generators_reach_only_the_front_and_their_master() -> None:
     reached = {
         (row.name.removeprefix("rehearsal-generator-to-"), row.inputs["fromPort"])
         for row, ingress in rules(rehearsal())
@@ -842,7 +847,7 @@ def test_generators_ask_the_front_and_go_to_their_master_and_nowhere_else() -> N
     assert (group.inputs["minSize"], group.inputs["desiredCapacity"], group.inputs["maxSize"]) == (0, 0, 1)
 
 
-def test_a_stack_without_load_generators_has_nothing_of_them() -> None:
+def test_a_stack_without_generators_has_no_resource_for_them() -> None:
     recording = changed(loadGenerators="{}")
     assert not [row.name for row in recording.resources if "generator" in row.name]
     assert "generator_group" not in recording.outputs
@@ -851,7 +856,7 @@ def test_a_stack_without_load_generators_has_nothing_of_them() -> None:
 def test_a_generator_works_for_a_master_and_installs_locust() -> None:
     template = one(rehearsal(), TEMPLATE, "generator")
     config = json.loads(base64.b64decode(template.inputs["userData"]).decode().split("\n", 1)[1])
-    assert json.loads(config["write_files"][0]["content"])["argv"] == ["python", "-m", "loadtests", "worker"]
+    assert json.loads(config["write_files"][0]["content"])["argv"] == ["python", "-m", "vectorfleet", "worker"]
 
 
 ELSEWHERE = {"model": "m", "version": "1", "dims": 256}
@@ -863,7 +868,7 @@ def test_a_model_at_bedrock_is_called_inside_the_network() -> None:
     assert "com.amazonaws.us-east-1.bedrock-runtime" in services
 
 
-def test_who_embeds_reaches_a_models_server_at_its_port_and_nobody_else_does() -> None:
+def test_only_roles_that_embed_reach_a_models_server() -> None:
     given = {**ELSEWHERE, "provider": "openai", "url": "http://models.example.com:9000/v1", "cidrs": ["10.9.0.0/16"]}
     recording = changed(embedding=json.dumps(given))
     opened = {
@@ -883,7 +888,7 @@ def test_who_embeds_reaches_a_models_server_at_its_port_and_nobody_else_does() -
     assert "cidrs" not in parameter
 
 
-def test_every_process_reaches_the_collector_of_traces_and_sends_it_its_share() -> None:
+def test_every_process_reaches_the_trace_collector() -> None:
     given = {"endpoint": "http://traces.example.com:4318", "sampleShare": 0.5, "cidrs": ["10.9.0.0/16"]}
     recording = changed(traces=json.dumps(given))
     opened = {
@@ -902,11 +907,11 @@ def test_every_process_reaches_the_collector_of_traces_and_sends_it_its_share() 
     }
 
 
-def _cloud_config(template: Registered) -> str:
+def _cloud_config(template: RecordedResource) -> str:
     return base64.b64decode(template.inputs["userData"]).decode().split("\n", 1)[1]
 
 
-def test_a_collector_at_the_models_place_is_reached_by_the_rule_that_is_there() -> None:
+def test_a_collector_at_the_models_address_needs_no_rule() -> None:
     recording = changed(
         embedding=json.dumps({**ELSEWHERE, "provider": "openai", "url": "http://inside.example.com:9000/v1"}),
         traces=json.dumps({"endpoint": "http://inside.example.com:9000"}),
@@ -916,7 +921,7 @@ def test_a_collector_at_the_models_place_is_reached_by_the_rule_that_is_there() 
     ]
 
 
-def test_an_https_server_inside_the_network_is_reached_by_the_rule_that_is_there() -> None:
+def test_an_https_server_in_the_network_needs_no_rule() -> None:
     """EC2 refuses the same rule twice, whatever its description says."""
     recording = changed(
         embedding=json.dumps({**ELSEWHERE, "provider": "openai", "url": "https://models.example.com/v1"})
@@ -929,7 +934,7 @@ def test_an_https_server_inside_the_network_is_reached_by_the_rule_that_is_there
     assert len(seen) == len(set(seen))
 
 
-def test_the_balancer_writes_its_logs_where_the_buckets_policy_lets_it() -> None:
+def test_the_balancers_logs_match_the_buckets_policy() -> None:
     logs = one(rehearsal(), "aws:lb/loadBalancer:LoadBalancer").inputs["accessLogs"]
     (row,) = (
         statement

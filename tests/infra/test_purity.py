@@ -1,50 +1,35 @@
-"""The pure modules know neither Pulumi nor AWS."""
+"""Pure modules import neither Pulumi nor boto3, directly or through other modules of infra."""
 
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
-import infra
+from infra import PROJECT_ROOT
+from infra.boot.artifact import INFRA_FILES
 
-FOLDER = Path(infra.__file__).parent
+# Folders and single modules below infra/.
 PURE = (
-    "alarm_table",
-    "artifact",
-    "capacity",
-    "catalog",
-    "config",
-    "cost",
-    "cron",
-    "demand",
-    "lock",
-    "model_files",
-    "naming",
-    "operations.outputs",
-    "operations.replicas",
-    "operations.roll",
-    "option",
-    "placeholders",
-    "placement",
-    "plan",
-    "policies",
-    "refusals",
-    "restore",
-    "sizing",
-    "slo",
-    "snapshot",
-    "stack",
-    "user_data",
-    "wheel_audit",
-    "wheelhouse",
-    "workload",
+    "facts",
+    "configuration",
+    "planning",
+    "boot",
+    "components/policies.py",
+    "components/role_policies.py",
 )
-STANDARD_ONLY = ("sizing", "slo")
+AWS = {"pulumi", "pulumi_aws", "boto3"}
+
+
+def modules(entry: str) -> list[Path]:
+    path = PROJECT_ROOT / "infra" / entry
+    return sorted(path.glob("*.py")) if path.is_dir() else [path]
 
 
 def imports(path: Path) -> set[str]:
+    """Return the modules that a file imports anywhere, and each name that may be a module of a package."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -54,34 +39,25 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def reached(module: str) -> set[str]:
-    """All that importing this module of infra imports, through other modules of infra."""
-    found, waiting, seen = set[str](), [module], set[str]()
+def reached(path: Path) -> set[str]:
+    """Return the top-level packages that this module imports, also through other modules of infra."""
+    found, waiting, seen = set[str](), [path], set[Path]()
     while waiting:
         current = waiting.pop()
         seen.add(current)
-        here = imports(_file(current))
+        here = imports(current)
         found |= here
-        inner = {name.removeprefix("infra.") for name in here if name.startswith("infra.")}
-        waiting += [name for name in inner - seen if _file(name).is_file()]
-    return found
+        inner = {PROJECT_ROOT / f"{name.replace('.', '/')}.py" for name in here if name.startswith("infra.")}
+        waiting += [file for file in inner - seen if file.is_file()]
+    return {name.split(".")[0] for name in found}
 
 
-def _file(module: str) -> Path:
-    return FOLDER / f"{module.replace('.', '/')}.py"
+@pytest.mark.parametrize("entry", PURE)
+def test_pure_modules_never_import_pulumi_or_boto(entry: str) -> None:
+    impure = {path.name: sorted(reached(path) & AWS) for path in modules(entry)}
+    assert {name: found for name, found in impure.items() if found} == {}
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_never_imports_pulumi_or_boto(module: str) -> None:
-    assert not {name for name in reached(module) if name.split(".")[0] in ("pulumi", "pulumi_aws", "boto3")}
-
-
-@pytest.mark.parametrize("module", STANDARD_ONLY)
-def test_what_a_node_carries_needs_the_standard_library_only(module: str) -> None:
-    assert {name.split(".")[0] for name in reached(module)} <= {
-        "__future__",
-        "collections",
-        "dataclasses",
-        "math",
-        "typing",
-    }
+@pytest.mark.parametrize("file", [name for name in INFRA_FILES if name.endswith(".py")])
+def test_carried_modules_need_only_the_standard_library(file: str) -> None:
+    assert reached(PROJECT_ROOT / file) <= {*sys.stdlib_module_names, "infra"}

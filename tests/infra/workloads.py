@@ -1,8 +1,8 @@
-"""A workload that tests start from."""
+"""A workload on which tests are based."""
 
 from __future__ import annotations
 
-from infra.demand import Measured, Workload
+from infra.planning.workload import MeasuredCapacity, Workload
 
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 SMALL = Workload(
@@ -13,5 +13,5 @@ SMALL = Workload(
     retrieval_p95_ms=200,
     recovery_time_seconds=900,
     chunk_bytes=330,
-    replica=Measured(200, 2),
+    replica=MeasuredCapacity(200, 2),
 )

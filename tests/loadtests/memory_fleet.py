@@ -1,4 +1,4 @@
-"""A fleet in memory with the client's interface, for tests of what asks and writes."""
+"""A fleet in memory with the client's interface."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadtests.corpora.corpus import Document
-from loadtests.ingest import content_hash
+from loadtests.corpora.ingest import content_hash
 from service.client import Client, ServiceError
 
 
 class MemoryFleet(Client):
     """
-    Holds documents; searches rank them by the words they share with the question.
+    Documents whose searches rank them by the words that they share with the question.
 
-    `failures` are raised one after another before anything is answered; `requests` counts what was written under
-    which request id.
+    `failures` are raised one after another before there is an answer; `requests` lists the request ids of writes.
     """
 
     def __init__(self, *, graph_misses: Sequence[str] = ()) -> None:
@@ -80,5 +79,5 @@ class MemoryFleet(Client):
 
 
 def unavailable() -> ServiceError:
-    """What a fleet that is starting answers."""
+    """Return the error of a fleet that is starting."""
     return ServiceError(503, "Service Unavailable", "still starting", "not_written")

@@ -1,4 +1,4 @@
-"""Points on the report's pictures come from the evidence, also from a line that a kill cut short."""
+"""Charts of the report, made from the evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from rehearsal.charts import Mark, Point, arrivals, latency, merged
 
 
-def test_arrivals_tell_complete_partial_and_missing_answers_apart(tmp_path: Path) -> None:
+def test_arrivals_are_complete_partial_or_failed(tmp_path: Path) -> None:
     rows = [
         {"offset_seconds": 1.0, "outcome": "answered", "response_ms": 5.0, "partial": False},
         {"offset_seconds": 2.0, "outcome": "answered", "response_ms": 7.0, "partial": True},

@@ -1,4 +1,4 @@
-"""What the steps wait for, judged from /v1/status."""
+"""States of a fleet that the steps wait for, from /v1/status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def status(*shards: list[dict[str, Any]]) -> dict[str, Any]:
     return {"head": 9, "shards": [{"shard": i, "replicas": replicas} for i, replicas in enumerate(shards)]}
 
 
-def test_a_fleet_is_ready_when_each_shard_has_all_its_replicas_ready() -> None:
+def test_a_fleet_is_ready_with_all_replicas_of_each_shard() -> None:
     assert all_ready(status([replica(), replica()]), 2)
     assert not all_ready(status([replica()]), 2)
     assert not all_ready(status([replica(), replica(ready=False)]), 2)
@@ -29,12 +29,12 @@ def test_a_fleet_is_ready_when_each_shard_has_all_its_replicas_ready() -> None:
 @pytest.mark.parametrize(
     "lacking", [{"ready": False}, {"position": 8}, {"generation": 0}, {"delta_rows": 500}], ids=lambda c: str(c)
 )
-def test_a_fleet_is_settled_when_every_replica_serves_the_position_from_a_base(lacking: dict[str, Any]) -> None:
+def test_a_settled_replica_serves_the_position_from_a_base(lacking: dict[str, Any]) -> None:
     assert settled(status([replica()], [replica()]), 9)
     assert not settled(status([replica()], [replica(**lacking)]), 9)
 
 
-def test_so_few_rows_that_no_base_is_built_of_them_are_settled_without_one() -> None:
+def test_too_few_rows_for_a_base_are_settled_without_one() -> None:
     assert settled(status([replica(generation=0, rows=499, delta_rows=499)]), 9)
     assert not settled(status([replica(generation=0, rows=499, delta_rows=499, position=8)]), 9)
 
@@ -51,6 +51,6 @@ class Silent(Client):
         raise Unanswered("nobody is there")
 
 
-def test_what_was_not_reached_is_told_with_the_last_state() -> None:
+def test_the_error_names_the_last_state() -> None:
     with pytest.raises(NotReachedError, match=r"a ready fleet was not reached in 0.1 s; last seen: nobody is there"):
         await_status(Silent("http://127.0.0.1:1"), lambda _: True, "a ready fleet", 0.1)

@@ -1,4 +1,4 @@
-"""What is left of a rehearsal is what lives and bears its mark, and no process that ends while it is looked at."""
+"""Processes that are left of a rehearsal: those that live and have its mark."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rehearsal.leftovers import DATA, MARK, leftovers
+from rehearsal.session import DATA, MARK, leftovers
 
 
 class Seen:
-    """A process of the rehearsal on a root; at one of its calls it is found to have ended."""
+    """A process of a rehearsal; it has ended when `ended_at` is called."""
 
     def __init__(self, pid: int, environment: dict[str, str], ended_at: str = "") -> None:
         self.pid, self._environment, self._ended_at = pid, environment, ended_at
@@ -36,13 +36,11 @@ class Seen:
 
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has these processes run and no others."""
+    """Return a function that sets the processes of the machine."""
     return lambda *seen: monkeypatch.setattr(psutil, "process_iter", lambda: iter(seen))
 
 
-def test_processes_with_the_mark_or_with_data_below_the_root_are_left(
-    running: Callable[..., None], tmp_path: Path
-) -> None:
+def test_processes_with_the_mark_or_data_below_the_root_are_left(running: Callable[..., None], tmp_path: Path) -> None:
     root = str(tmp_path.resolve())
     other = Seen(3_000_003, {MARK: root + "-2", DATA: root + "-2/i-1"})
     running(Seen(3_000_001, {MARK: root}), Seen(3_000_002, {DATA: f"{root}/i-1"}), other, Seen(3_000_004, {}))
@@ -50,7 +48,7 @@ def test_processes_with_the_mark_or_with_data_below_the_root_are_left(
 
 
 @pytest.mark.parametrize("ended_at", ["status", "environ", "cmdline"])
-def test_one_that_ends_while_it_is_looked_at_is_not_left(
+def test_a_process_that_ends_during_the_look_is_not_left(
     running: Callable[..., None], tmp_path: Path, ended_at: str
 ) -> None:
     marked = {MARK: str(tmp_path.resolve())}

@@ -1,4 +1,4 @@
-"""A void measurement is made once more, and what that says counts."""
+"""The load step: a VOID gate is repeated once, and documents arrive meanwhile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from loadtests.corpora.corpus import Document
-from loadtests.gate import Verdict
-from loadtests.writer import load_documents
+from loadtests.run.documents import load_documents
 from rehearsal import steps
+from vectorfleet.verdicts import Verdict
 
 
 class Narrator:
-    """Keeps what is said."""
+    """A narrator that keeps its sentences."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -41,7 +41,7 @@ class Narrator:
         ([Verdict.VOID, Verdict.VOID, Verdict.PASS], Verdict.VOID, 2),
     ],
 )
-def test_only_what_is_void_is_measured_again_and_only_once(
+def test_only_a_void_gate_is_repeated_and_only_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict], counts: Verdict, measured: int
 ) -> None:
     left = list(verdicts)
@@ -66,11 +66,9 @@ def test_only_what_is_void_is_measured_again_and_only_once(
 
 
 @pytest.mark.parametrize(("fresh", "load"), [([Document("a", "Keys", "é")], "arriving.jsonl"), ([], "")])
-def test_what_the_corpus_has_to_spare_arrives_and_where_that_is_nothing_the_loads_own_texts(
-    tmp_path: Path, fresh: list[Document], load: str
-) -> None:
+def test_spare_documents_arrive_or_else_the_loads_own_texts(tmp_path: Path, fresh: list[Document], load: str) -> None:
     corpus = SimpleNamespace(fresh=lambda limit: iter(fresh[:limit]))
-    stage: Any = SimpleNamespace(arriving_file=tmp_path / "arriving.jsonl", corpus=corpus)
+    stage: Any = SimpleNamespace(report_folder=tmp_path, corpus=corpus)
     steps._keep_arriving_documents(stage)
     assert steps._arriving_file(stage) == (str(tmp_path / load) if load else "")
     texts = load_documents(steps._arriving_file(stage), 1).texts

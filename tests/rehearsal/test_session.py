@@ -1,4 +1,4 @@
-"""Starting, finding and ending an emulated AWS: the sentences a person gets when that can't be."""
+"""Sessions: the start, the search and the end of an emulated AWS, with their refusals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import processes
+from rehearsal.emulator import processes
+from rehearsal.emulator.supervisor import facts_file, pid_file
 from rehearsal.session import SessionError, begin, clean, end, find
-from rehearsal.supervisor import facts_file, pid_file
 
 
-def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SessionError, match=rf"port {port} on 127.0.0.1 is in use; .*--port N"):
@@ -22,13 +22,13 @@ def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_rehearsal_there_is_a_sentence_that_says_how_to_start_one(tmp_path: Path) -> None:
-    with pytest.raises(SessionError, match=r"no rehearsal runs on .*; `python -m rehearsal up` starts one"):
+def test_the_error_without_a_rehearsal_says_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match=r"no rehearsal runs on .*; `vectorfleet up` starts one"):
         find(tmp_path)
 
 
 def running_here(root: Path) -> None:
-    """Record this very process as the supervisor."""
+    """Record this process as the supervisor."""
     own = processes.identify(os.getpid(), "supervisor")
     assert own is not None
     processes.write_pid_file(pid_file(root), own)
@@ -38,11 +38,11 @@ def running_here(root: Path) -> None:
 def test_a_running_rehearsal_is_found_and_refuses_a_second(tmp_path: Path) -> None:
     running_here(tmp_path)
     assert find(tmp_path).endpoint == "http://127.0.0.1:1"
-    with pytest.raises(SessionError, match=r"already runs on .*`python -m rehearsal down` ends it"):
+    with pytest.raises(SessionError, match=r"already runs on .*`vectorfleet down` ends it"):
         begin(tmp_path, 1, detached=False)
 
 
-def test_a_pid_that_the_kernel_gave_to_somebody_else_is_not_ours(tmp_path: Path) -> None:
+def test_a_reused_pid_is_not_the_supervisor(tmp_path: Path) -> None:
     running_here(tmp_path)
     recorded = json.loads(pid_file(tmp_path).read_text())
     pid_file(tmp_path).write_text(json.dumps(recorded | {"started": recorded["started"] - 1}))
@@ -51,15 +51,15 @@ def test_a_pid_that_the_kernel_gave_to_somebody_else_is_not_ours(tmp_path: Path)
     assert end(tmp_path) == []
 
 
-def test_a_folder_that_holds_anything_else_is_never_cleaned(tmp_path: Path) -> None:
+def test_a_folder_with_foreign_files_is_never_cleaned(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     (tmp_path / "logs").mkdir()
-    with pytest.raises(SessionError, match=r"is no state folder: it holds thesis.tex"):
+    with pytest.raises(SessionError, match=r"is not a state folder: it holds thesis.tex"):
         begin(tmp_path, 1, detached=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "thesis.tex"]
 
 
-def test_what_a_rehearsal_left_is_cleaned_and_what_a_person_keeps_stays(tmp_path: Path) -> None:
+def test_cleaning_keeps_the_results(tmp_path: Path) -> None:
     for name in ("deploy.json", "outputs.json", "golden.json", "supervisor.tmp"):
         (tmp_path / name).write_text("{}")
     for name in ("logs", "instances", "report", "load"):

@@ -1,12 +1,16 @@
-"""What the tests of runbooks share: a page as text that each test breaks in one place."""
+"""Fixtures of the tests of runbooks: a page that each test breaks in one place, and an AWS in this process."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from moto import mock_aws
 
-from runbooks.runner.page import Page, parse_page
+from runbooks.pages.page import Page, parse_page
 
 SOUND = """\
 # RB-07 Something breaks
@@ -22,22 +26,22 @@ SOUND = """\
 - Why: to see it.
 
 ```sh {"name": "look"}
-python -m runbooks fleet
+vectorfleet fleet
 ```
 
-- Expect: exit 0; `python -m runbooks fleet --field state` prints `complete` within 20s
+- Expect: exit 0; `vectorfleet fleet --field state` prints `complete` within 20s
 - Budget: 1m
 - If not: go to 3
 
 ## 2. Push
 
 ```sh
-python -m runbooks launch
+vectorfleet launch
 ```
 
 - Expect: exit 0
 - Budget: 2m
-- Undo: `python -m runbooks groups`
+- Undo: `vectorfleet groups`
 - If not: go to 1, at most 2 times, then go to 3
 - Then: done
 
@@ -56,3 +60,11 @@ def sound_text() -> str:
 @pytest.fixture
 def sound_page() -> Page:
     return parse_page(SOUND, Path("RB-07-something.md"))
+
+
+@pytest.fixture(scope="module")
+def mocked_aws() -> Iterator[None]:
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    with mock.patch.dict(os.environ, keys), mock_aws():
+        os.environ.pop("AWS_ENDPOINT_URL", None)
+        yield

@@ -3,85 +3,67 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import yaml
 
+from infra.stack.outputs import Cell
 from runbooks.drills.settings import DrillSettings
+from tests.pages import ROOT
+from tests.runbooks.aws_groups import delete_groups, make_alarm, make_groups
+from tests.runbooks.fake_fleet_process import FakeFleet
+from tests.runbooks.small_pages import PERSON, step, text
+from tests.stack_outputs import written
 
-ROOT = Path(__file__).resolve().parents[2]
-FAKE = Path(__file__).with_name("fake_fleet.py")
-SHARDS, REPLICAS = 2, ("a", "b")
+SHARDS = 2
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-
-QUICK_PAGE = """\
-# RB-02 A shard is lost, in short
-
-- Use when: the alarm `…-error-rate` rings.
-- Customer sees: partial answers.
-- Do not use when: all is well.
-- Target: RTO 1m, RPO 0s
-
-## 1. Wait
-
-```sh
-python -m runbooks wait --shard-ready --within 30s
-```
-
-- Expect: exit 0
-- Budget: 40s
-- If not: go to 2
-- Then: done
-
-## 2. Call
-
-- Person: call.
-"""
+QUICK_PAGE = text(
+    step(1, "vectorfleet wait --shard-ready --within 30s", "If not: go to 2", "Then: done", budget="40s"),
+    step(2, "", PERSON),
+    number=2,
+)
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+def client(endpoint: str, service: str) -> Any:
+    return boto3.client(service, endpoint_url=endpoint, **KEYS)
 
 
-def await_http(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as reply:
-                reply.read()
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            assert time.monotonic() < deadline, f"{url} does not answer"
-            time.sleep(0.05)
-
-
-@dataclass(frozen=True)
 class Place:
     """One test's fleet in the shared AWS."""
 
-    folder: Path
-    outputs: Path
-    aws_endpoint: str
-    fleet: str
-    port: int
+    def __init__(self, folder: Path, aws_endpoint: str) -> None:
+        self.folder = folder
+        self.aws_endpoint = aws_endpoint
+        self.process = FakeFleet(folder)
+        self.fleet = f"fleet{self.process.port}"
+        self.cells = [Cell(n, name, "us-east-1a", f"{self.fleet}-{n}{name}") for n in range(SHARDS) for name in "ab"]
+        alarm = f"{self.fleet}-blue-error-rate"
+        make_groups(self.aws("autoscaling"), self.fleet, self.cells)
+        make_alarm(self.aws("cloudwatch"), alarm)
+        self.outputs = written(
+            folder,
+            fleet=self.fleet,
+            endpoint=self.process.endpoint,
+            shards=SHARDS,
+            cells=[vars(cell) for cell in self.cells],
+            alarms={"error_rate": alarm},
+        )
+        (folder / "emulator.json").write_text(json.dumps({"endpoint": aws_endpoint}))
+        _seed(self.process.log)
 
     def aws(self, service: str) -> Any:
-        return boto3.client(service, endpoint_url=self.aws_endpoint, **KEYS)
+        return client(self.aws_endpoint, service)
+
+    def start_fleet(self, *options: str, follows: bool = True) -> None:
+        aws = ["--aws", self.aws_endpoint, "--fleet", self.fleet] if follows else []
+        self.process.start(*aws, *options)
+
+    def close(self) -> None:
+        self.process.kill()
+        delete_groups(self.aws("autoscaling"), self.cells)
 
     def settings(self, **changes: Any) -> DrillSettings:
         page = self.folder / "RB-02-quick.md"
@@ -101,65 +83,8 @@ class Place:
         return replace(settings, **changes)
 
 
-def make_alarm(place: Place, name: str) -> None:
-    place.aws("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        Namespace="vectorfleet",
-        MetricName="Errors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-
-
-def make_groups(place: Place) -> Iterator[dict[str, Any]]:
-    ec2, scaling = place.aws("ec2"), place.aws("autoscaling")
-    image = ec2.describe_images(MaxResults=1)["Images"][0]["ImageId"]
-    ec2.create_launch_template(
-        LaunchTemplateName=place.fleet, LaunchTemplateData={"ImageId": image, "InstanceType": "t3.micro"}
-    )
-    for shard in range(SHARDS):
-        for replica in REPLICAS:
-            name = f"{place.fleet}-{shard}{replica}"
-            tags = {"fleet": place.fleet, "slot": "blue", "role": "node", "shard": str(shard), "replica": replica}
-            scaling.create_auto_scaling_group(
-                AutoScalingGroupName=name,
-                LaunchTemplate={"LaunchTemplateName": place.fleet},
-                MinSize=1,
-                MaxSize=1,
-                DesiredCapacity=1,
-                AvailabilityZones=["us-east-1a"],
-                Tags=[
-                    {"Key": f"vectorfleet:{key}", "Value": value, "PropagateAtLaunch": True}
-                    for key, value in tags.items()
-                ],
-            )
-            yield {"shard": shard, "replica": replica, "zone": "us-east-1a", "group": name}
-
-
-class Fleet:
-    """The fake fleet as a process."""
-
-    def __init__(self, place: Place, *more: str, follows: bool = True) -> None:
-        aws = ["--aws", place.aws_endpoint, "--fleet", place.fleet] if follows else []
-        log = place.folder / "log.jsonl"
-        _seed(log)
-        command = [sys.executable, str(FAKE), "--port", str(place.port), "--log", str(log), *aws, *more]
-        self.process = subprocess.Popen(command)
-        await_http(f"http://127.0.0.1:{place.port}/v1/status")
-
-    def __enter__(self) -> Fleet:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 def _seed(log: Path) -> None:
-    """Answers to the first golden questions, so that losing one shows in the relevance."""
+    """Write answers to the first golden questions, so that losing one shows in the relevance."""
     questions = yaml.safe_load((ROOT / "loadtests/corpora/aws_questions.yaml").read_text())[:40]
     lines = []
     for question in questions:

@@ -1,8 +1,7 @@
-"""A small fleet of one process: the public API in memory, over a log in a file that stands for S3.
+"""A small fleet in one process: the public API in memory, over a log in a file that stands for S3.
 
-It can be killed and started again, and told to restore wrongly, so that every checker of a drill has
-something to catch. With `--aws` it follows EC2: a shard without a running instance is lost until a new
-one has run for `--boot` seconds.
+It can be killed, started again, and made to restore wrongly, so that every check of a drill has something to find. With
+`--aws` it follows EC2: a shard without a running instance is lost until a new one has run for `--boot` seconds.
 """
 
 from __future__ import annotations
@@ -50,7 +49,11 @@ class Log:
 
 
 def flawed(entries: list[tuple[int, int, Document]], flaw: str, count: int) -> list[tuple[int, int, Document]]:
-    """The rows of a restore that forgets or invents something about the observer's notes."""
+    """
+    Return the rows of a restore that forgets or invents something about the observer's notes.
+
+    The oldest notes are chosen: the replies to the newest may be lost, and their writes count as unknown.
+    """
     notes = [index for index, (_, _, document) in enumerate(entries) if "/note/" in document["source_id"]]
     live = {entries[index][2]["source_id"]: index for index in notes}
     seen: set[str] = set()
@@ -62,10 +65,10 @@ def flawed(entries: list[tuple[int, int, Document]], flaw: str, count: int) -> l
         seen.add(source_id)
     created = [i for i in live.values() if not entries[i][2].get("delete") and i not in upserts_again]
     deletes = [i for i in live.values() if entries[i][2].get("delete")]
-    drop = {"lose": created, "stale": upserts_again, "resurrect": deletes}.get(flaw, [])[-count:]
+    drop = {"lose": created, "stale": upserts_again, "resurrect": deletes}.get(flaw, [])[:count]
     if flaw == "phantom":
-        position, item, document = entries[created[-1]]
-        entries[created[-1]] = (position, item, document | {"text": "words that nobody wrote"})
+        position, item, document = entries[created[0]]
+        entries[created[0]] = (position, item, document | {"text": "words that nobody wrote"})
     if flaw == "answers":
         drop = [index for index, (_, _, document) in enumerate(entries) if document["source_id"].startswith("aws/")]
     return [entry for index, entry in enumerate(entries) if index not in drop]
@@ -90,7 +93,7 @@ class Fleet:
             self.rows[shard] = rows
 
     def has_something_to_forget(self, shard: int) -> bool:
-        """Whether a restore with the flaw would differ from one without, as it must for a drill to see it."""
+        """Return whether a restore with the flaw would differ from one without it."""
         with self.lock:
             entries = self._entries(shard)
             return self.flaw == "none" or flawed(entries, self.flaw, self.flaw_count) != entries
@@ -185,12 +188,12 @@ class FollowsEc2(threading.Thread):
     def look_at_shard(self, shard: int, found: list[Any], boot_seconds: float) -> None:
         alive = [i for i in found if i["State"]["Name"] == "running"]
         for instance in alive:
-            # What runs at the first look has booted long ago.
+            # An instance that runs at the first look has booted long ago.
             self.seen.setdefault(instance["InstanceId"], time.monotonic() if boot_seconds else 0.0)
         ready = [i for i in alive if time.monotonic() - self.seen[i["InstanceId"]] >= boot_seconds]
         with self.fleet.lock:
             if self.fleet.rows[shard] is None and not self.fleet.has_something_to_forget(shard):
-                # What the observer writes and deletes is chance: the shard boots until it can show its flaw.
+                # The observer writes and deletes at random: the shard boots until it can show its flaw.
                 ready = []
             if not ready:
                 self.fleet.lose(shard)

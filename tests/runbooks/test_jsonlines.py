@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbooks.jsonlines import Appender, DamagedFileError, read_records
+from runbooks.jsonlines import DamagedFileError, RecordWriter, read_records
 
 VALUES = st.dictionaries(st.text(max_size=8), st.one_of(st.text(), st.integers(), st.none()), max_size=3)
 
@@ -19,18 +20,18 @@ def test_a_crash_loses_at_most_the_record_being_written(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, object]], cut: int
 ) -> None:
     path = tmp_path_factory.mktemp("lines") / "a.jsonl"
-    with Appender(path) as lines:
+    with closing(RecordWriter(path)) as lines:
         for record in records:
-            lines.append(record)
+            lines.write("one", values=record)
     whole_bytes = path.stat().st_size
-    with Appender(path) as lines:
-        lines.append({"last": "x" * 40})
+    with closing(RecordWriter(path)) as lines:
+        lines.write("last", text="x" * 40)
     with path.open("ab") as file:
         file.truncate(whole_bytes + cut)
-    assert read_records(path) == records
-    with Appender(path) as lines:
-        lines.append({"after": 1})
-    assert read_records(path) == [*records, {"after": 1}]
+    assert [record["values"] for record in read_records(path)] == records
+    with closing(RecordWriter(path)) as lines:
+        lines.write("after")
+    assert [record["record"] for record in read_records(path)] == ["one"] * len(records) + ["after"]
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:

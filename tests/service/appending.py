@@ -12,7 +12,7 @@ from service.storage.objects import ObjectStore
 
 
 def append(bucket: str, name: str, count: int, deadline_seconds: float) -> None:
-    """Append `count` entries of two documents, one JSON line per outcome."""
+    """Append `count` entries of two documents, and print one JSON line per outcome."""
     log = documents_log(ObjectStore(bucket))
     tail = log.tail()
     for number in range(count):

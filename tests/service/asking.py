@@ -1,4 +1,4 @@
-"""One request to an application without a server between."""
+"""One request to an application without a server in between."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def asked(
     headers: Mapping[str, str] = NO_HEADERS,
     content: bytes | None = b"",
 ) -> tuple[int, dict[str, str], Any]:
-    """Return status, headers and body of one request to an application; the caller of one without content leaves."""
+    """Return status, headers and body of one request to an application. A caller without content has left."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, object]:
@@ -44,7 +44,7 @@ def asked(
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "app": None,
     }
-    # Starlette answers a fault, then raises it again for the server's log.
+    # Starlette answers an exception, then raises it again for the server's log.
     with suppress(ZeroDivisionError):
         asyncio.run(_ask(service, scope, receive, send))
     body = b"".join(message.get("body", b"") for message in sent[1:])

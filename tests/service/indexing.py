@@ -14,7 +14,7 @@ DIED = 77
 
 
 class Mortal(ObjectStore):
-    """A bucket whose user's process ends before or after its n-th conditional write."""
+    """A bucket that ends the process before or after its n-th conditional write."""
 
     def __init__(self, bucket: str, writes: int, instant: str) -> None:
         super().__init__(bucket)
@@ -32,5 +32,5 @@ class Mortal(ObjectStore):
 
 if __name__ == "__main__":
     bucket, build_id, writes, instant = sys.argv[1:]
-    indexer_module.STEP_ENTRIES = 3
+    indexer_module.STEP_ENTRIES = 3  # type: ignore[attr-defined]
     index_all(Mortal(bucket, int(writes), instant), build(shards=2, name=build_id))

@@ -1,4 +1,4 @@
-"""A bucket in memory with the store's failures on request: a write that is refused, lost, or lands without a reply."""
+"""A bucket in memory with failures on request: a write that is refused, lost, or lands without a reply."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from service.storage.objects import Missing, ObjectStore, Refused, StoreClock, Stored, Unanswered
+from service.storage.objects import NoSuchKey, ObjectStore, PreconditionFailed, StoreClock, StoredObject, Unanswered
 
 Fault = Literal["", "conflict", "unavailable", "lost_reply", "crash_before", "crash_after"]
 
 
 class Crashed(BaseException):
-    """The process ended at this instant: nothing that runs in it may go on."""
+    """The process ended at this instant; no code of it may run on."""
 
 
 class MemoryStore(ObjectStore):
-    """
-    Objects in a dict. `fault_of` is asked before every conditional write, with its number (from 0) and key, and
-    names what goes wrong with it.
-    """
+    """Objects in a dict. `fault_of` gets number (from 0) and key of each conditional write, and names its failure."""
 
     def __init__(self, bucket: str = "memory") -> None:
         self.bucket = bucket
@@ -46,7 +43,7 @@ class MemoryStore(ObjectStore):
             if fault in ("conflict", "unavailable"):
                 raise Unanswered(f"put {key}: {fault}")
             if not allowed():
-                raise Refused(f"put {key}: the condition did not hold")
+                raise PreconditionFailed(f"put {key}: the condition did not hold")
             self.objects[key] = body
         if fault == "crash_after":
             raise Crashed
@@ -54,18 +51,21 @@ class MemoryStore(ObjectStore):
             raise Unanswered(f"put {key}: no reply")
         return _etag(body)
 
-    def get(self, key: str) -> Stored:
+    def get(self, key: str) -> StoredObject:
         try:
             body = self.objects[key]
         except KeyError:
-            raise Missing(f"get {key}") from None
-        return Stored(body, _etag(body))
+            raise NoSuchKey(f"get {key}") from None
+        return StoredObject(body, _etag(body))
+
+    def part(self, key: str, start: int, end: int | None = None) -> bytes:
+        return self.get(key).body[start:end]
 
     def blocks(self, key: str) -> Iterator[bytes]:
         yield self.get(key).body
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        return iter(sorted(key for key in self.objects if key.startswith(prefix) and key > after))
+        return iter(sorted(key for key in list(self.objects) if key.startswith(prefix) and key > after))
 
     def upload(self, path: Path, key: str) -> None:
         self.objects[key] = path.read_bytes()

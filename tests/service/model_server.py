@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's and Bedrock's forms of embedding, and fails in the ways that such servers do."""
+"""A server with OpenAI's and Bedrock's embedding formats, which fails in the ways that such servers do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from tests.service.small_space import DIMS, WordEmbedder
 
-# What a request gets instead of an answer: status, headers, body. With status 0 the connection ends.
+# The answer instead of vectors: status, headers, body. With status 0 the connection ends.
 Failure = tuple[int, dict[str, str], bytes]
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Embeds words; `fails` says of a request's texts how it fails, None where it is answered."""
+    """A server that embeds words; `fails` says how a request of these texts fails, None if it is answered."""
 
     daemon_threads = True
 
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: dict[str, Any], texts: list[str]) -> dict[str, Any]:
         vectors = [row[: self.server.dims] for row in (3 * WordEmbedder().embed(texts)).tolist()]
         if "input" in body:
-            # In no order: the index counts.
+            # In no order: clients must use the index.
             return {"data": [{"index": i, "embedding": vectors[i]} for i in reversed(range(len(vectors)))]}
         return {"embeddings": {"float": vectors}} if "texts" in body else {"embedding": vectors[0]}
 

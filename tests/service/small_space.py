@@ -1,4 +1,4 @@
-"""A small embedding space for tests without the real model, and the recipes and records that live in it."""
+"""A small embedding space for tests without the real model, with its recipes and records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.index.metric import METRICS, Name
-from service.router.requests import Space
+from service.router.slot import Space
 from service.storage.builds import Build, Chunking, Embedding, IndexParameters, Recipe
 from service.storage.documents import Document
 from service.storage.shards import Record
@@ -19,7 +19,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class WordEmbedder:
-    """Each word points somewhere, a text where its words point together; a text without letters has no direction."""
+    """Each word has a direction, and a text the sum of its words'. A text without letters has none."""
 
     fingerprint = "words-1"
     side_by_side = 0
@@ -43,7 +43,7 @@ def _direction(word: str) -> Vectors:
 
 
 def recipe(*, shards: int = 2, size: int = 20, ef_search: int = 50) -> Recipe:
-    """A recipe with chunks of at most `size` characters."""
+    """Return a recipe with chunks of at most `size` characters."""
     return Recipe(
         embedding=Embedding("words", "1", DIMS),
         chunking=Chunking(size, 0),
@@ -54,23 +54,23 @@ def recipe(*, shards: int = 2, size: int = 20, ef_search: int = 50) -> Recipe:
 
 
 def space(*, metric: Name = "cosine", given: bool = False, dims: int = DIMS) -> Space:
-    """The space of that recipe, or another."""
+    """Return the space of that recipe, or another."""
     return Space(Embedding("words", "1", dims, "given" if given else "wordllama"), METRICS[metric])
 
 
 def build(*, shards: int = 2, name: str = "b-test") -> Build:
-    """A build of that recipe."""
+    """Return a build of that recipe."""
     return Build(name, recipe(shards=shards))
 
 
 def unit(rows: npt.ArrayLike) -> Vectors:
-    """Rows scaled to length one, shape (rows, dims)."""
+    """Scale rows to unit length, shape (rows, dims)."""
     array = np.asarray(rows, np.float32)
     return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True), np.float32)
 
 
 def record(source_id: str, vectors: Vectors, *, position: int = 1, item: int = 0, rejected: str = "") -> Record:
-    """A record whose content hash and chunks follow from its place, so that every write is a different content."""
+    """Return a record whose content hash and chunks follow from its place, so every write differs."""
     content = hashlib.sha256(f"{source_id} {position} {item}".encode()).digest()
     return Record(
         position=position,
@@ -85,5 +85,5 @@ def record(source_id: str, vectors: Vectors, *, position: int = 1, item: int = 0
 
 
 def document(request_id: str, source_id: str, text: str = "", *, title: str = "") -> Document:
-    """A write of `text`, or a deletion when text and title are empty."""
+    """Return a write of `text`, or a deletion if text and title are empty."""
     return Document(request_id, source_id, not (text or title), title, text)

@@ -1,9 +1,10 @@
-"""The client returns answers, raises what the service says, and never hides that no reply came."""
+"""The client returns answers, raises the service's problems, and says whether an unanswered request was sent."""
 
 from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,9 +18,13 @@ from service.client import Client, ServiceError, Unanswered
 
 
 class Replying(BaseHTTPRequestHandler):
-    """Remembers requests; replies what the test asked for."""
+    """A handler that remembers requests and gives the test's reply."""
+
+    protocol_version = "HTTP/1.1"
 
     seen: list[tuple[str, Any]]
+    peers: list[Any]
+    slots: list[Any]
     status: int
     reply: bytes
     endpoint: str
@@ -27,6 +32,8 @@ class Replying(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Reply."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        type(self).peers.append(self.client_address)
+        type(self).slots.append(self.headers.get("X-Vectorfleet-Slot"))
         type(self).seen.append((self.path, json.loads(body or b"null")))
         if self.status == 0:
             self.close_connection = True
@@ -39,7 +46,7 @@ class Replying(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # as the server calls them
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing on the terminal."""
+        """Keep the terminal quiet."""
 
 
 @pytest.fixture
@@ -47,7 +54,7 @@ def server() -> Iterator[type[Replying]]:
     """A handler class whose `endpoint` is served."""
 
     class handler(Replying):  # noqa: N801
-        seen, status, reply = [], 200, b"{}"
+        seen, peers, slots, status, reply = [], [], [], 200, b"{}"
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
@@ -61,6 +68,15 @@ def server() -> Iterator[type[Replying]]:
 
 def _client(server: Any) -> Client:
     return Client(server.endpoint, timeout_seconds=5)
+
+
+def test_each_request_of_a_client_names_its_slot(server: Any) -> None:
+    for slot in ("green", ""):
+        client = Client(server.endpoint, slot=slot)
+        client.status()
+        client.search(text="keys")
+        client.write([])
+    assert server.slots == ["green"] * 3 + [None] * 3
 
 
 def test_documents_get_a_request_id_each_and_keep_their_own(server: Any) -> None:
@@ -100,14 +116,43 @@ def test_an_answer_that_is_no_problem_is_still_an_error(server: Any, reply: byte
 
 def test_no_reply_is_unanswered_and_nothing_is_sent_twice(server: Any) -> None:
     server.status = 0
-    with pytest.raises(Unanswered, match=r"POST http.*/v1/documents"):
+    with pytest.raises(Unanswered, match=r"POST http.*/v1/documents") as lost:
         _client(server).delete("a")
     assert len(server.seen) == 1
+    assert (lost.value.sent, lost.value.not_written) == (True, False)
 
 
-def test_nobody_listening_is_unanswered() -> None:
-    with pytest.raises(Unanswered):
-        Client("http://127.0.0.1:1", timeout_seconds=1).status()
+def test_a_late_reply_may_have_been_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.1)
+        with pytest.raises(Unanswered) as late:
+            client.status()
+    assert late.value.sent
+
+
+# The second address takes no connection and refuses none.
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://192.0.2.1:9", "http://name.invalid"])
+def test_a_request_without_a_connection_is_not_sent(endpoint: str) -> None:
+    client = Client(endpoint, timeout_seconds=5, connect_timeout_seconds=0.1)
+    with pytest.raises(Unanswered) as unsent:
+        client.delete("a")
+    assert (unsent.value.sent, unsent.value.not_written) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "not_written"),
+    [(422, None, True), (429, None, True), (408, None, False), (503, "not_written", True), (503, "unknown", False)],
+)
+def test_a_refusal_proves_that_nothing_is_written(status: int, outcome: str | None, not_written: bool) -> None:
+    assert ServiceError(status, "", "", outcome).not_written is not_written
+
+
+@pytest.mark.parametrize(("keep_alive", "connections"), [(True, 1), (False, 3)])
+def test_each_request_may_have_its_own_connection(server: Any, keep_alive: bool, connections: int) -> None:
+    client = Client(server.endpoint, keep_alive=keep_alive)
+    for _ in range(3):
+        client.status()
+    assert len(set(server.peers)) == connections
 
 
 ANY_NAMES = [".", "..", "...", "a/b", "a/../b", "../..", "%2F", "%2e", "a?b#c", "ä ö", "a\nb", "", "lookup", "a+b;c=d"]

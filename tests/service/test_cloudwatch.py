@@ -9,7 +9,7 @@ import pytest
 
 from service import cloudwatch
 from service.cloudwatch import CloudWatch
-from service.router.figures import FleetMetrics
+from service.router.cloudwatch_metrics import FleetMetrics
 
 
 @pytest.fixture

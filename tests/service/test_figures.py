@@ -1,4 +1,4 @@
-"""What a node and a router send besides searches: memory, drift, backups, drills."""
+"""Metrics of nodes and routers besides searches: memory, drift, backups, drills."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from infra.sizing import PROCESS_BYTES
-from service.index.shard import Sized, recipes_of
-from service.node.figures import NodeMetrics
+from infra.planning.memory import PROCESS_BYTES
+from service.index.shard import CollectionSize, recipes_of
+from service.node.cloudwatch_metrics import NodeMetrics
+from service.node.memory import modelled_bytes
 from service.node.replica import Replica
-from service.node.room import modelled_bytes
-from service.router.drills import PASSED_KEY, DrillAge, Passed
-from service.router.requests import MAX_DIMS
+from service.router.cloudwatch_metrics import DrillAge
 from service.storage.collections import MOST_COLLECTIONS, Kind, Registry
+from service.wire.limits import MAX_DIMS
+from service.wire.messages import PASSED_DRILL_KEY, PassedDrill
 from tests.service.emitted import sender
 from tests.service.memory_store import MemoryStore
 from tests.service.shard_history import histories, index_all, shard_store, snapshot_at, write
@@ -55,17 +56,17 @@ def test_memory_is_that_of_machine_and_model(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_the_model_grows_with_the_rows() -> None:
-    few, many = Sized(build().recipe, 1_000), Sized(build().recipe, 100_000)
-    assert modelled_bytes([Sized(build().recipe, 0)]) < modelled_bytes([few]) < modelled_bytes([many])
+    few, many = CollectionSize(build().recipe, 1_000), CollectionSize(build().recipe, 100_000)
+    assert modelled_bytes([CollectionSize(build().recipe, 0)]) < modelled_bytes([few]) < modelled_bytes([many])
     both = modelled_bytes([few, many])
     assert both == modelled_bytes([few]) + modelled_bytes([many]) - PROCESS_BYTES
 
 
-def test_a_hundred_empty_collections_keep_no_generation_from_being_loaded() -> None:
+def test_a_hundred_empty_collections_let_a_generation_load() -> None:
     slot, registry = build().recipe, Registry()
     for number in range(MOST_COLLECTIONS):
         registry = registry.with_one(f"c{number}", Kind("vector", MAX_DIMS, "a/1"), number + 1).registry
-    empty = [Sized(recipe, 0) for recipe in recipes_of(registry, slot).values()]
+    empty = [CollectionSize(recipe, 0) for recipe in recipes_of(registry, slot).values()]
     assert modelled_bytes(empty) < modelled_bytes(empty[:1]) + (64 << 20)
 
 
@@ -102,7 +103,7 @@ def test_a_drills_age_counts_from_the_last_that_passed(monkeypatch: pytest.Monke
     drills = DrillAge(sender(monkeypatch), store)
     drills._passed = drills._read()
     assert drills._collect() == []
-    store.objects[PASSED_KEY] = msgspec.json.encode(Passed("RB-02", 30_000))
+    store.objects[PASSED_DRILL_KEY] = msgspec.json.encode(PassedDrill("RB-02", 30_000))
     drills._passed = drills._read()
     (datum,) = drills._collect()
     assert (datum["MetricName"], datum["Value"], datum["Unit"]) == ("DrillAge", 60.0, "Seconds")

@@ -1,4 +1,4 @@
-"""What a process is told at start: errors name the variable or parameter and what to set."""
+"""Errors of settings name the variable or parameter, and say what to set."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from infra import sections
+from infra.facts.index_parameters import BOUNDS, DEFAULTS
 from service import settings
+from service.router.api.requests import IndexChoice
 from service.settings import BadSettings, load_parameters, process_from_environment
-from service.storage.builds import BUILT_BY, INDEX_RANGES
+from service.storage.builds import IndexParameters
 
 PARAMETERS: dict[str, object] = {
     "storage": {"documents": "docs", "index": "idx", "artifacts": "art"},
@@ -36,11 +37,11 @@ class Ssm:
         yield {"Parameters": self._items[2:]}
 
 
-def _load(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> settings.Parameters:
+def _load(monkeypatch: pytest.MonkeyPatch, slot: str = "blue", **changes: str | None) -> settings.Parameters:
     values = {name: json.dumps(value) for name, value in PARAMETERS.items()} | changes
     present = {name: value for name, value in values.items() if value is not None}
     monkeypatch.setattr(settings, "aws_client", lambda _: Ssm(present))
-    return load_parameters("/vectorfleet/t")
+    return load_parameters("/vectorfleet/t", slot)
 
 
 def test_parameters_are_read_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,11 +51,19 @@ def test_parameters_are_read_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> 
     assert parameters.fleet.snapshot_seconds == 21_600
 
 
+def test_a_slots_own_parameters_come_before_the_fleets(monkeypatch: pytest.MonkeyPatch) -> None:
+    own: dict[str, Any] = {"green/chunking": '{"size": 500, "overlap": 5}'}
+    assert _load(monkeypatch, "green", **own).chunking.size == 500
+    assert _load(monkeypatch, "blue", **own).chunking.size == 300
+    with pytest.raises(BadSettings, match="parameter /vectorfleet/t/green/chunking is"):
+        _load(monkeypatch, "green", **{"green/chunking": "{}"})
+
+
 def test_a_missing_parameter_is_named_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadSettings) as bad:
         _load(monkeypatch, fleet=None)
     assert str(bad.value) == (
-        "parameter /vectorfleet/t/fleet is missing; there are ['chunking', 'embedding', 'index', 'storage']"
+        "parameter /vectorfleet/t/fleet is missing; found: ['chunking', 'embedding', 'index', 'storage']"
     )
 
 
@@ -67,7 +76,7 @@ def test_a_missing_parameter_is_named_with_those_there_are(monkeypatch: pytest.M
         ("index", json.dumps(PARAMETERS["index"]).replace("hnsw", "lsh"), "Invalid enum value 'lsh'"),
     ],
 )
-def test_a_parameter_that_can_t_be_used_is_named_with_its_value_and_the_reason(
+def test_an_invalid_parameter_is_named_with_value_and_reason(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
 ) -> None:
     with pytest.raises(BadSettings) as bad:
@@ -122,22 +131,21 @@ def test_a_variable_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) 
         process_from_environment()
 
 
-@pytest.mark.parametrize("name", INDEX_RANGES)
-def test_an_index_parameter_outside_its_range_is_refused_with_the_range(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    least, most = INDEX_RANGES[name]
+@pytest.mark.parametrize("name", BOUNDS)
+def test_an_index_parameter_outside_its_range_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    least, most = BOUNDS[name]
     for given in (least - 1, most + 1):
         value = json.dumps({**dict(PARAMETERS["index"]), name: given})  # type: ignore[call-overload]
-        with pytest.raises(BadSettings, match=rf"index: {name} is {given}; allowed are {least} to {most}"):
+        with pytest.raises(BadSettings, match=rf"index: {name} is {given}; allowed: {least} to {most}"):
             _load(monkeypatch, index=value)
     for given in (least, most):
         value = json.dumps({**dict(PARAMETERS["index"]), name: given})  # type: ignore[call-overload]
         assert getattr(_load(monkeypatch, index=value).index, name) == given
 
 
-def test_the_program_has_the_same_ranges_and_recipes() -> None:
-    assert sections.BUILT_BY == BUILT_BY
-    for name, (least, most) in INDEX_RANGES.items():
-        limits = {type(limit).__name__: limit for limit in sections.Index.model_fields[name].metadata}
-        assert (limits["Ge"].ge, limits["Le"].le) == (least, most)
+def test_index_defaults_are_those_of_the_program() -> None:
+    chosen = IndexChoice()
+    assert {name: getattr(chosen, name) for name in DEFAULTS} == DEFAULTS
+    required = {name: DEFAULTS[name] for name in ("m", "ef_construction", "ef_search")}
+    built = IndexParameters("hnsw", "cosine", **required)
+    assert {name: getattr(built, name) for name in DEFAULTS} == DEFAULTS

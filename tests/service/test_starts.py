@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import cli as service_main
 from service import cloudwatch, logs, starts
 from service.settings import Process
 from service.starts import WINDOW_SECONDS, announce, count
+from vectorfleet.door import main as vectorfleet
 
 
 class Sent:
@@ -87,5 +87,5 @@ def test_a_process_that_can_not_even_begin_is_counted(
         monkeypatch.setattr(f"service.{part}.process.Service", broken, raising=False)
     place = {"FLEET": "f", "ROLE": role, "SLOT": "blue", "PARAMETERS": "/f", "DATA": str(tmp_path)}
     environment = {f"VECTORFLEET_{name}": value for name, value in place.items()}
-    ran = CliRunner().invoke(service_main.main, [role], env=environment)
+    ran = CliRunner().invoke(vectorfleet, [role], env=environment)
     assert (str(ran.exception), told) == ("a release gone bad", [role])

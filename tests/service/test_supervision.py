@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from service.serving import Service
+from service.serving import READY, WATCHDOG, Service, Supervisor, supervisor
 from service.settings import Process
-from service.supervision import READY, WATCHDOG, Supervisor, supervisor
 
 NEVER_SECONDS = 10.0
 
 
 @pytest.fixture
 def ear(tmp_path: Path) -> Iterator[socket.socket]:
-    """What systemd listens at."""
+    """Yield the socket that systemd would listen on."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
         listener.settimeout(NEVER_SECONDS)
@@ -38,7 +37,7 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def test_ready_is_said_once_requests_are_answered_and_signs_of_life_follow(
+def test_systemd_hears_ready_once_and_then_watchdog_notices(
     ear: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", ear.getsockname())
@@ -60,7 +59,7 @@ def test_ready_is_said_once_requests_are_answered_and_signs_of_life_follow(
 
 def test_a_loop_that_hangs_says_nothing(ear: socket.socket) -> None:
     async def hang() -> bool:
-        """Whether anything was heard while the loop stood still, and after it had turned again."""
+        """Return whether notices came while the loop was blocked, and after it ran again."""
         awake = asyncio.create_task(Supervisor(ear.getsockname(), 0.03).keep_awake())
         await asyncio.sleep(0)
         assert heard(ear) == WATCHDOG
@@ -83,7 +82,7 @@ def test_an_abstract_socket_is_reached() -> None:
         assert heard(listener) == READY
 
 
-def test_without_a_supervisor_or_with_one_that_left_nothing_happens(tmp_path: Path) -> None:
+def test_an_absent_supervisor_changes_nothing(tmp_path: Path) -> None:
     supervisor({}).tell(READY)
     supervisor({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell(READY)
 

@@ -77,7 +77,7 @@ def test_without_files_nothing_is_encrypted() -> None:
     assert (Tls(PLAIN).server, Tls(PLAIN).client) == (None, None)
 
 
-def test_a_router_trusts_nodes_of_its_authority_alone_and_they_trust_it(tmp_path: Path) -> None:
+def test_routers_and_nodes_trust_only_their_authority(tmp_path: Path) -> None:
     ours, theirs = Files(tmp_path), Files(tmp_path, "other")
     node, router = Tls(ours.process("node")), Tls(ours.process("router"))
     assert b"BEGIN CERTIFICATE" in shown(*contexts(node, router))
@@ -87,7 +87,7 @@ def test_a_router_trusts_nodes_of_its_authority_alone_and_they_trust_it(tmp_path
         shown(*contexts(node, Tls(theirs.process("router"))))
 
 
-def test_a_node_refuses_who_shows_nothing_and_a_router_takes_everybody(tmp_path: Path) -> None:
+def test_only_nodes_require_a_callers_certificate(tmp_path: Path) -> None:
     ours = Files(tmp_path)
     stranger = ssl.create_default_context(cafile=str(ours.paths["authority"]))
     stranger.check_hostname = False
@@ -100,7 +100,7 @@ def test_a_node_refuses_who_shows_nothing_and_a_router_takes_everybody(tmp_path:
         shown(node, stranger)
 
 
-def test_a_renewed_certificate_is_shown_from_the_next_connection_on(tmp_path: Path) -> None:
+def test_a_renewed_certificate_serves_the_next_connection(tmp_path: Path) -> None:
     files = Files(tmp_path)
     node, router = Tls(files.process("node")), Tls(files.process("router"))
     before = shown(*contexts(node, router))
@@ -145,9 +145,9 @@ def test_files_that_make_no_sense_alone_are_refused(tmp_path: Path, parts: tuple
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda files: files.paths["certificate"].unlink(), "no certificate with its key"),
-        (lambda files: files.paths["key"].write_text("nothing"), "no certificate with its key"),
-        (lambda files: files.paths["authority"].write_text("nothing"), "no certificate of an authority"),
+        (lambda files: files.paths["certificate"].unlink(), "not a certificate and its key"),
+        (lambda files: files.paths["key"].write_text("nothing"), "not a certificate and its key"),
+        (lambda files: files.paths["authority"].write_text("nothing"), "not a certificate of an authority"),
     ],
 )
 def test_a_file_that_can_not_be_used_is_named(tmp_path: Path, spoil: Callable[[Files], None], words: str) -> None:

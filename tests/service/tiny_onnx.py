@@ -26,7 +26,7 @@ INPUTS: Mapping[str, int] = {"input_ids": INT64, "attention_mask": INT64, "token
 
 
 def folder(path: Path, *, model: bytes | None = None, files: Mapping[str, object] | None = None) -> Path:
-    """An export: the model, the tokenizer, and `files` as JSON beside them."""
+    """Write an export: the model, the tokenizer, and `files` as JSON beside them."""
     path.mkdir(exist_ok=True)
     (path / "model.onnx").write_bytes(onnx() if model is None else model)
     tokenizer().save(str(path / "tokenizer.json"))
@@ -37,7 +37,7 @@ def folder(path: Path, *, model: bytes | None = None, files: Mapping[str, object
 
 
 def tokenizer() -> Tokenizer:
-    """Words at spaces between the two marks."""
+    """Return a tokenizer of words at spaces, between the two marks."""
     made = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     marks = [(mark, VOCABULARY[mark]) for mark in ("[CLS]", "[SEP]")]
@@ -54,9 +54,10 @@ def onnx(
     tokens: bool = True,
     positions: int = 0,
 ) -> bytes:
-    """
-    A row of the table for each token, unless not `tokens`; with `pooled` the name of an output that holds the largest
-    of each component, too. With `positions` it takes texts of just so many tokens.
+    """Return a model with a row of the table for each token, unless not `tokens`.
+
+    With `pooled` it also has an output of this name with the largest of each component. With `positions` it takes texts
+    of exactly this many tokens.
     """
     dims = len(table[0])
     weights = [_tensor("table", table)]

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from runbooks.cli.options import says_errors
+from runbooks.guard import says_errors
 from vectorfleet.exit_codes import ExitCode
 from vectorfleet.group import CommandGroup
 from vectorfleet.refusal import Failure, Refusal, failing, refusing

@@ -19,7 +19,7 @@ class Busy:
         self._threads = [threading.Thread(target=self.work, args=(number,)) for number in range(threads)]
 
     def work(self, number: int) -> None:
-        """What thread `number` does until `ended`."""
+        """The work of thread `number` does until `ended`."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Applying scenes of the playground one after the other, and looking at what they left."""
+"""A stage that applies scenes of the playground one after the other."""
 
 from __future__ import annotations
 
@@ -9,56 +9,52 @@ from typing import Any
 
 import pytest
 
-from rehearsal import deploy
-from rehearsal.deploy.cloud import Clouds, provider_settings
-from rehearsal.deploy.launcher import Progress, silent
-from rehearsal.deploy.s3 import BucketSetting
-from rehearsal.deploy.stackfile import redirected
-from rehearsal.deploy.table import KINDS
+from rehearsal import deployer
+from rehearsal.deployer.cloud import Clouds, provider_settings
+from rehearsal.deployer.launcher import Progress, silent
+from rehearsal.deployer.resources import KINDS
+from rehearsal.deployer.stackfile import redirected
 from tests.rehearsal.programs.project import playground
-
-# Create only sets something on another resource; an interrupted one is repeated.
-NOTHING_TO_FIND = ("aws:sns/topicPolicy:TopicPolicy",)
 
 
 class Stage:
-    """One state folder and one emulator; scenes are applied to it one after the other."""
+    """One state folder and one emulator."""
 
     def __init__(self, folder: Path, endpoint: str) -> None:
         self.root, self.endpoint, self._folder = folder / ".rehearsal", endpoint, folder / "project"
 
-    def up(self, scene: str, *, progress: Progress = silent, **settings: Any) -> deploy.Summary:
+    def up(self, scene: str, *, progress: Progress = silent, **settings: Any) -> deployer.Summary:
         """Apply a scene."""
         project = playground(self._folder, scene, **settings)
-        return deploy.up("test", self.root, self.endpoint, progress, project=project)
+        return deployer.up("test", self.root, self.endpoint, progress, project=project)
 
-    def preview(self, scene: str, **settings: Any) -> deploy.Summary:
-        """What applying it would do."""
+    def preview(self, scene: str, **settings: Any) -> deployer.Summary:
+        """Preview a scene."""
         project = playground(self._folder, scene, **settings)
-        return deploy.preview("test", self.root, self.endpoint, project=project)
+        return deployer.preview("test", self.root, self.endpoint, project=project)
 
     def refusal(self, scene: str, **settings: Any) -> str:
-        """The one sentence with which applying the scene fails."""
+        """Return the one sentence with which the apply of a scene fails."""
         return self._sentence(lambda: self.up(scene, **settings))
 
     def refused_end(self) -> str:
-        """The one sentence with which removing everything fails."""
+        """Return the one sentence with which the deletion of everything fails."""
         return self._sentence(self.destroy)
 
-    def destroy(self) -> deploy.Summary:
-        """Remove everything."""
-        return deploy.destroy(self.root, self.endpoint)
+    def destroy(self) -> deployer.Summary:
+        """Delete everything."""
+        return deployer.destroy(self.root, self.endpoint)
 
     def state(self) -> Any:
-        """The folded state."""
+        """Return the folded state."""
         return json.loads((self.root / "deploy.json").read_text())
 
     def log(self) -> str:
-        """What the last apply wrote to standard error."""
+        """Return the standard error of the last apply."""
         return (self.root / "logs" / "deploy.log").read_text()
 
-    def steady(self, scene: str, **settings: Any) -> deploy.Summary:
-        """Apply a scene; again, nothing may happen, and what was made must be found as after an interruption."""
+    def steady(self, scene: str, **settings: Any) -> deployer.Summary:
+        """Apply a scene twice: the second apply changes nothing, and `find` finds each resource."""
         first = self.up(scene, **settings)
         second = self.up(scene, **settings)
         assert (second.created, second.updated, second.replaced, second.writes) == (0, 0, 0, 0), second
@@ -68,20 +64,20 @@ class Stage:
         return first
 
     def unfindable(self) -> list[str]:
-        """What a create that was interrupted before it was recorded would leave behind for ever."""
+        """Return the resources that an interrupted create would leave behind for ever."""
         state = self.state()
         clouds = Clouds(provider_settings(redirected(state["settings"], self.endpoint)))
         lost = []
         for resource in state["live"].values():
             kind = KINDS[resource["type"]]
-            if isinstance(kind, BucketSetting) or kind.token in NOTHING_TO_FIND:
+            if kind.repeatable:
                 continue
             if resource["id"] not in kind.find(clouds.get(region=resource["region"]), resource["inputs"]):
                 lost.append(f"{resource['type']} {resource['id']}")
         return lost
 
     def _sentence(self, call: Callable[[], object]) -> str:
-        with pytest.raises(deploy.DeployError) as caught:
+        with pytest.raises(deployer.DeployError) as caught:
             call()
         message = str(caught.value)
         assert "\n" not in message

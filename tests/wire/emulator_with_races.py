@@ -1,14 +1,17 @@
-"""Serves the emulator with a thread switch every 10 µs, so that a missing lock shows."""
+"""An emulator with a thread switch every 10 µs, so that a missing lock shows."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 
-from rehearsal.emulator import objects, security_groups, server
+from rehearsal.emulator import server
+from rehearsal.emulator.aws.ec2 import security_groups
+from rehearsal.emulator.aws.s3 import objects
 
 if __name__ == "__main__":
     if "--without-locks" in sys.argv:
-        objects._locked = lambda plain: plain
-        security_groups._alone = lambda plain: plain
+        objects.lock_for = lambda bucket, key: nullcontext()  # type: ignore[assignment,return-value]
+        security_groups.LOCK = nullcontext()  # type: ignore[assignment]
     sys.setswitchinterval(1e-5)
     server.serve(int(sys.argv[1]))

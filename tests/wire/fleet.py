@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import base64
 import itertools
-import time
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from vectorfleet.waiting import until
 
 IMAGE = "ami-0123456789abcdef0"
 _numbers = itertools.count(1)
 
 
 def unique(prefix: str) -> str:
-    """A name no other test of this run uses."""
+    """Return a name that no other test of this run uses."""
     return f"{prefix}-{next(_numbers)}"
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 15.0) -> Any:
-    """Poll until the condition is truthy and return it; fail after the deadline with its last value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {seconds:g} s; last value: {value!r}"
-        time.sleep(0.05)
+def worker_number() -> int:
+    """Return the number of this pytest-xdist worker, 0 without xdist: workers share the addresses of one machine."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def eventually(condition: Callable[[], object], *, seconds: float = 60.0) -> Any:
+    """Return the condition's value once it is true; fail after the deadline with its last value."""
+    value = until(condition, seconds, 0.05)
+    assert value, f"not within {seconds:g} s; last value: {value!r}"
+    return value
 
 
 def specification(template: str, version: str) -> dict[str, str]:
-    """A launch template as a group names it."""
+    """Return a launch template as a group names it."""
     return {"LaunchTemplateId": template, "Version": version}
 
 
 def mixed(template: str, version: str, *types: str) -> dict[str, Any]:
-    """A mixed instances policy that prefers the first type."""
+    """Return a mixed instances policy that prefers the first type."""
     return {
         "InstancesDistribution": {"OnDemandAllocationStrategy": "prioritized"},
         "LaunchTemplate": {
@@ -103,19 +106,20 @@ class Fleet:
         return str(answer["TargetGroups"][0]["TargetGroupArn"])
 
     def targets(self, target_group: str) -> dict[str, str]:
-        """Registered instances and their state."""
+        """RecordedResource instances and their state."""
         answer = self.connect("elbv2").describe_target_health(TargetGroupArn=target_group)
         return {e["Target"]["Id"]: e["TargetHealth"]["State"] for e in answer["TargetHealthDescriptions"]}
 
 
 def build(connect: Callable[[str], Any], *, block: int) -> Fleet:
-    """A VPC 127.<block>.0.0/16 with a /20 subnet in each of three zones."""
+    """Return a VPC 127.<block>.0.0/16 with a /20 subnet in each of three zones, apart from those of other workers."""
     ec2 = connect("ec2")
+    first = 3 * worker_number()
     vpc = ec2.create_vpc(CidrBlock=f"127.{block}.0.0/16")["Vpc"]["VpcId"]
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.{block}.{16 * index}.0/20", AvailabilityZone=f"us-east-1{zone}")[
             "Subnet"
         ]["SubnetId"]
-        for index, zone in enumerate("abc")
+        for index, zone in enumerate("abc", first)
     ]
     return Fleet(connect, vpc, subnets)

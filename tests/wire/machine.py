@@ -124,7 +124,7 @@ class Machine:
         }
         for name, script in scripts.items():
             self.place(f"bin/{name}", script, mode=0o755)
-        # What dnf would install is there, as the check finds; the agent is there as well.
+        # The packages of dnf and the agent are present, as the check finds.
         (self.root / "bin/python3.11").symlink_to(Path(sys.executable).resolve())
         agent = "opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
         self.place(agent, PASSING, mode=0o755)
@@ -138,7 +138,7 @@ class Machine:
         return target
 
     def launch(self, user_data: str) -> None:
-        """What cloud-init does before it runs anything: write the files of user data in base64."""
+        """Write the files of user data, as cloud-init does first."""
         config = json.loads(base64.b64decode(user_data).decode().partition("\n")[2])
         for one in config["write_files"]:
             self.place(one["path"], one["content"], mode=int(one["permissions"], 8))
@@ -159,7 +159,7 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """How the stand-ins were called, in order."""
+        """Return the calls of the stand-ins, in order."""
         return (self.root / "calls").read_text().splitlines()
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ class SearchServer:
         self._answer, self._freeze_at, self._freeze_seconds = answer, freeze_at, freeze_seconds
         self.searches = 0
         self.written: list[str] = []
+        self.slots: set[bytes] = set()
         self.first_search = threading.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -27,6 +29,7 @@ class SearchServer:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                self.slots.update(re.findall(rb"(?im)^x-vectorfleet-slot: (\w*)", head) or [b""])
                 length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:")
                 body = json.loads(await reader.readexactly(length))
                 reply = json.dumps(self._reply(head.split(b" ", 2)[1], body)).encode()

@@ -24,15 +24,17 @@ import pytest
 
 from service.client import Client, ServiceError, Unanswered
 from service.storage.objects import ObjectStore
+from tests.wire.fleet import worker_number
 
 PROJECT = Path(__file__).resolve().parents[2]
 DIMS = 256
 EMBEDDING = {"model": "wordllama", "version": "0.4.0.post1", "dims": DIMS}
 INDEX = {"type": "hnsw", "metric": "cosine", "m": 16, "ef_construction": 200, "ef_search": 100}
 _numbers = itertools.count(1)
+_networks = itertools.count(1)
 
 
-def eventually(condition: Callable[[], Any], what: str, *, seconds: float = 30.0) -> Any:
+def eventually(condition: Callable[[], Any], what: str, *, seconds: float = 120.0) -> Any:
     """Poll until the condition is truthy and return it; an unanswered or refused call counts as not yet."""
     deadline = time.monotonic() + seconds
     last: object = None
@@ -78,10 +80,16 @@ def s3_faults(endpoint: str, *rules: Mapping[str, object]) -> Iterator[None]:
         _admin(endpoint, "DELETE", None)
 
 
-def _admin(endpoint: str, method: str, body: object) -> None:
+def s3_faults_left(endpoint: str) -> int:
+    """Return how many requests the active faults will still hit."""
+    return sum(rule["count"] for rule in json.loads(_admin(endpoint, "GET", None))["rules"])
+
+
+def _admin(endpoint: str, method: str, body: object) -> bytes:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{endpoint}/_vectorfleet/s3-faults", data=data, method=method)
-    urllib.request.urlopen(request, timeout=10).close()
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return bytes(answer.read())
 
 
 def get(url: str, *, timeout_seconds: float = 5.0, tls: ssl.SSLContext | None = None) -> tuple[int, str, bytes]:
@@ -92,6 +100,12 @@ def get(url: str, *, timeout_seconds: float = 5.0, tls: ssl.SSLContext | None = 
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.headers["Content-Type"], error.read()
+
+
+def value_of(url: str, metric: str) -> float:
+    """Return the value of a process's metric."""
+    lines = get(f"{url}/metrics")[2].decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{metric} "))
 
 
 def new_bucket(connect: Callable[[str], Any], prefix: str) -> str:
@@ -117,7 +131,7 @@ class Member:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return its base URL."""
         return f"{'https' if self.tls else 'http'}://{self.address}:8080"
 
     def start(self) -> None:
@@ -125,7 +139,7 @@ class Member:
         assert self.child is None
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
-                [*self.before, sys.executable, "-m", "service", self.role],
+                [*self.before, sys.executable, "-m", "vectorfleet", self.role],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -157,11 +171,11 @@ class Member:
             os.killpg(self.child.pid, signal.SIGCONT)
 
     def reaches(self, position: int) -> bool:
-        """Whether it is ready and says that it has reached a position."""
+        """Return True if it is ready and has reached a position."""
         return bool((self.ready() or {"position": -1})["position"] >= position)
 
     def ready(self) -> dict[str, Any] | None:
-        """What it says of itself when ready."""
+        """Return its own report once it is ready."""
         status, _, body = get(f"{self.url}/readyz", timeout_seconds=1, tls=self.tls)
         return msgspec.json.decode(body, type=dict[str, Any]) if status == 200 else None
 
@@ -291,7 +305,7 @@ class ServiceFleet:
         """The position of every running node, by its own word."""
         return [(node.ready() or {"position": -1})["position"] for node in self.nodes if node.child is not None]
 
-    def await_position(self, position: int, *, seconds: float = 30.0) -> None:
+    def await_position(self, position: int, *, seconds: float = 120.0) -> None:
         """Wait until every running node reflects `position`."""
         eventually(lambda: min(self.positions()) >= position, f"position {position} everywhere", seconds=seconds)
 
@@ -329,9 +343,10 @@ def documents(names: Sequence[str], words: str) -> list[dict[str, str]]:
 
 def new_fleet(connect: Callable[[str], Any], endpoint: str, root: Path, *, shards: int) -> ServiceFleet:
     """A fleet without members, in a network of its own."""
-    number = next(_numbers)
+    number = next(_networks)
     ec2 = connect("ec2")
     block = f"127.{100 + number}"
     vpc = ec2.create_vpc(CidrBlock=f"{block}.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=f"{block}.0.0/20", AvailabilityZone="us-east-1a")
+    own = f"{block}.{16 * worker_number()}.0/20"
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=own, AvailabilityZone="us-east-1a")
     return ServiceFleet(connect, endpoint, root, subnet["Subnet"]["SubnetId"], f"test-{number}", shards)

@@ -1,7 +1,8 @@
-"""The balancer as a process: weights, health, dying targets, its own answers."""
+"""The balancer process: rules, weights, health, failing targets, its own answers."""
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -16,18 +17,23 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
 from typing import Any
 
+import aiohttp
 import pytest
 
-from rehearsal import processes
+from rehearsal.emulator import processes
 from tests.wire.fleet import Fleet, eventually, unique
 
 PROJECT = Path(__file__).resolve().parents[2]
 Connect = Callable[[str], Any]
+MOVES = 20
+LEAST_ARRIVALS = 500
+PACE_SECONDS = 0.01
 FAST = {
     "HealthCheckIntervalSeconds": 5,
     "HealthCheckTimeoutSeconds": 2,
@@ -38,7 +44,7 @@ FAST = {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with what it saw; /healthz fails while the server is told to be sick."""
+    """A handler that answers with the request; /healthz fails while the server is sick."""
 
     protocol_version = "HTTP/1.1"
     server: Backend
@@ -53,6 +59,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/slow":
             time.sleep(3)
+        if self.path == "/work":
+            time.sleep(0.05)
+        if self.path == "/held":
+            self.server.holds.set()
+            self.server.released.wait(10)
         if self.path == "/chunks":
             self._chunks()
             return
@@ -87,6 +98,7 @@ class Backend(ThreadingHTTPServer):
         self.name = address
         self.sick = False
         self.connections: set[Any] = set()
+        self.holds, self.released = threading.Event(), threading.Event()
         super().__init__((address, 8080), Handler)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -150,7 +162,7 @@ class Stage:
 @pytest.fixture
 def stage(emulator: str, connect: Connect, fleet: Fleet, tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(connect, fleet)
-    argv = [sys.executable, "-m", "rehearsal.balancer", "--endpoint", emulator, "--poll-seconds", "0.2"]
+    argv = [sys.executable, "-m", "rehearsal.emulator.balancer", "--endpoint", emulator, "--poll-seconds", "0.2"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with (tmp_path / "balancer.log").open("wb") as log:
         child: subprocess.Popen[bytes] = processes.spawn(argv, environment=environment, directory=tmp_path, log=log)
@@ -172,7 +184,7 @@ def stage(emulator: str, connect: Connect, fleet: Fleet, tmp_path: Path) -> Iter
     assert "Traceback" not in (tmp_path / "balancer.log").read_text()
 
 
-def test_requests_go_round_the_healthy_targets_of_the_weighted_group(stage: Stage) -> None:
+def test_requests_go_round_the_healthy_targets(stage: Stage) -> None:
     assert stage.served(10) == dict.fromkeys(stage.names(0), 5)
 
 
@@ -185,23 +197,115 @@ def test_weights_share_exactly_and_a_change_takes_effect(stage: Stage) -> None:
     eventually(lambda: set(stage.served(4)) == stage.names(1))
 
 
+async def arrivals(url: str, moved: threading.Event) -> Counter[str]:
+    """Send requests at their pace, whatever becomes of those before, until all moves are made."""
+    seen: Counter[str] = Counter()
+
+    async def one(session: aiohttp.ClientSession) -> None:
+        try:
+            async with session.get(url) as reply:
+                told = await reply.json(content_type=None) if reply.status == 200 else {}
+                seen[told.get("me", f"status {reply.status}")] += 1
+        except (aiohttp.ClientError, TimeoutError) as error:
+            seen[repr(error)] += 1
+
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        sent = 0
+        while sent < LEAST_ARRIVALS or not moved.is_set():
+            tasks.create_task(one(session))
+            sent += 1
+            await asyncio.sleep(PACE_SECONDS)
+    return seen
+
+
+def test_no_request_fails_while_weights_move(stage: Stage) -> None:
+    stage.weigh(1, 1)
+    eventually(lambda: stage.states(0) | stage.states(1) == {"healthy"})
+    moved, wrong = threading.Event(), list[object]()
+
+    def serves(group: int) -> bool:
+        status, told = stage.ask()
+        if status != 200:
+            wrong.append(status)
+        return told.get("me") in stage.names(group)
+
+    def move() -> None:
+        try:
+            for number in range(MOVES):
+                stage.weigh(number % 2, 1 - number % 2)
+                eventually(partial(serves, 1 - number % 2))
+        except BaseException as error:
+            wrong.append(error)
+        finally:
+            moved.set()
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    seen = asyncio.run(arrivals(f"http://{stage.address}:8080/work", moved))
+    mover.join()
+    assert wrong == []
+    assert seen.keys() == stage.names(0) | stage.names(1)
+    assert seen.total() >= LEAST_ARRIVALS
+
+
+def test_a_move_leads_the_next_request_and_lets_one_end(stage: Stage) -> None:
+    eventually(lambda: stage.states(1) == {"healthy"})
+    connection = http.client.HTTPConnection(stage.address, 8080, timeout=20)
+    connection.request("GET", "/held")
+    eventually(lambda: any(backend.holds.is_set() for backend in stage.backends[0]))
+    stage.weigh(0, 1)
+    eventually(lambda: set(stage.served(2)) <= stage.names(1))
+    for backend in stage.backends[0]:
+        backend.released.set()
+    told = []
+    for path in ("", "/"):
+        if path:
+            connection.request("GET", path)
+        reply = connection.getresponse()
+        told.append((reply.status, json.load(reply)["me"]))
+    connection.close()
+    assert [status for status, _ in told] == [200, 200]
+    assert (told[0][1] in stage.names(0), told[1][1] in stage.names(1)) == (True, True)
+
+
+def test_a_header_names_the_group_whatever_the_weights(stage: Stage) -> None:
+    empty = stage.fleet.target_group(**FAST)
+    for priority, (name, group) in enumerate([("green", stage.groups[1]), ("gold*", empty)], 1):
+        header = {"HttpHeaderName": "X-Slot", "Values": [name]}
+        stage.elb.create_rule(
+            ListenerArn=stage.listener,
+            Priority=priority,
+            Conditions=[{"Field": "http-header", "HttpHeaderConfig": header}],
+            Actions=[{"Type": "forward", "TargetGroupArn": group}],
+        )
+    eventually(lambda: stage.ask("/", None, **{"x-slot": "Golden"})[0] == 503)
+    eventually(lambda: stage.states(1) == {"healthy"})
+    named = Counter(stage.ask("/", None, **{"X-Slot": "GREEN"})[1].get("me", "nobody") for _ in range(10))
+    assert named == dict.fromkeys(stage.names(1), 5)
+    assert stage.served(10) == dict.fromkeys(stage.names(0), 5)
+    assert stage.ask("/", None, **{"X-Slot": "greens"})[1]["me"] in stage.names(0)
+
+
 def test_a_sick_target_leaves_and_returns(stage: Stage) -> None:
     sick, sound = stage.backends[0]
     sick.sick = True
-    eventually(lambda: "unhealthy" in stage.states(0), seconds=20)
+    eventually(lambda: "unhealthy" in stage.states(0))
     assert set(stage.served(6)) == {sound.name}
     answer = stage.elb.describe_target_health(TargetGroupArn=stage.groups[0])
     reasons = {e["TargetHealth"].get("Reason") for e in answer["TargetHealthDescriptions"]}
     assert reasons == {None, "Target.ResponseCodeMismatch"}
     sick.sick = False
-    eventually(lambda: stage.states(0) == {"healthy"}, seconds=20)
+    eventually(lambda: stage.states(0) == {"healthy"})
     assert set(stage.served(6)) == stage.names(0)
 
 
 def test_all_targets_sick_fails_open(stage: Stage) -> None:
     for backend in stage.backends[0]:
         backend.sick = True
-    eventually(lambda: stage.states(0) == {"unhealthy"}, seconds=20)
+    eventually(lambda: stage.states(0) == {"unhealthy"})
     assert set(stage.served(6)) == stage.names(0)
 
 
@@ -214,7 +318,7 @@ def test_a_terminated_target_gets_no_more_requests(stage: Stage, connect: Connec
 
 
 def measured(connect: Connect, metric: str, statistic: str = "Sum", **dimensions: str) -> list[float]:
-    """What the last minutes say of a metric, an hour in one figure."""
+    """Return the statistic of a metric over the last hour."""
     found = connect("cloudwatch").get_metric_statistics(
         Namespace="AWS/ApplicationELB",
         MetricName=metric,
@@ -227,7 +331,7 @@ def measured(connect: Connect, metric: str, statistic: str = "Sum", **dimensions
     return [float(point[statistic]) for point in found]
 
 
-def test_requests_and_errors_are_published_as_the_load_balancers_metrics(stage: Stage, connect: Connect) -> None:
+def test_requests_and_errors_are_published_as_metrics(stage: Stage, connect: Connect) -> None:
     assert stage.ask()[0] == 200
     assert stage.ask("/cut")[0] == 502
     balancer = stage.arn.partition(":loadbalancer/")[2]
@@ -236,7 +340,7 @@ def test_requests_and_errors_are_published_as_the_load_balancers_metrics(stage: 
     def counted(metric: str, **more: str) -> float:
         return sum(measured(connect, metric, LoadBalancer=balancer, **more))
 
-    eventually(lambda: counted("HTTPCode_ELB_5XX_Count") == 1, seconds=20)
+    eventually(lambda: counted("HTTPCode_ELB_5XX_Count") == 1)
     assert counted("RequestCount") == counted("HTTPCode_Target_2XX_Count") + 1 >= 2
     assert counted("HTTPCode_Target_2XX_Count", TargetGroup=group) == counted("HTTPCode_Target_2XX_Count")
     assert counted("HTTPCode_Target_5XX_Count") == 0
@@ -260,7 +364,7 @@ def test_own_answers_503_without_targets_502_for_a_broken_one(stage: Stage) -> N
 def test_a_silent_target_is_504_after_the_idle_timeout(stage: Stage) -> None:
     attributes = [{"Key": "idle_timeout.timeout_seconds", "Value": "1"}]
     stage.elb.modify_load_balancer_attributes(LoadBalancerArn=stage.arn, Attributes=attributes)
-    eventually(lambda: stage.ask("/slow")[0] == 504, seconds=20)
+    eventually(lambda: stage.ask("/slow")[0] == 504)
 
 
 def test_messages_pass_unchanged_with_the_client_named(stage: Stage) -> None:
@@ -271,7 +375,7 @@ def test_messages_pass_unchanged_with_the_client_named(stage: Stage) -> None:
     assert seen["headers"]["host"] == f"{stage.address}:8080"
 
 
-def test_one_connection_carries_many_requests_also_chunked_and_head(stage: Stage) -> None:
+def test_one_connection_carries_many_kinds_of_requests(stage: Stage) -> None:
     connection = http.client.HTTPConnection(stage.address, 8080, timeout=5)
     for method, path, length in [("GET", "/chunks", 6), ("HEAD", "/", 0), ("GET", "/chunks", 6)]:
         connection.request(method, path)

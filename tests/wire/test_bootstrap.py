@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from infra import artifact, wheelhouse
-from infra.model_files import ModelFiles, pack
-from infra.user_data import Role, encode, manifest
-from infra.wheelhouse import Wheelhouse
+from infra.boot import artifact, wheelhouse
+from infra.boot.model_files import ModelFiles, pack
+from infra.boot.user_data import Role, encode, manifest
+from infra.boot.wheelhouse import Wheelhouse
 from tests.service.tiny_onnx import DIMS, folder
 from tests.wire.machine import FLAGS, Machine
 from tests.wire.service_fleet import PROJECT, ServiceFleet, get, new_bucket, new_fleet
@@ -149,7 +149,7 @@ def test_the_service_runs_from_the_wheelhouse_alone(booted: tuple[Machine, str])
     assert machine.notices.recv(100) == b"WATCHDOG=1"
     command = Path(f"/proc/{(machine.root / 'pid').read_text()}/cmdline").read_text().split("\0")
     assert command[0].startswith(f"{machine.root}/opt/vectorfleet/venv-")
-    assert command[1:4] == ["-m", "service", "router"]
+    assert command[1:4] == ["-m", "vectorfleet", "router"]
 
 
 def test_its_unit_bounds_it_and_its_silence(booted: tuple[Machine, str]) -> None:
@@ -243,9 +243,9 @@ def test_a_cpu_below_the_level_is_refused_with_what_it_lacks(fresh: Machine, sto
     assert fresh.calls[-2:] == ["sleep 10", "systemctl poweroff"]
 
 
-def test_a_wheel_that_the_list_names_and_the_zip_lacks_is_refused(fresh: Machine, store: Store) -> None:
+def test_a_listed_wheel_that_the_zip_lacks_is_refused(fresh: Machine, store: Store) -> None:
     broken = store.put("broken", wheelhouse_of({"requirements.txt": f"numpy==2.0 --hash=sha256:{'0' * 64}\n"}))
-    assert "the wheelhouse lacks a wheel that its list names" in refused(fresh, store.user_data(wheels=broken))
+    assert "the wheelhouse lacks a wheel of its list" in refused(fresh, store.user_data(wheels=broken))
     (venv,) = (fresh.root / "opt/vectorfleet").glob("venv-*")
     (venv / "left-behind").touch()
     again = fresh.boot()
@@ -253,9 +253,7 @@ def test_a_wheel_that_the_list_names_and_the_zip_lacks_is_refused(fresh: Machine
     assert not (venv / "left-behind").exists(), "a half-made environment was taken for a whole one"
 
 
-def test_a_model_is_fetched_and_its_packages_are_installed_with_it(
-    store: Store, fresh: Machine, tmp_path: Path
-) -> None:
+def test_a_model_is_fetched_with_its_packages(store: Store, fresh: Machine, tmp_path: Path) -> None:
     model = pack(folder(tmp_path / "source"), tmp_path)
     store.connect("s3").upload_file(str(model.path), store.bucket, model.key)
     with socket.socket() as probe:
@@ -269,10 +267,10 @@ def test_a_model_is_fetched_and_its_packages_are_installed_with_it(
     home = Path(variables["VECTORFLEET_MODEL_FOLDER"])
     assert home == fresh.root / f"opt/vectorfleet/model-{model.sha256}"
     program = f"""
-from service.embedding import model, providers
+from service.embedding import model, patience, providers
 from service.storage.builds import Embedding
 embedding = Embedding("tiny", "{model.version}", {DIMS}, "onnx")
-print(providers.load(embedding, model.Access(folder="{home}"), model.QUICK).embed(["red"]).tolist())
+print(providers.load(embedding, model.Access(folder="{home}"), patience.QUICK).embed(["red"]).tolist())
 """
     python = Path(f"/proc/{process}/cmdline").read_text().split("\0")[0]
     found = subprocess.run([python, "-c", program], env=variables, capture_output=True, text=True, check=False)

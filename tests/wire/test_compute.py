@@ -1,4 +1,4 @@
-"""Instances as processes: boot from user data, crash, start limit, termination, nobody left."""
+"""Instances as processes: boot, crash, start limit, termination."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal import processes
+from rehearsal.emulator import processes
 from tests.wire.fleet import Fleet, eventually, unique
+from tests.wire.machines import computing
 
 PROJECT = Path(__file__).resolve().parents[2]
 Connect = Callable[[str], Any]
@@ -47,11 +48,11 @@ Server(address, Handler).serve_forever()
 
 
 def artifact(program: str) -> tuple[bytes, str]:
-    """A zip with the package `service`, and its sha256."""
+    """Return a zip with the package `vectorfleet`, and its sha256."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("service/__init__.py", '"""Stands in for the service."""\n')
-        archive.writestr("service/__main__.py", program)
+        archive.writestr("vectorfleet/__init__.py", '"""Stands in for the service."""\n')
+        archive.writestr("vectorfleet/__main__.py", program)
     body = buffer.getvalue()
     return body, hashlib.sha256(body).hexdigest()
 
@@ -59,7 +60,7 @@ def artifact(program: str) -> tuple[bytes, str]:
 def user_data(bucket: str, digest: str, *, named_digest: str | None = None) -> str:
     manifest = {
         "artifact": {"bucket": bucket, "key": f"service/{digest}.zip", "sha256": named_digest or digest},
-        "argv": ["python", "-m", "service", "node"],
+        "argv": ["python", "-m", "vectorfleet", "node"],
         "environment": {
             "VECTORFLEET_ROLE": "node",
             "VECTORFLEET_SHARD": "0",
@@ -72,7 +73,7 @@ def user_data(bucket: str, digest: str, *, named_digest: str | None = None) -> s
 
 
 class Site:
-    """A state folder with compute running on it."""
+    """A state folder on which compute runs."""
 
     def __init__(self, root: Path, fleet: Fleet) -> None:
         self.root = root
@@ -84,14 +85,14 @@ class Site:
         return {row["instance"]: row for row in rows}
 
     def row(self, instance: str, state: str = "running") -> dict[str, Any]:
-        return dict(eventually(lambda: self._in(instance, state), seconds=20))
+        return dict(eventually(lambda: self._in(instance, state)))
 
     def _in(self, instance: str, state: str) -> dict[str, Any] | None:
         row = self.table().get(instance)
         return row if row and row["state"] == state else None
 
     def program(self, program: str, connect: Connect, **changes: str) -> str:
-        """Stores an artifact; returns a launch template that runs it."""
+        """Store an artifact, and return a launch template that runs it."""
         body, digest = artifact(program)
         bucket = unique("artifacts")
         connect("s3").create_bucket(Bucket=bucket)
@@ -114,17 +115,10 @@ def describe(connect: Connect, instance: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def site(emulator: str, fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Compute on a state folder of its own. At the end nobody it started may live."""
+    """Run compute on a fresh state folder, and check at the end that all its processes have ended."""
     root = tmp_path_factory.mktemp("site")
-    argv = [sys.executable, "-m", "rehearsal.compute", "--endpoint", emulator, "--root", str(root)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    with (root / "compute.log").open("wb") as log:
-        child = processes.spawn(argv, environment=environment, directory=root, log=log)
-    yield Site(root, fleet)
-    members = [pid for process in processes.living(root / "pids") for pid in processes.session(process.pid)]
-    child.send_signal(signal.SIGTERM)
-    child.wait(timeout=15)
-    assert [pid for pid in members if processes.start_time(pid)] == []
+    with computing(emulator, root):
+        yield Site(root, fleet)
 
 
 def test_an_instance_boots_from_its_user_data(site: Site, connect: Connect, fleet: Fleet) -> None:
@@ -172,18 +166,18 @@ def test_termination_ends_the_process_group_and_deletes_the_disk(site: Site, con
         assert eventually(lambda: ask(replacement["PrivateIpAddress"]))
 
 
-def test_a_machine_that_keeps_crashing_powers_off_and_is_replaced(site: Site, connect: Connect, fleet: Fleet) -> None:
+def test_a_crash_loop_powers_the_machine_off(site: Site, connect: Connect, fleet: Fleet) -> None:
     template = site.program("print('no'); raise SystemExit(3)", connect)
     with fleet.group(template, 1) as group:
         name = fleet.instances(group)[0]["InstanceId"]
-        eventually(lambda: describe(connect, name)["State"]["Name"] == "terminated", seconds=30)
+        eventually(lambda: describe(connect, name)["State"]["Name"] == "terminated")
         (log,) = (site.root / "logs").glob(f"*{name}.log")
         assert log.read_text().count("\nno\n") == 5
         assert "the machine powers itself off" in log.read_text()
         assert fleet.instances(group)[0]["InstanceId"] != name
 
 
-def test_user_data_that_makes_no_sense_fails_that_instance_only(site: Site, connect: Connect, fleet: Fleet) -> None:
+def test_invalid_user_data_fails_that_instance_only(site: Site, connect: Connect, fleet: Fleet) -> None:
     with fleet.group(fleet.template("#!/bin/sh\necho hello"), 1) as group:
         name = fleet.instances(group)[0]["InstanceId"]
         site.row(name, "failed")
@@ -201,10 +195,10 @@ def test_an_artifact_with_another_digest_never_runs(site: Site, connect: Connect
         assert "serving" not in log.read_text()
 
 
-def test_a_killed_compute_takes_its_machines_along(emulator: str, fleet: Fleet, connect: Connect) -> None:
-    """The death signal of the kernel, not any handler of ours, ends the machines."""
+def test_machines_end_with_a_killed_compute(emulator: str, fleet: Fleet, connect: Connect) -> None:
+    """The kernel's death signal ends the machines, not a handler of the program."""
     script = (
-        "import subprocess, sys, time; from rehearsal import processes; "
+        "import subprocess, sys, time; from rehearsal.emulator import processes; "
         "c = processes.spawn([sys.executable, '-c', 'import time; time.sleep(600)'], "
         "environment={}, directory='/', log=sys.stdout.buffer); print(c.pid, flush=True); time.sleep(600)"
     )

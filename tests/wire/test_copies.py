@@ -10,29 +10,29 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from infra import policies
-from infra.cli import cli
-from tests.infra.operations.test_outputs import VALUES, written
+from infra.components import policies
+from tests.stack_outputs import written
 from tests.wire.fleet import unique
 from tests.wire.test_emulator_replication import finished, keys, replicate, rule, source, vault, versioned
+from vectorfleet.door import main
 
 __all__ = ["source", "vault"]
 Connect = Callable[[str], Any]
 
 
-def test_what_was_there_and_what_failed_is_copied_and_then_nothing(
+def test_old_and_failed_objects_are_copied_once(
     connect: Connect, emulator: str, source: str, vault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3, index, elsewhere = connect("s3"), versioned(connect("s3"), unique("index")), unique("elsewhere")
-    trust = json.dumps(policies.assume_by_batch_operations())
+    trust = json.dumps(policies.assume_by("batchoperations.s3", "BatchOperationsOnly"))
     role = connect("iam").create_role(RoleName=unique("copies"), AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     named = {"documents_bucket": source, "index_bucket": index, "vault_bucket": vault, "vault_copy_role": role}
-    path = written(tmp_path, VALUES | named)
+    path = written(tmp_path, **named)
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulator)
     monkeypatch.setattr("infra.operations.copies.POLL_SECONDS", 0.1)
 
     def call() -> tuple[int, list[str]]:
-        result = CliRunner().invoke(cli, ["copies", "--outputs", str(path), "--within", "20"])
+        result = CliRunner().invoke(main, ["copies", "--outputs", str(path), "--within", "20"])
         return result.exit_code, result.output.splitlines()[-2:]
 
     for n in range(3):

@@ -1,7 +1,7 @@
-"""Resource types one by one against a real emulator: made, unchanged, changed in place, replaced, found, removed.
+"""Resource kinds one by one against a real emulator: created, unchanged, updated, replaced, found and deleted.
 
-Scenes take a step: 2 moves every property that changes in place, 3 one that forces a replacement. What is read back
-must be what was sent, or the provider would find a difference for ever.
+Scenes take a step: 2 changes each property that is updated in place, 3 one that forces a replacement. A setting must be
+read back as it was sent, or the provider would find a difference for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal import deploy
+from rehearsal import deployer
 from tests.rehearsal.programs.project import ACCOUNT, client, find_healthy
 from tests.wire.deploy_stage import Stage
 from tests.wire.fleet import eventually
@@ -25,7 +25,7 @@ Connect = Callable[[str], Any]
 
 @pytest.fixture(scope="module")
 def endpoint(own_emulator: str) -> str:
-    """An emulator that only this module's programs use."""
+    """Return the endpoint of an emulator for this module's programs only."""
     return own_emulator
 
 
@@ -36,13 +36,13 @@ def connect(endpoint: str) -> Connect:
 
 @pytest.fixture
 def west(endpoint: str) -> Connect:
-    """Clients of the second region."""
+    """Return clients of the second region."""
     return client(endpoint, "us-west-2")
 
 
 def verbs(stage: Stage, scene: str, **settings: Any) -> Counter[tuple[str, str]]:
-    """Apply a scene twice; what was done to which types the first time, unchanged ones left out."""
-    steps: list[deploy.Step] = []
+    """Apply a scene twice, and return the number of changes of the first apply by verb and type."""
+    steps: list[deployer.Step] = []
     stage.up(scene, progress=steps.append, **settings)
     assert stage.up(scene, **settings).writes == 0
     return Counter((step.verb, step.type.rpartition(":")[2]) for step in steps if step.verb != "same")
@@ -140,7 +140,7 @@ def subscribers(budgets: Any, named: dict[str, str], notification: dict[str, Any
     return [(s["SubscriptionType"], s["Address"]) for s in answer["Subscribers"]]
 
 
-def test_a_group_that_others_size_and_roll(stage: Stage, connect: Connect) -> None:
+def test_a_group_keeps_the_size_and_template_of_others(stage: Stage, connect: Connect) -> None:
     scaling, name = connect("autoscaling"), stage.steady("tracked", step=1).outputs["group"]
     scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=3)
     assert stage.up("tracked", step=1).writes == 0
@@ -166,7 +166,7 @@ def test_a_group_that_others_size_and_roll(stage: Stage, connect: Connect) -> No
     assert (metric["Statistic"], metric["Dimensions"]) == ("Sum", [{"Name": "Fleet", "Value": "f"}])
 
     actions = by_name(scaling, name)
-    # What is updated keeps the start time that AWS filled in before; what is made anew gets another.
+    # An update keeps the start time that AWS filled in, a replacement gets another.
     assert [actions[kept]["StartTime"].minute for kept in ("hourly", "anew")] == [1, 2]
     wanted = {"Recurrence": "2 0 1 1 *", "TimeZone": "Europe/Berlin", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 2}
     assert wanted.items() <= actions["hourly"].items()
@@ -193,7 +193,7 @@ def test_a_group_of_several_types(stage: Stage, connect: Connect) -> None:
     assert policy["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"] == "1"
 
 
-def test_doors(stage: Stage, connect: Connect) -> None:
+def test_security_groups_and_their_rules(stage: Stage, connect: Connect) -> None:
     ec2, made = connect("ec2"), stage.steady("doors", step=1).outputs
 
     def rules() -> list[tuple[Any, ...]]:
@@ -222,13 +222,13 @@ def test_doors(stage: Stage, connect: Connect) -> None:
     assert [rule[:2] for rule in rules()] == [(None, 240), (None, 240), (None, -1)]
 
 
-def test_a_default_group_is_closed_when_it_is_adopted_and_opens_nothing(stage: Stage, connect: Connect) -> None:
+def test_an_adopted_default_group_is_closed(stage: Stage, connect: Connect) -> None:
     ec2 = connect("ec2")
     assert "property ingress has rules" in stage.refusal("rules_in_a_default_group")
     (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "cidr", "Values": ["127.89.0.0/16"]}])["Vpcs"]
     named = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
     default = ec2.describe_security_groups(Filters=named)["SecurityGroups"][0]["GroupId"]
-    # As EC2 makes it: its members reach each other, and everything.
+    # EC2 lets the members of a default group reach each other and everything else.
     inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": default}]}
     ec2.authorize_security_group_ingress(GroupId=default, IpPermissions=[inside])
     assert stage.up("doors", step=1).outputs["closed"] == default
@@ -238,7 +238,7 @@ def test_a_default_group_is_closed_when_it_is_adopted_and_opens_nothing(stage: S
 
 @pytest.fixture
 def zone(connect: Connect) -> str:
-    """A hosted zone that somebody else made."""
+    """Return a hosted zone that the program does not own."""
     made = connect("route53").create_hosted_zone(Name="example.com", CallerReference="test")
     return str(made["HostedZone"]["Id"].rpartition("/")[2])
 
@@ -248,7 +248,7 @@ def records(connect: Connect, zone: str) -> dict[str, Any]:
     return {one["Name"]: one.get("AliasTarget") for one in listed if one["Type"] == "A"}
 
 
-def test_a_name_that_leads_to_a_balancer(stage: Stage, connect: Connect, zone: str) -> None:
+def test_an_alias_record_of_a_balancer(stage: Stage, connect: Connect, zone: str) -> None:
     made = stage.steady("named", step=1, zone=zone).outputs
     assert made == {"fqdn": "search.example.com", "id": f"{zone}_search.example.com_A"}
     assert verbs(stage, "named", step=2, zone=zone) == {("update", "Record"): 1}
@@ -260,7 +260,7 @@ def test_a_name_that_leads_to_a_balancer(stage: Stage, connect: Connect, zone: s
     assert records(connect, zone) == {}
 
 
-def test_a_name_that_somebody_else_gave_is_taken_only_when_asked(stage: Stage, connect: Connect, zone: str) -> None:
+def test_a_foreign_record_is_overwritten_only_on_request(stage: Stage, connect: Connect, zone: str) -> None:
     target = {"HostedZoneId": "Z35SXDOTRQ7X7K", "DNSName": "theirs.elb.amazonaws.com", "EvaluateTargetHealth": False}
     record = {"Name": "search.example.com", "Type": "A", "AliasTarget": target}
     batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
@@ -272,17 +272,45 @@ def test_a_name_that_somebody_else_gave_is_taken_only_when_asked(stage: Stage, c
     assert "records of type A with one alias" in stage.refusal("other_record", zone=zone)
 
 
+def test_rules_of_a_listener(stage: Stage, connect: Connect) -> None:
+    elb, made = connect("elbv2"), stage.steady("ruled", step=1).outputs
+
+    def rules() -> list[tuple[Any, ...]]:
+        found = []
+        for one in elb.describe_rules(RuleArns=made["rules"])["Rules"]:
+            (action,) = one["Actions"]
+            weights = [group["Weight"] for group in action["ForwardConfig"]["TargetGroups"]]
+            slots, step = (condition["HttpHeaderConfig"] for condition in one["Conditions"])
+            assert (slots["HttpHeaderName"], step["HttpHeaderName"], step["Values"]) == ("X-Slot", "X-Step", ["?"])
+            found.append((one["Priority"], slots["Values"], weights))
+        # AWS lists rules in no order.
+        return sorted(found)
+
+    assert rules() == [("10", ["green"], [1, 1]), ("11", ["blue"], [1, 1])]
+    assert verbs(stage, "ruled", step=2) == {("update", "ListenerRule"): 2}
+    assert rules() == [("20", ["green", "g*"], [1, 2]), ("21", ["blue", "b*"], [1, 2])]
+    (tags, _) = elb.describe_tags(ResourceArns=made["rules"])["TagDescriptions"]
+    assert tags["Tags"] == [{"Key": "step", "Value": "2"}]
+    assert verbs(stage, "ruled", step=3)[("replace", "ListenerRule")] == 2
+    first, second = (elb.describe_rules(ListenerArn=listener)["Rules"] for listener in made["listeners"])
+    assert ([one["Priority"] for one in first], len(second)) == (["default"], 3)
+    # A rule that is gone already does not stop the deletion of everything.
+    elb.delete_rule(RuleArn=next(one["RuleArn"] for one in second if not one["IsDefault"]))
+
+
+def test_a_rule_by_path_is_refused(stage: Stage) -> None:
+    assert "conditions.pathPattern" in stage.refusal("ruled_by_path")
+
+
 @pytest.mark.parametrize("asked", ["served", "served_at_first"])
-def test_a_group_waits_until_so_many_are_healthy_in_every_target_group(
-    stage: Stage, connect: Connect, asked: str
-) -> None:
+def test_a_group_waits_for_healthy_targets(stage: Stage, connect: Connect, asked: str) -> None:
     def wanted(count: int) -> dict[str, Any]:
         return {asked: count}
 
     ended = threading.Event()
 
     def probe() -> None:
-        """As a balancer would: for two seconds in the first target group alone."""
+        """Report healthy targets as a balancer does, for two seconds in the first target group alone."""
         while not ended.wait(0.5):
             arns = [one["TargetGroupArn"] for one in connect("elbv2").describe_target_groups()["TargetGroups"]]
             told.append(find_healthy(stage.endpoint, arns[: 1 + told.count(2) // 4]))
@@ -302,11 +330,11 @@ def test_a_group_waits_until_so_many_are_healthy_in_every_target_group(
         refusal = stage.refusal("reached", timeout="2s", size=3, **wanted(3))
         assert "waited 2 s for the instances of group routers" in refusal
     else:
-        # Others may have scaled the group since: an update asks for no number.
+        # Others may have scaled the group since, so an update waits for no number.
         assert stage.up("reached", timeout="25m", size=3, **wanted(3)).updated == 1
 
 
-def test_what_stands_in_front(stage: Stage, connect: Connect) -> None:
+def test_a_balancer_an_endpoint_and_a_role(stage: Stage, connect: Connect) -> None:
     made = stage.steady("front", step=1).outputs
     assert stage.up("front", step=1, indent=2).writes == 0
     assert attributes(connect, made) == {
@@ -339,7 +367,7 @@ def test_what_stands_in_front(stage: Stage, connect: Connect) -> None:
     assert "PermissionsBoundary" not in connect("iam").get_role(RoleName=made["role"])["Role"]
 
 
-def test_a_protected_balancer_is_not_deleted_until_the_protection_is_lifted(stage: Stage) -> None:
+def test_a_balancer_with_deletion_protection_stays(stage: Stage) -> None:
     stage.up("front", step=2)
     assert "DeleteLoadBalancer was refused: OperationNotPermitted" in stage.refused_end()
     stage.up("front", step=4)
@@ -384,7 +412,7 @@ def test_logged_buckets_and_their_rules(stage: Stage, connect: Connect) -> None:
     assert "Contents" not in s3.list_objects_v2(Bucket=made["logs"])
 
 
-def test_an_object_under_a_key_stays_when_it_is_dropped(stage: Stage, connect: Connect, tmp_path: Path) -> None:
+def test_a_retained_object_stays_under_its_key(stage: Stage, connect: Connect, tmp_path: Path) -> None:
     s3, file = connect("s3"), tmp_path / "file"
     file.write_text("content")
     bucket = stage.steady("kept_object", file=str(file)).outputs["bucket"]
@@ -395,7 +423,7 @@ def test_an_object_under_a_key_stays_when_it_is_dropped(stage: Stage, connect: C
     assert s3.get_object(Bucket=bucket, Key="file")["Body"].read() == b"content"
 
 
-def test_a_vault_in_a_second_region_is_emptied_though_it_is_locked(stage: Stage, west: Connect) -> None:
+def test_a_locked_vault_in_a_second_region_is_emptied(stage: Stage, west: Connect) -> None:
     made, s3 = stage.steady("vault").outputs, west("s3")
     assert s3.get_bucket_location(Bucket=made["bucket"])["LocationConstraint"] == "us-west-2"
     assert {"Key": "side", "Value": "west"} in s3.get_bucket_tagging(Bucket=made["bucket"])["TagSet"]
@@ -412,7 +440,7 @@ def test_a_vault_in_a_second_region_is_emptied_though_it_is_locked(stage: Stage,
     assert made["bucket"] not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
 
 
-def test_what_is_retained_for_compliance_is_not_deleted(tmp_path: Path, endpoint: str, west: Connect) -> None:
+def test_objects_retained_for_compliance_stay(tmp_path: Path, endpoint: str, west: Connect) -> None:
     stage, s3 = Stage(tmp_path, endpoint), west("s3")
     bucket = stage.up("vault", mode="COMPLIANCE").outputs["bucket"]
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
@@ -438,7 +466,7 @@ def test_an_alarm_in_a_second_region(stage: Stage, connect: Connect, west: Conne
     assert made["topic"] not in [topic["TopicArn"] for topic in west("sns").list_topics()["Topics"]]
 
 
-# What must be there after its resource was forgotten: the call that asks for each setting of the bucket.
+# The calls that read each setting of a bucket.
 SETTINGS = (
     "get_bucket_versioning",
     "get_public_access_block",
@@ -452,7 +480,7 @@ SETTINGS = (
 
 
 def settings_of(connect: Connect, made: dict[str, Any]) -> dict[str, Any]:
-    """Everything that the scene `kept` made, as the API describes it."""
+    """Return everything that the scene `kept` created, as the API describes it."""
     s3, named = connect("s3"), {"Bucket": made["source"]}
     found = {call: getattr(s3, call)(**named) for call in SETTINGS}
     found["policy"] = s3.get_bucket_policy(Bucket=made["target"])
@@ -463,7 +491,7 @@ def settings_of(connect: Connect, made: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("end", ["removed", "destroyed"])
-def test_what_is_retained_is_forgotten_without_a_call(
+def test_retained_resources_are_forgotten_without_a_call(
     tmp_path: Path, endpoint: str, connect: Connect, end: str
 ) -> None:
     stage = Stage(tmp_path, endpoint)
@@ -475,7 +503,7 @@ def test_what_is_retained_is_forgotten_without_a_call(
     assert settings_of(connect, made) == before
 
 
-def test_what_is_protected_is_not_removed_in_any_part(stage: Stage, connect: Connect) -> None:
+def test_protected_resources_stay_whole(stage: Stage, connect: Connect) -> None:
     made = stage.up("kept", present=True, protect=True).outputs
     before = settings_of(connect, made)
     for message in (stage.refusal("kept", present=False), stage.refused_end()):
@@ -485,7 +513,7 @@ def test_what_is_protected_is_not_removed_in_any_part(stage: Stage, connect: Con
     assert stage.up("kept", present=False).deleted == 15
 
 
-def test_a_copied_bucket(stage: Stage, connect: Connect, west: Connect) -> None:
+def test_a_replicated_bucket(stage: Stage, connect: Connect, west: Connect) -> None:
     made, s3 = stage.steady("copied", step=1).outputs, connect("s3")
     assert verbs(stage, "copied", step=2) == {("update", "BucketReplicationConfig"): 1}
     (rule,) = s3.get_bucket_replication(Bucket=made["source"])["ReplicationConfiguration"]["Rules"]
@@ -513,8 +541,8 @@ def test_a_copied_bucket(stage: Stage, connect: Connect, west: Connect) -> None:
     ("scene", "named"),
     [
         ("lost_provider", "pulumi:providers:aws lost: an explicit provider sets no aws:endpoints or no aws:region"),
-        ("strange_provider", "the configuration aws:profile of an explicit provider is not one"),
+        ("strange_provider", "the configuration aws:profile of an explicit provider is unknown"),
     ],
 )
-def test_a_provider_that_could_reach_a_real_account_is_refused(stage: Stage, scene: str, named: str) -> None:
+def test_a_provider_of_a_real_account_is_refused(stage: Stage, scene: str, named: str) -> None:
     assert named in stage.refusal(scene)

@@ -1,4 +1,4 @@
-"""Small programs against a real emulator: what the embedded deployer promises, one rule a test."""
+"""Rules of the embedded deployer, one a test, on small programs against a real emulator."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from rehearsal import deploy
+from rehearsal import deployer
 from tests.rehearsal.programs.project import client, inventory, real_project
 from tests.wire.deploy_stage import Stage
 
 
 @pytest.fixture(scope="module")
 def endpoint(own_emulator: str) -> str:
-    """An emulator that only this module's programs use."""
+    """Return the endpoint of an emulator for this module's programs only."""
     return own_emulator
 
 
@@ -24,16 +24,14 @@ def connect(endpoint: str) -> Callable[[str], Any]:
     return client(endpoint)
 
 
-def test_a_second_run_makes_no_call_that_changes_anything(stage: Stage) -> None:
+def test_a_second_run_makes_no_write_call(stage: Stage) -> None:
     first = stage.up("network")
     second = stage.up("network")
     assert (first.created, second.created, second.unchanged, second.writes) == (4, 0, 4, 0)
     assert second.outputs == first.outputs
 
 
-def test_a_forced_replacement_makes_the_new_before_it_deletes_the_old_with_all_that_hangs_on_it(
-    stage: Stage, connect: Callable[[str], Any]
-) -> None:
+def test_replacement_creates_before_it_deletes(stage: Stage, connect: Callable[[str], Any]) -> None:
     old = stage.up("network").outputs["vpc"]
     summary = stage.up("network", cidr="127.90.0.0/16")
     assert (summary.replaced, summary.deleted, summary.created) == (4, 4, 0)
@@ -41,9 +39,7 @@ def test_a_forced_replacement_makes_the_new_before_it_deletes_the_old_with_all_t
     assert [v["VpcId"] for v in connect("ec2").describe_vpcs()["Vpcs"]].count(old) == 0
 
 
-def test_a_given_name_is_free_again_before_its_replacement_takes_it(
-    stage: Stage, connect: Callable[[str], Any]
-) -> None:
+def test_replacement_of_a_given_name_deletes_first(stage: Stage, connect: Callable[[str], Any]) -> None:
     stage.up("fixed_names", port=80)
     summary = stage.up("fixed_names", port=81)
     groups = connect("elbv2").describe_target_groups(Names=["targets"])["TargetGroups"]
@@ -51,17 +47,17 @@ def test_a_given_name_is_free_again_before_its_replacement_takes_it(
     assert summary.replaced == 1
 
 
-def test_protection_refuses_removal_and_replacement_until_it_is_lifted(stage: Stage) -> None:
+def test_a_protected_resource_stays(stage: Stage) -> None:
     stage.up("guarded", present=True, protect=True)
     assert "kept: it is protected" in stage.refusal("guarded", present=False)
-    with pytest.raises(deploy.DeployError, match="protected"):
+    with pytest.raises(deployer.DeployError, match="protected"):
         stage.destroy()
     assert stage.up("guarded", present=True, protect=True).unchanged == 2
     assert stage.up("guarded", present=True).writes == 0
     assert stage.up("guarded", present=False).deleted == 1
 
 
-def test_what_is_retained_leaves_the_state_and_stays_in_the_cloud(stage: Stage, connect: Callable[[str], Any]) -> None:
+def test_a_retained_resource_leaves_the_state_only(stage: Stage, connect: Callable[[str], Any]) -> None:
     before = set(inventory(stage.endpoint)["list_buckets"])
     stage.up("guarded", present=True, retain=True)
     summary = stage.up("guarded", present=False)
@@ -93,20 +89,20 @@ def test_lookups_read_and_own_nothing(stage: Stage, connect: Callable[[str], Any
     [
         ("unknown_type", "aws:sqs/queue:Queue queue: the type aws:sqs/queue:Queue is not in the deployer's table"),
         ("unknown_property", "topic: property firehoseSuccessFeedbackSampleRate is not in the deployer's table"),
-        ("unknown_invoke", "function aws:ec2/getAmi:getAmi is not answered"),
+        ("unknown_invoke", "function aws:ec2/getAmi:getAmi is unknown"),
         ("not_modelled", "aws:ssm/parameter:Parameter dimension: property value is not known"),
         ("raises", "the Pulumi program stopped at __main__.py:"),
     ],
 )
-def test_what_cannot_be_made_is_named(stage: Stage, scene: str, named: str) -> None:
+def test_an_unsupported_request_is_named(stage: Stage, scene: str, named: str) -> None:
     assert named in stage.refusal(scene)
 
 
-def test_a_refusal_by_the_program_is_told_in_its_own_words(stage: Stage) -> None:
+def test_a_refusal_of_the_program_is_reported_verbatim(stage: Stage) -> None:
     assert stage.refusal("refuses") == "configuration key depth is 7; allowed: up to 5"
 
 
-def test_a_failure_records_what_was_under_way_says_one_sentence_and_leaves_no_noise(stage: Stage) -> None:
+def test_a_failure_is_one_sentence_and_loses_nothing(stage: Stage) -> None:
     message = stage.refusal("partly_refused")
     assert message.startswith("aws:ec2/vpc:Vpc bad: CreateVpc was refused: InvalidParameterValue")
     topics = inventory(stage.endpoint)["list_topics"]
@@ -115,7 +111,7 @@ def test_a_failure_records_what_was_under_way_says_one_sentence_and_leaves_no_no
     assert "never retrieved" not in stage.log()
 
 
-def test_an_object_follows_its_content_not_its_file_name(stage: Stage, tmp_path: Path) -> None:
+def test_an_object_changes_with_its_content_only(stage: Stage, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("same")
     two.write_text("same")
@@ -129,14 +125,14 @@ def test_an_object_follows_its_content_not_its_file_name(stage: Stage, tmp_path:
     assert s3.get_object(Bucket=bucket, Key="text")["Body"].read() == b"three"
 
 
-def test_an_alias_keeps_a_renamed_resource(stage: Stage) -> None:
+def test_a_renamed_resource_is_kept_by_its_alias(stage: Stage) -> None:
     before = stage.up("renamed", now="old").outputs["arn"]
     summary = stage.up("renamed", now="new")
     assert (summary.outputs["arn"], summary.writes) == (before, 0)
     assert stage.up("renamed", now="new").unchanged == 1
 
 
-def test_a_launch_template_gets_versions_and_the_group_follows(stage: Stage, connect: Callable[[str], Any]) -> None:
+def test_a_group_follows_the_template_version(stage: Stage, connect: Callable[[str], Any]) -> None:
     stage.up("group", machine="m7i.large")
     summary = stage.up("group", machine="m7i.xlarge", label="renamed")
     (group,) = connect("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[summary.outputs["group"]])[
@@ -147,7 +143,7 @@ def test_a_launch_template_gets_versions_and_the_group_follows(stage: Stage, con
     assert {tag["Value"] for tag in group["Tags"]} == {"renamed"}
 
 
-def test_what_vanished_from_the_cloud_is_made_again(stage: Stage, connect: Callable[[str], Any]) -> None:
+def test_a_vanished_resource_is_created_again(stage: Stage, connect: Callable[[str], Any]) -> None:
     vpc, ec2 = stage.up("network").outputs["vpc"], connect("ec2")
     (subnet,) = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
     ec2.delete_subnet(SubnetId=subnet["SubnetId"])
@@ -155,8 +151,8 @@ def test_what_vanished_from_the_cloud_is_made_again(stage: Stage, connect: Calla
     assert (summary.created, summary.unchanged, summary.deleted) == (1, 3, 0)
 
 
-def test_ctrl_c_in_the_caller_ends_the_apply_in_order(stage: Stage) -> None:
-    def interrupt(step: deploy.Step) -> None:
+def test_ctrl_c_ends_the_apply_in_order(stage: Stage) -> None:
+    def interrupt(step: deployer.Step) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -166,19 +162,19 @@ def test_ctrl_c_in_the_caller_ends_the_apply_in_order(stage: Stage) -> None:
     assert stage.up("network").unchanged == len(state["live"])
 
 
-def test_an_emulator_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(deploy.DeployError, match=r"nothing answers at http://127\.0\.0\.1:1; start"):
+def test_a_missing_emulator_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(deployer.DeployError, match=r"nothing answers at http://127\.0\.0\.1:1; start"):
         Stage(tmp_path, "http://127.0.0.1:1").up("network")
 
 
 def test_a_root_belongs_to_one_stack(stage: Stage, tmp_path: Path) -> None:
     stage.up("guarded")
     other = real_project(tmp_path / "other")
-    with pytest.raises(deploy.DeployError, match="holds the stack playground/test, not vectorfleet/rehearsal"):
-        deploy.up("rehearsal", stage.root, stage.endpoint, project=other)
+    with pytest.raises(deployer.DeployError, match="holds the stack playground/test, not vectorfleet/rehearsal"):
+        deployer.up("rehearsal", stage.root, stage.endpoint, project=other)
 
 
-def test_a_preview_says_what_would_happen_and_does_nothing(stage: Stage) -> None:
+def test_a_preview_only_reports(stage: Stage) -> None:
     assert stage.preview("network").created == 4
     stage.up("network")
     before, state = inventory(stage.endpoint), stage.state()

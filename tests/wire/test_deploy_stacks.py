@@ -1,4 +1,4 @@
-"""The stacks that show the range: each of them up, again without a change, and down to nothing, on the emulated AWS."""
+"""The stacks small and large on the emulated AWS: up, up without a change, and down."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from typing import Any
 
 import pytest
 
-from rehearsal import deploy
+from rehearsal import deployer
 from tests.rehearsal.programs.project import client, instances_that_get_ready, inventory, rehearsed_project
 
 
 @pytest.fixture(scope="module")
 def endpoint(own_emulator: str) -> Iterator[str]:
-    """An emulator that only this module's stacks use."""
+    """Return the endpoint of an emulator for this module's stacks only."""
     with instances_that_get_ready(own_emulator):
         yield own_emulator
 
 
 @pytest.fixture(scope="module")
 def rehearsed(endpoint: str) -> dict[str, Any]:
-    """What a stack for AWS needs to be tried: nothing that outlives it, no wheels, and a certificate that exists."""
+    """Return the settings with which a stack for AWS runs here: no data protection, no wheels, a known certificate."""
     certificate = client(endpoint)("acm").request_certificate(DomainName="example.com")["CertificateArn"]
     return {"dataProtection": False, "wheelhouse": False, "certificateArn": certificate}
 
 
 @pytest.mark.parametrize("stack", ["small", "large"])
-def test_up_again_and_down(stack: str, tmp_path: Path, endpoint: str, rehearsed: dict[str, Any]) -> None:
+def test_up_unchanged_and_down(stack: str, tmp_path: Path, endpoint: str, rehearsed: dict[str, Any]) -> None:
     before, root = inventory(endpoint), tmp_path / "root"
     project = rehearsed_project(tmp_path / "project", stack, **rehearsed)
-    first = deploy.up(stack, root, endpoint, project=project)
-    plan = first.outputs["plan"]
-    assert len(first.outputs["cells"]) == plan["shards"] * plan["replicas"]
-    again = deploy.up(stack, root, endpoint, project=project)
+    first = deployer.up(stack, root, endpoint, project=project)
+    plan = first.outputs["plan"]["slots"]["blue"]
+    assert len(first.outputs["slots"]["blue"]["cells"]) == plan["shards"] * plan["replicas"]
+    again = deployer.up(stack, root, endpoint, project=project)
     assert (again.unchanged, again.writes) == (first.created, 0)
     if "vault_bucket" in first.outputs:
         assert_copied_and_locked(first.outputs, endpoint)
-    deploy.destroy(root, endpoint)
+    deployer.destroy(root, endpoint)
     assert inventory(endpoint) == before
 
 
 def assert_copied_and_locked(outputs: Any, endpoint: str) -> None:
-    """What is written to the documents bucket lies in the vault, and stays there when it is deleted."""
+    """Check that S3 copies an object of the documents bucket to the vault, where it outlives its deletion."""
     here, there = client(endpoint)("s3"), client(endpoint, "us-west-2")("s3")
     here.put_object(Bucket=outputs["documents_bucket"], Key="log/1", Body=b"entry", IfNoneMatch="*")
     waiter = there.get_waiter("object_exists")

@@ -1,4 +1,4 @@
-"""Alarms of the emulator move by themselves, remember it and tell their topic."""
+"""Alarms of the emulator: evaluation, history, notifications."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def state(cloudwatch: Any, alarm: str) -> str:
 
 @pytest.fixture
 def inbox(connect: Connect) -> tuple[str, Callable[[], list[dict[str, Any]]]]:
-    """A topic, and a function that gives the messages that came to its queue so far."""
+    """Return a topic, and a function that returns the messages in its queue."""
     return inbox_of(connect)
 
 
 def inbox_of(connect: Connect) -> tuple[str, Callable[[], list[dict[str, Any]]]]:
-    """The same in any region."""
+    """Return a function that makes such a topic in any region."""
     sns, sqs = connect("sns"), connect("sqs")
     topic = sns.create_topic(Name=unique("alerts"))["TopicArn"]
     queue = sqs.create_queue(QueueName=unique("inbox"))["QueueUrl"]
@@ -89,16 +89,14 @@ def test_a_percentile_alarm_fires_and_recovers(
     assert (first["NewStateValue"], first["OldStateValue"]) == ("ALARM", "INSUFFICIENT_DATA")
     assert first["Trigger"]["ExtendedStatistic"] == "p95"
     put(cloudwatch, wanted["MetricName"], [10.0], [5000.0], ago=0)
-    eventually(lambda: state(cloudwatch, name) == "OK", seconds=25)
+    eventually(lambda: state(cloudwatch, name) == "OK")
     eventually(lambda: [m["NewStateValue"] for m in messages()] == ["ALARM", "OK"])
     history = cloudwatch.describe_alarm_history(AlarmName=name, ScanBy="TimestampAscending")
     kinds = [item["HistoryItemType"] for item in history["AlarmHistoryItems"]]
     assert kinds == ["ConfigurationUpdate", "StateUpdate", "Action", "StateUpdate", "Action"]
 
 
-def test_an_alarm_of_another_region_sees_that_regions_metrics_and_tells_a_topic_there(
-    emulator: str, connect: Connect
-) -> None:
+def test_an_alarm_has_metrics_and_topics_of_its_region(emulator: str, connect: Connect) -> None:
     west = client(emulator, "us-west-2")
     here, there, (topic, messages) = connect("cloudwatch"), west("cloudwatch"), inbox_of(west)
     wanted = settings(AlarmActions=[topic])
@@ -107,7 +105,7 @@ def test_an_alarm_of_another_region_sees_that_regions_metrics_and_tells_a_topic_
     put(there, wanted["MetricName"], [10.0], [10.0])
     eventually(lambda: state(there, wanted["AlarmName"]) == "OK")
     put(there, wanted["MetricName"], [900.0], [5000.0], ago=0)
-    eventually(lambda: state(there, wanted["AlarmName"]) == "ALARM", seconds=25)
+    eventually(lambda: state(there, wanted["AlarmName"]) == "ALARM")
     (message,) = eventually(messages)
     assert (message["Region"], message["AlarmArn"].split(":")[3]) == ("US West (Oregon)", "us-west-2")
     with pytest.raises(ClientError, match="Invalid region us-west-2 specified"):

@@ -1,4 +1,4 @@
-"""Auto Scaling groups of the emulator keep what they promise."""
+"""Auto Scaling groups of the emulator: capacity, replacement, target groups."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_group_spreads_over_its_subnets(fleet: Fleet) -> None:
         assert {i["Placement"]["AvailabilityZone"] for i in instances} == {f"us-east-1{z}" for z in "abc"}
 
 
-def test_a_terminated_instance_is_replaced_in_its_zone_and_target_group(fleet: Fleet, connect: Connect) -> None:
+def test_a_terminated_instance_is_replaced_in_its_zone(fleet: Fleet, connect: Connect) -> None:
     targets = fleet.target_group()
     with fleet.group(fleet.template(), 3, TargetGroupARNs=[targets]) as group:
         before = {i["InstanceId"]: i for i in fleet.instances(group)}
@@ -97,7 +97,7 @@ def test_a_suspended_launch_process_launches_nothing(fleet: Fleet, connect: Conn
         eventually(lambda: fleet.instances(group))
 
 
-def test_activities_tell_newest_first_what_happened(fleet: Fleet, connect: Connect) -> None:
+def test_activities_are_listed_newest_first(fleet: Fleet, connect: Connect) -> None:
     with fleet.group(fleet.template(), 1) as group:
         victim = fleet.instances(group)[0]["InstanceId"]
         connect("ec2").terminate_instances(InstanceIds=[victim])

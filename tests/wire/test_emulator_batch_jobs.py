@@ -1,4 +1,4 @@
-"""Jobs of the emulator: what live replication did not copy is copied on demand, and a job that can't says why."""
+"""Batch jobs of the emulator, which copy what live replication did not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.operations.copies import without_account
+from infra.stack.clients import without_account
 from tests.wire.fleet import eventually, unique
 from tests.wire.test_emulator_replication import finished, keys, replicate, rule, source, vault, versioned
 
@@ -22,7 +22,7 @@ ENDED = ("Complete", "Failed")
 
 @pytest.fixture
 def jobs(emulator: str) -> Any:
-    """A client of S3 Control that reaches a loopback address."""
+    """Return a client of S3 Control that reaches a loopback address."""
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
     made = session.client("s3control", endpoint_url=emulator)
     made.meta.events.register("before-sign.s3-control", without_account)
@@ -31,7 +31,7 @@ def jobs(emulator: str) -> Any:
 
 @pytest.fixture
 def role(connect: Connect) -> str:
-    """A role that S3 Batch Operations may take."""
+    """Return a role that S3 Batch Operations may assume."""
     trust = {
         "Effect": "Allow",
         "Principal": {"Service": "batchoperations.s3.amazonaws.com"},
@@ -63,25 +63,25 @@ def asked(bucket: str, role: str, **more: Any) -> dict[str, Any]:
 
 
 def ended(jobs: Any, id_: str) -> dict[str, Any]:
-    """The job once it is over."""
+    """Wait for the end of a job."""
 
     def job() -> dict[str, Any] | None:
         found: dict[str, Any] = jobs.describe_job(AccountId=ACCOUNT, JobId=id_)["Job"]
         return found if found["Status"] in ENDED else None
 
-    found: dict[str, Any] = eventually(job, seconds=5)
+    found: dict[str, Any] = eventually(job)
     return found
 
 
 def run(jobs: Any, bucket: str, role: str) -> tuple[str, int, int]:
-    """How a job ended, and how many objects it copied, and failed to copy."""
+    """Run a job; return its status, and its numbers of copied and failed objects."""
     job = ended(jobs, jobs.create_job(**asked(bucket, role))["JobId"])
     progress = job["ProgressSummary"]
     assert progress["TotalNumberOfTasks"] == progress["NumberOfTasksSucceeded"] + progress["NumberOfTasksFailed"]
     return job["Status"], progress["NumberOfTasksSucceeded"], progress["NumberOfTasksFailed"]
 
 
-def test_objects_from_before_the_rule_are_copied_once_and_retained(
+def test_objects_older_than_the_rule_are_copied_once(
     connect: Connect, jobs: Any, role: str, source: str, vault: str
 ) -> None:
     s3 = connect("s3")
@@ -110,7 +110,7 @@ def test_objects_from_before_the_rule_are_copied_once_and_retained(
     assert len(s3.list_object_versions(Bucket=vault)["Versions"]) == 4
 
 
-def test_what_failed_is_copied_when_the_cause_is_gone(connect: Connect, jobs: Any, role: str, source: str) -> None:
+def test_failed_objects_are_copied_once_the_cause_is_gone(connect: Connect, jobs: Any, role: str, source: str) -> None:
     s3, target = connect("s3"), unique("target")
     versioned(s3, target)
     replicate(s3, source, rule(target))
@@ -124,7 +124,7 @@ def test_what_failed_is_copied_when_the_cause_is_gone(connect: Connect, jobs: An
     assert (finished(s3, source, "a"), keys(s3, target)) == ("COMPLETED", ["a"])
 
 
-def test_a_job_without_rules_or_with_a_role_it_may_not_take_fails_and_says_so(
+def test_a_job_without_rules_or_role_fails_with_the_reason(
     connect: Connect, jobs: Any, role: str, source: str, vault: str
 ) -> None:
     s3 = connect("s3")
@@ -155,13 +155,11 @@ def test_jobs_are_listed_by_status_and_a_token_makes_one(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"Operation": {"S3DeleteObjectTagging": {}}}, "does S3ReplicateObject alone"),
-        ({"ConfirmationRequired": True}, "waits for nobody"),
+        ({"Operation": {"S3DeleteObjectTagging": {}}}, "supports S3ReplicateObject only"),
+        ({"ConfirmationRequired": True}, "no manifest output, report or confirmation"),
     ],
 )
-def test_a_job_that_is_not_done_is_refused(
-    jobs: Any, role: str, source: str, change: dict[str, Any], words: str
-) -> None:
+def test_an_unsupported_job_is_refused(jobs: Any, role: str, source: str, change: dict[str, Any], words: str) -> None:
     with pytest.raises(ClientError, match=words):
         jobs.create_job(**asked(source, role, **change))
     with pytest.raises(ClientError, match="job does not exist"):

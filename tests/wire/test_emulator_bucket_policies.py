@@ -1,4 +1,4 @@
-"""The conditions of bucket policies, judged by the request that is made."""
+"""Conditions of bucket policies, evaluated against the request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import policies
+from infra.components import policies
 
 Connect = Callable[[str], Any]
 _numbers = itertools.count()
@@ -18,7 +18,7 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def bucket(connect: Connect) -> str:
-    """A bucket of the test's own."""
+    """Return a bucket that no other test uses."""
     name = f"policies-{next(_numbers)}"
     connect("s3").create_bucket(Bucket=name)
     return name
@@ -34,7 +34,7 @@ def _denied(call: Callable[..., Any], **query: Any) -> None:
         call(**query)
 
 
-def test_a_policy_for_tls_of_today_does_not_lock_out_the_loopback(connect: Connect, bucket: str) -> None:
+def test_a_policy_for_tls_admits_the_loopback(connect: Connect, bucket: str) -> None:
     s3 = connect("s3")
     _rule(s3, bucket)
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
@@ -54,7 +54,7 @@ def test_any_other_denial_denies(connect: Connect, bucket: str) -> None:
     _denied(s3.delete_object, Bucket=bucket, Key="a")
     odd = deny | {"Condition": {"StringEquals": {"aws:PrincipalTag/team": "red"}}}
     _rule(s3, bucket, odd)
-    # Nobody here can tell whether it applies; then it does, as in moto itself.
+    # The emulator can't evaluate this condition, so it applies, as in moto.
     _denied(s3.delete_object, Bucket=bucket, Key="a")
 
 
@@ -68,9 +68,7 @@ def test_an_entry_of_a_log_can_only_be_created(connect: Connect, bucket: str) ->
     assert s3.get_object(Bucket=bucket, Key="log/1")["Body"].read() == b"first"
 
 
-def test_a_conditional_allowance_that_does_not_hold_grants_nothing_and_denies_nothing(
-    connect: Connect, bucket: str
-) -> None:
+def test_an_allow_whose_condition_fails_has_no_effect(connect: Connect, bucket: str) -> None:
     s3 = connect("s3")
     _rule(s3, bucket, *policies.log_delivery(f"arn:aws:s3:::{bucket}", "123456789012"))
     s3.put_object(Bucket=bucket, Key="s3/documents/1", Body=b"line")

@@ -1,4 +1,4 @@
-"""Launch lifecycle hooks of the emulator: who waits for them, and what lets an instance go on or go."""
+"""Launch lifecycle hooks of the emulator."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 
 
 def hook(name: str = "ready", **more: Any) -> dict[str, Any]:
-    """A launch hook as CreateAutoScalingGroup takes it."""
+    """Return a launch hook for CreateAutoScalingGroup."""
     return {"LifecycleHookName": name, "LifecycleTransition": LAUNCHING, "HeartbeatTimeout": 60, **more}
 
 
 def members(connect: Connect, group: str) -> dict[str, str]:
-    """The group's instances and their lifecycle states."""
+    """Return the group's instances and their lifecycle states."""
     answer = connect("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])
     return {row["InstanceId"]: row["LifecycleState"] for row in answer["AutoScalingGroups"][0]["Instances"]}
 
 
 def launches(connect: Connect, group: str) -> list[tuple[str, str]]:
-    """Status and message of the group's launches, newest first."""
+    """Return status and message of the group's launches, newest first."""
     found = connect("autoscaling").describe_scaling_activities(AutoScalingGroupName=group)["Activities"]
     return [(a["StatusCode"], a.get("StatusMessage", "")) for a in found if a["Description"].startswith("Launching")]
 
@@ -37,9 +37,7 @@ def complete(connect: Connect, group: str, instance: str, result: str, name: str
     )
 
 
-def test_a_hook_given_with_the_group_holds_the_first_instance_until_it_is_completed(
-    fleet: Fleet, connect: Connect
-) -> None:
+def test_a_hook_of_a_new_group_holds_its_first_instance(fleet: Fleet, connect: Connect) -> None:
     targets = fleet.target_group()
     with fleet.group(fleet.template(), 1, LifecycleHookSpecificationList=[hook()], TargetGroupARNs=[targets]) as group:
         ((instance, state),) = members(connect, group).items()
@@ -67,7 +65,7 @@ def test_an_abandoned_instance_is_ended_and_another_one_waits(fleet: Fleet, conn
 
 
 @pytest.mark.parametrize(("result", "expected"), [("ABANDON", "replaced"), ("CONTINUE", "InService")])
-def test_a_time_out_has_the_hooks_default_result(fleet: Fleet, connect: Connect, result: str, expected: str) -> None:
+def test_a_timeout_has_the_hooks_default_result(fleet: Fleet, connect: Connect, result: str, expected: str) -> None:
     short = hook(HeartbeatTimeout=1, DefaultResult=result)
     with fleet.group(fleet.template(), 1, LifecycleHookSpecificationList=[short]) as group:
         (first,) = members(connect, group)
@@ -78,7 +76,7 @@ def test_a_time_out_has_the_hooks_default_result(fleet: Fleet, connect: Connect,
             eventually(lambda: members(connect, group) == {first: "InService"})
 
 
-def test_heartbeats_hold_off_the_time_out(fleet: Fleet, connect: Connect) -> None:
+def test_heartbeats_extend_the_timeout(fleet: Fleet, connect: Connect) -> None:
     autoscaling = connect("autoscaling")
     with fleet.group(fleet.template(), 2, LifecycleHookSpecificationList=[hook(HeartbeatTimeout=2)]) as group:
         kept, lost = members(connect, group)
@@ -104,7 +102,7 @@ def test_a_waiting_instance_counts_and_is_not_judged(fleet: Fleet, connect: Conn
         assert (len(after), stopped in after, ended in after) == (2, True, False)
 
 
-def test_a_shrinking_group_gives_up_who_still_waits(fleet: Fleet, connect: Connect) -> None:
+def test_a_shrinking_group_ends_instances_that_wait_first(fleet: Fleet, connect: Connect) -> None:
     with fleet.group(fleet.template(), 2, LifecycleHookSpecificationList=[hook()]) as group:
         serving, _ = members(connect, group)
         complete(connect, group, serving, "CONTINUE")
@@ -121,7 +119,7 @@ def test_every_hook_must_be_completed(fleet: Fleet, connect: Connect) -> None:
         assert members(connect, group) == {instance: "InService"}
 
 
-def test_a_hook_put_later_is_for_later_instances_and_a_deleted_one_lets_go(fleet: Fleet, connect: Connect) -> None:
+def test_hooks_can_be_put_later_and_deleted(fleet: Fleet, connect: Connect) -> None:
     autoscaling = connect("autoscaling")
     with fleet.group(fleet.template(), 1) as group:
         (early,) = members(connect, group)
@@ -158,7 +156,7 @@ def test_completing_what_does_not_wait_is_refused(fleet: Fleet, connect: Connect
             complete(connect, group, instance, "MAYBE")
 
 
-def test_a_hook_that_makes_no_sense_makes_no_group(fleet: Fleet, connect: Connect) -> None:
+def test_an_invalid_hook_creates_no_group(fleet: Fleet, connect: Connect) -> None:
     wrong = hook(LifecycleTransition="autoscaling:SOMETIMES")
     with (
         pytest.raises(ClientError, match="autoscaling:SOMETIMES"),

@@ -23,7 +23,7 @@ class Cell:
         self.api = connect("autoscaling")
 
     def shown(self) -> tuple[str, list[str]]:
-        """Version and types of the group's policy."""
+        """Return version and types of the group's policy."""
         (group,) = self.api.describe_auto_scaling_groups(AutoScalingGroupNames=[self.group])["AutoScalingGroups"]
         assert "LaunchTemplate" not in group
         policy = group["MixedInstancesPolicy"]["LaunchTemplate"]
@@ -31,7 +31,7 @@ class Cell:
         return policy["LaunchTemplateSpecification"]["Version"], types
 
     def running(self) -> list[str]:
-        """The types of the group's instances."""
+        """Return the types of the group's instances."""
         return [row["InstanceType"] for row in self.fleet.instances(self.group)]
 
     def refresh(self, **desired: Any) -> None:
@@ -43,7 +43,7 @@ class Cell:
         )
 
     def status(self) -> str:
-        """That of the newest refresh."""
+        """Return the status of the newest refresh."""
         answer = self.api.describe_instance_refreshes(AutoScalingGroupName=self.group)
         return str(answer["InstanceRefreshes"][0]["Status"])
 
@@ -82,7 +82,7 @@ def test_a_refresh_changes_version_and_types(fleet: Fleet, connect: Connect) -> 
         assert subject.shown() == ("2", ["r6i.large", "r7i.large"])
 
 
-def test_an_instance_whose_type_is_not_wanted_any_more_is_replaced(fleet: Fleet, connect: Connect) -> None:
+def test_an_instance_of_a_removed_type_is_replaced(fleet: Fleet, connect: Connect) -> None:
     with cell(fleet, connect) as subject:
         subject.refresh(MixedInstancesPolicy=mixed(subject.template, "1", "r6i.large"))
         assert subject.shown() == ("1", ["r7i.large", "r6i.large"])

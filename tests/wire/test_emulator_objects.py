@@ -1,4 +1,4 @@
-"""S3 of the emulator: conditional writes, bucket policies, faults on request."""
+"""S3 objects of the emulator: conditional writes, faults, versions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bucket(connect: Connect) -> str:
 
 @pytest.fixture
 def faults(emulator: str) -> Iterator[Callable[..., None]]:
-    """Sets one fault rule; all rules are gone afterwards."""
+    """Return a function that sets one fault rule; the fixture removes all rules afterwards."""
 
     def send(method: str, body: object = None) -> None:
         data = None if body is None else json.dumps(body).encode()
@@ -102,7 +102,7 @@ def test_a_delay_serves_late(connect: Connect, bucket: str, faults: Callable[...
     assert time.monotonic() - started >= 0.3
 
 
-def test_an_unknown_fault_is_refused_in_words(emulator: str) -> None:
+def test_an_unknown_fault_is_refused(emulator: str) -> None:
     body = b'{"rules":[{"fault":"fire"}]}'
     request = urllib.request.Request(f"{emulator}/_vectorfleet/s3-faults", data=body, method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -121,7 +121,7 @@ def test_a_versioned_bucket_that_was_used_can_be_emptied(connect: Connect, bucke
     versions = [*found["Versions"], *found["DeleteMarkers"]]
     doomed = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
     assert len(doomed) == 2
-    # What destroys a stack suspends the versioning first: it was created after the bucket.
+    # A stack is destroyed in reverse order, so versioning is suspended before the bucket is deleted.
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed})
     s3.delete_bucket(Bucket=bucket)

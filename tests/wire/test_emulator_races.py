@@ -1,4 +1,4 @@
-"""What many do at once stays whole under thread switches that are far more frequent than usual."""
+"""Concurrent requests to the emulator, with thread switches every 10 µs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from rehearsal import processes
+from rehearsal.emulator import processes
 from rehearsal.emulator.launch import free_port, healthy
 from tests.wire.fleet import eventually
 
@@ -26,7 +26,7 @@ REFUSALS = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 @pytest.fixture(scope="module")
 def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
-    """Clients of an emulator that switches threads every 10 µs."""
+    """Return clients of an emulator that switches threads every 10 µs."""
     folder, port = tmp_path_factory.mktemp("races"), free_port()
     argv = [sys.executable, str(PROJECT / "tests/wire/emulator_with_races.py"), str(port)]
     argv += os.environ.get("RACES_OPTIONS", "").split()
@@ -49,7 +49,7 @@ def s3(connect: Callable[[str], Any]) -> Any:
 
 
 def _wins(s3: Any, action: Callable[[int], object]) -> int:
-    """How many of the writers succeed when all start together."""
+    """Return how many of the writers succeed when all start together."""
     barrier = threading.Barrier(WRITERS)
 
     def attempt(writer: int) -> bool:
@@ -123,7 +123,7 @@ def test_a_refusal_names_its_reason(s3: Any) -> None:
         s3.put_object(Bucket="races", Key="replace", Body=b"", IfNoneMatch="*")
 
 
-def test_rules_that_are_revoked_and_opened_at_once_are_neither_lost_nor_left(connect: Callable[[str], Any]) -> None:
+def test_concurrent_changes_of_rules_lose_none(connect: Callable[[str], Any]) -> None:
     ec2 = connect("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     group = ec2.create_security_group(GroupName="races", Description="d", VpcId=vpc)["GroupId"]

@@ -1,4 +1,4 @@
-"""Instance refreshes of the emulator: launch before terminate, roll back, stop at an alarm, one at a time."""
+"""Instance refreshes of the emulator: launch before terminate, roll back, stop at an alarm."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Subject:
         self.api = connect("autoscaling")
 
     def start(self, version: str = "2", **preferences: Any) -> str:
-        """Start a refresh to a version; its id."""
+        """Start a refresh to a version, and return its id."""
         answer = self.api.start_instance_refresh(
             AutoScalingGroupName=self.group,
             DesiredConfiguration={"LaunchTemplate": {"LaunchTemplateId": self.template, "Version": version}},
@@ -51,17 +51,17 @@ class Subject:
         return dict(answer["AutoScalingGroups"][0])
 
     def versions(self) -> dict[str, str]:
-        """Template versions by instance."""
+        """Return the template versions by instance."""
         return {row["InstanceId"]: row["LaunchTemplate"]["Version"] for row in self.described()["Instances"]}
 
     def waiting(self) -> list[str]:
-        """Who waits for a hook."""
+        """Return the instances that wait for a hook."""
         return [name for name, state in members(self.connect, self.group).items() if state == "Pending:Wait"]
 
 
 @contextmanager
 def subject(fleet: Fleet, connect: Connect, size: int = 1, *, version: str = "1", **more: Any) -> Iterator[Subject]:
-    """A group whose maximum size leaves no room."""
+    """Return a group at its maximum size."""
     template = fleet.template("first")
     connect("ec2").create_launch_template_version(
         LaunchTemplateId=template, SourceVersion="1", LaunchTemplateData={"UserData": "c2Vjb25k"}
@@ -71,7 +71,7 @@ def subject(fleet: Fleet, connect: Connect, size: int = 1, *, version: str = "1"
         yield Subject(fleet, connect, group, template)
 
 
-def test_a_group_at_its_maximum_launches_first_and_then_has_the_new_template(fleet: Fleet, connect: Connect) -> None:
+def test_a_group_at_its_maximum_launches_before_it_terminates(fleet: Fleet, connect: Connect) -> None:
     with subject(fleet, connect, LifecycleHookSpecificationList=[hook()]) as cell:
         (old,) = cell.versions()
         complete(connect, cell.group, old, "CONTINUE")
@@ -90,7 +90,7 @@ def test_a_group_at_its_maximum_launches_first_and_then_has_the_new_template(fle
         assert [row["InstanceId"] for row in fleet.instances(cell.group)] == [new]
 
 
-def test_what_replaces_the_dead_during_a_refresh_is_new_too(fleet: Fleet, connect: Connect) -> None:
+def test_a_replacement_during_a_refresh_has_the_new_version(fleet: Fleet, connect: Connect) -> None:
     with subject(fleet, connect) as cell:
         cell.start(InstanceWarmup=600)
         new = next(name for name, version in cell.versions().items() if version == "2")
@@ -133,7 +133,7 @@ def test_without_room_above_a_group_is_replaced_one_by_one(fleet: Fleet, connect
 
 @contextmanager
 def with_a_newcomer_in_the_hook(fleet: Fleet, connect: Connect, **more: Any) -> Iterator[tuple[Subject, str, str]]:
-    """A cell under refresh, its old instance, and the new one that waits for the hook."""
+    """Begin the refresh of a cell; return it, its old instance, and the new one that waits for the hook."""
     with subject(fleet, connect, LifecycleHookSpecificationList=[hook()], **more) as cell:
         (old,) = cell.versions()
         complete(connect, cell.group, old, "CONTINUE")
@@ -143,7 +143,7 @@ def with_a_newcomer_in_the_hook(fleet: Fleet, connect: Connect, **more: Any) -> 
 
 
 def stays_under_way(connect: Connect, cell: Subject, old: str, new: str) -> None:
-    """For some steps of the refresh both instances are in service."""
+    """Check for some steps of the refresh that both instances are in service."""
     until = time.monotonic() + 3
     while time.monotonic() < until:
         assert members(connect, cell.group) == {old: "InService", new: "InService"}
@@ -167,9 +167,7 @@ def test_the_old_instance_stays_while_the_new_one_is_unhealthy(fleet: Fleet, con
         assert cell.versions() == {new: "2"}
 
 
-def test_the_old_instance_stays_while_the_balancer_gives_the_new_one_nothing(
-    fleet: Fleet, connect: Connect, emulator: str
-) -> None:
+def test_the_old_instance_stays_until_the_new_target_is_healthy(fleet: Fleet, connect: Connect, emulator: str) -> None:
     targets = fleet.target_group()
     # In its grace period an instance is not replaced for it.
     settings = {"TargetGroupARNs": [targets], "HealthCheckType": "ELB", "HealthCheckGracePeriod": 600}
@@ -189,7 +187,7 @@ def test_the_old_instance_stays_while_the_balancer_gives_the_new_one_nothing(
 
 
 def quiet_alarm(connect: Connect) -> str:
-    """An alarm that is never in the state ALARM by itself."""
+    """Return an alarm that never goes to ALARM by itself."""
     name = unique("p95")
     connect("cloudwatch").put_metric_alarm(
         AlarmName=name,
@@ -205,7 +203,7 @@ def quiet_alarm(connect: Connect) -> str:
     return name
 
 
-def test_an_alarm_rolls_back_at_once_and_the_old_instance_never_left(fleet: Fleet, connect: Connect) -> None:
+def test_an_alarm_rolls_back_while_the_old_instance_serves(fleet: Fleet, connect: Connect) -> None:
     name, cloudwatch = quiet_alarm(connect), connect("cloudwatch")
     with subject(fleet, connect) as cell:
         (old,) = cell.versions()
@@ -247,7 +245,7 @@ def test_an_alarm_while_it_bakes_rolls_back(fleet: Fleet, connect: Connect) -> N
         assert list(cell.versions().values()) == ["1"]
 
 
-def test_who_bakes_can_be_rolled_back_or_cancelled(fleet: Fleet, connect: Connect) -> None:
+def test_a_baking_refresh_can_be_rolled_back_or_cancelled(fleet: Fleet, connect: Connect) -> None:
     with subject(fleet, connect) as cell:
         cell.start(BakeTime=600)
         cell.ends_as("Baking")
@@ -261,7 +259,7 @@ def test_who_bakes_can_be_rolled_back_or_cancelled(fleet: Fleet, connect: Connec
         assert (list(cell.versions().values()), cell.described()["LaunchTemplate"]["Version"]) == (["2"], "1")
 
 
-def test_a_rollback_on_request_takes_back_what_never_got_ready(fleet: Fleet, connect: Connect) -> None:
+def test_a_requested_rollback_ends_the_new_instance(fleet: Fleet, connect: Connect) -> None:
     with subject(fleet, connect, LifecycleHookSpecificationList=[hook()]) as cell:
         (old,) = cell.versions()
         complete(connect, cell.group, old, "CONTINUE")
@@ -288,7 +286,7 @@ def test_a_cancelled_refresh_leaves_the_groups_template(fleet: Fleet, connect: C
                 call(AutoScalingGroupName=cell.group)
 
 
-def test_a_second_refresh_waits_for_nobody_and_is_refused(fleet: Fleet, connect: Connect) -> None:
+def test_a_second_refresh_is_refused(fleet: Fleet, connect: Connect) -> None:
     with subject(fleet, connect) as cell:
         cell.start(InstanceWarmup=600)
         with pytest.raises(ClientError, match="InstanceRefreshInProgress"):
@@ -300,7 +298,7 @@ def test_a_second_refresh_waits_for_nobody_and_is_refused(fleet: Fleet, connect:
             )
 
 
-def test_who_matches_is_skipped_only_when_asked(fleet: Fleet, connect: Connect) -> None:
+def test_matching_instances_are_skipped_only_on_request(fleet: Fleet, connect: Connect) -> None:
     with subject(fleet, connect) as cell:
         before = set(cell.versions())
         cell.start("1")
@@ -320,7 +318,7 @@ def test_who_matches_is_skipped_only_when_asked(fleet: Fleet, connect: Connect) 
         ({"AlarmSpecification": {"Alarms": ["nobody"]}}, "does not exist"),
     ],
 )
-def test_what_is_not_done_is_refused(
+def test_unsupported_preferences_are_refused(
     fleet: Fleet, connect: Connect, preferences: dict[str, Any], sentence: str
 ) -> None:
     with subject(fleet, connect) as cell, pytest.raises(ClientError, match=sentence):

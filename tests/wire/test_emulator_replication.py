@@ -1,4 +1,4 @@
-"""Replication of the emulator: what a rule selects is copied, also to another region, and nothing else."""
+"""Replication of the emulator, within a region and to another."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def source(connect: Connect) -> str:
 
 @pytest.fixture
 def vault(connect: Connect) -> str:
-    """A bucket in another region with a default retention."""
+    """Return a bucket in another region with a default retention."""
     s3, name = connect("s3"), unique("vault")
     s3.create_bucket(
         Bucket=name,
@@ -65,22 +65,20 @@ def replicate(s3: Any, source: str, *rules: dict[str, Any]) -> None:
 
 
 def finished(s3: Any, bucket: str, key: str) -> str:
-    """The replication status of an object once it is no longer pending."""
+    """Wait until an object is not pending, and return its replication status."""
 
     def status() -> str | None:
         found: str = s3.head_object(Bucket=bucket, Key=key).get("ReplicationStatus", "none")
         return None if found == "PENDING" else found
 
-    return str(eventually(status, seconds=5))
+    return str(eventually(status))
 
 
 def keys(s3: Any, bucket: str) -> list[str]:
     return [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
-def test_a_copy_has_the_version_the_metadata_and_the_tags_and_is_retained(
-    connect: Connect, source: str, vault: str
-) -> None:
+def test_a_copy_has_version_metadata_tags_and_retention(connect: Connect, source: str, vault: str) -> None:
     s3 = connect("s3")
     s3.put_object(Bucket=source, Key="log/0", Body=b"before the rule")
     replicate(s3, source, rule(vault, "log/", key=KEY))
@@ -96,7 +94,7 @@ def test_a_copy_has_the_version_the_metadata_and_the_tags_and_is_retained(
     assert keys(s3, vault) == ["log/1"]
 
 
-def test_what_no_rule_selects_is_not_copied_and_has_no_status(connect: Connect, source: str, vault: str) -> None:
+def test_objects_that_no_rule_selects_are_not_copied(connect: Connect, source: str, vault: str) -> None:
     s3 = connect("s3")
     off = rule(vault, "off/", priority=2, Status="Disabled")
     tagged = rule(vault, priority=3, Filter={"And": {"Prefix": "t/", "Tags": [{"Key": "keep", "Value": "yes"}]}})
@@ -114,9 +112,7 @@ def test_what_no_rule_selects_is_not_copied_and_has_no_status(connect: Connect, 
     assert keys(s3, vault) == ["t/yes"]
 
 
-def test_uploads_in_parts_and_copies_are_copied_and_versions_keep_their_order(
-    connect: Connect, source: str, vault: str
-) -> None:
+def test_multipart_uploads_and_copies_replicate_in_order(connect: Connect, source: str, vault: str) -> None:
     s3 = connect("s3")
     replicate(s3, source, rule(vault))
     upload = s3.create_multipart_upload(Bucket=source, Key="big", Metadata={"a": "b"})["UploadId"]
@@ -145,7 +141,7 @@ def test_deletions_stay_where_they_are(connect: Connect, source: str, vault: str
     assert "DeleteMarkers" not in s3.list_object_versions(Bucket=vault)
 
 
-def test_a_copy_that_fails_is_told(connect: Connect, source: str) -> None:
+def test_a_failed_copy_has_the_status_failed(connect: Connect, source: str) -> None:
     s3 = connect("s3")
     target = versioned(s3, unique("target"))
     measured = {"Bucket": f"arn:aws:s3:::{target}", "Metrics": {"Status": "Enabled"}}
@@ -155,13 +151,13 @@ def test_a_copy_that_fails_is_told(connect: Connect, source: str) -> None:
     assert finished(s3, source, "a") == "FAILED"
 
     here = connect("cloudwatch")
-    eventually(lambda: published(here, source, target, "OperationsFailedReplication") == [1.0], seconds=20)
+    eventually(lambda: published(here, source, target, "OperationsFailedReplication") == [1.0])
     # S3 stops saying what is pending when the destination is gone.
     assert published(here, source, target, "ReplicationLatency") == []
 
 
 def published(cloudwatch: Any, source: str, target: str, metric: str) -> list[float]:
-    """What a region's metrics say about the rule to a target."""
+    """Return a region's metrics of the rule to a target."""
     place = {"SourceBucket": source, "DestinationBucket": target, "RuleId": f"to {target}"}
     found = cloudwatch.get_metric_statistics(
         Namespace="AWS/S3",
@@ -175,17 +171,17 @@ def published(cloudwatch: Any, source: str, target: str, metric: str) -> list[fl
     return [point["Sum"] for point in found]
 
 
-def test_what_is_pending_is_published_where_the_copies_are_and_what_failed_where_the_source_is(
+def test_replication_metrics_are_published_in_their_regions(
     emulator: str, connect: Connect, source: str, vault: str
 ) -> None:
     s3, here, there = connect("s3"), connect("cloudwatch"), client(emulator, "us-west-2")("cloudwatch")
     measured = {"Bucket": f"arn:aws:s3:::{vault}", "Metrics": {"Status": "Enabled"}}
     replicate(s3, source, rule(vault, Destination=measured))
     pending = ("ReplicationLatency", "OperationsPendingReplication", "BytesPendingReplication")
-    eventually(lambda: all(published(there, source, vault, metric) for metric in pending), seconds=20)
+    eventually(lambda: all(published(there, source, vault, metric) for metric in pending))
     assert published(here, source, vault, "OperationsFailedReplication") == []
     s3.put_object(Bucket=source, Key="a", Body=b"x")
-    eventually(lambda: published(here, source, vault, "OperationsFailedReplication") == [0.0], seconds=20)
+    eventually(lambda: published(here, source, vault, "OperationsFailedReplication") == [0.0])
     assert published(there, source, vault, "OperationsFailedReplication") == []
     assert [published(here, source, vault, metric) for metric in pending] == [[], [], []]
 
@@ -206,7 +202,7 @@ def test_a_rule_that_s3_would_refuse_is_refused(
         replicate(connect("s3"), source, changed)
 
 
-def test_the_destination_must_be_versioned_and_the_source_stays_so(connect: Connect, source: str, vault: str) -> None:
+def test_replicated_buckets_must_stay_versioned(connect: Connect, source: str, vault: str) -> None:
     s3, plain = connect("s3"), unique("plain")
     s3.create_bucket(Bucket=plain)
     with pytest.raises(ClientError, match="must have versioning enabled"):

@@ -1,4 +1,4 @@
-"""Security group rules of the emulator: described as they were put, whoever they let in, and changed in place."""
+"""Security group rules of the emulator: described as they were put, and changed in place."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def described(ec2: Any, rule: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
 @pytest.mark.parametrize("peer", ["IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs"])
-def test_a_description_is_given_back_changed_and_taken_away(
+def test_a_description_can_be_read_changed_and_removed(
     connect: Connect, groups: tuple[str, str, str], direction: str, peer: str
 ) -> None:
     ec2, (own, other, _) = connect("ec2"), groups
@@ -74,9 +74,7 @@ def test_a_description_is_given_back_changed_and_taken_away(
     getattr(ec2, f"revoke_security_group_{direction}")(GroupId=own, IpPermissions=shown)
 
 
-def test_a_rule_gets_another_group_another_list_and_all_protocols(
-    connect: Connect, groups: tuple[str, str, str]
-) -> None:
+def test_a_rule_can_change_its_peer_and_protocol(connect: Connect, groups: tuple[str, str, str]) -> None:
     ec2, (own, other, third) = connect("ec2"), groups
     ports = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}
     for peer, asked, seen in (
@@ -97,9 +95,7 @@ def test_a_rule_gets_another_group_another_list_and_all_protocols(
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_a_rule_that_is_not_there_is_refused_as_one(
-    connect: Connect, groups: tuple[str, str, str], direction: str
-) -> None:
+def test_a_missing_rule_is_refused_by_its_id(connect: Connect, groups: tuple[str, str, str], direction: str) -> None:
     revoke = getattr(connect("ec2"), f"revoke_security_group_{direction}")
     with pytest.raises(ClientError, match=r"InvalidSecurityGroupRuleId\.NotFound"):
         revoke(GroupId=groups[0], SecurityGroupRuleIds=["sgr-0123456789abcdef0"])

@@ -51,7 +51,7 @@ def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
         start(70000, tmp_path)
 
 
-def test_a_load_balancer_has_an_address_of_its_own_in_its_first_subnet(fleet: Fleet, connect: Connect) -> None:
+def test_a_load_balancer_has_an_address_of_its_first_subnet(fleet: Fleet, connect: Connect) -> None:
     elb = connect("elbv2")
     made = elb.create_load_balancer(Name=unique("front"), Subnets=fleet.subnets)["LoadBalancers"][0]
     subnet = connect("ec2").describe_subnets(SubnetIds=fleet.subnets[:1])["Subnets"][0]
@@ -75,7 +75,7 @@ def test_target_health_is_what_was_published(fleet: Fleet, connect: Connect, emu
         assert (health["State"], health["Reason"]) == ("unhealthy", "Target.Timeout")
 
 
-def test_a_group_with_elb_health_replaces_what_its_balancer_finds_unhealthy(fleet: Fleet, emulator: str) -> None:
+def test_a_group_with_elb_health_replaces_unhealthy_targets(fleet: Fleet, emulator: str) -> None:
     targets = fleet.target_group()
     settings: dict[str, Any] = {"TargetGroupARNs": [targets], "HealthCheckType": "ELB", "HealthCheckGracePeriod": 0}
     with fleet.group(fleet.template(), 1, **settings) as group:
@@ -94,7 +94,7 @@ def test_a_group_with_elb_health_replaces_what_its_balancer_finds_unhealthy(flee
         ("nothing", {}, 404, "is unknown; there is GET /_vectorfleet/health"),
     ],
 )
-def test_the_admin_api_refuses_in_words(emulator: str, path: str, body: object, status: int, words: str) -> None:
+def test_the_admin_api_explains_its_refusals(emulator: str, path: str, body: object, status: int, words: str) -> None:
     found, answer = post(f"{emulator}/_vectorfleet/{path}", body)
     assert found == status
     assert words in answer["error"]

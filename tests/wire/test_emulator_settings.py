@@ -1,4 +1,4 @@
-"""Settings of the emulated AWS that are read back as they were put, and refusals that are AWS' own."""
+"""Settings on the emulated AWS, read back as they were put, and AWS's refusals."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_access_logs_can_be_turned_off(connect: Connect, bucket: str) -> None:
     assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
 
 
-def test_lifecycle_rules_are_read_as_they_were_put_and_gone_when_deleted(connect: Connect, bucket: str) -> None:
+def test_lifecycle_rules_are_read_as_they_were_put(connect: Connect, bucket: str) -> None:
     s3 = connect("s3")
     rules = [
         {
@@ -106,7 +106,7 @@ def test_lifecycle_rules_are_read_as_they_were_put_and_gone_when_deleted(connect
         s3.get_bucket_lifecycle_configuration(Bucket=bucket)
 
 
-def test_a_retention_can_be_set_on_a_used_bucket_and_a_locked_one_stays_versioned(connect: Connect, vault: str) -> None:
+def test_a_used_bucket_can_get_a_retention(connect: Connect, vault: str) -> None:
     s3 = connect("s3")
     s3.put_object(Bucket=vault, Key="a", Body=b"a")
     lock(connect, vault, "COMPLIANCE")
@@ -158,13 +158,13 @@ def test_metrics_of_a_group_are_added_and_taken_away(fleet: Fleet, connect: Conn
         assert shown(name) == []
 
 
-def test_a_budget_that_is_not_there_is_not_changed(connect: Connect) -> None:
+def test_a_missing_budget_cannot_be_changed(connect: Connect) -> None:
     limit = {"Amount": "1", "Unit": "USD"}
     budget = {"BudgetName": "none", "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
     with pytest.raises(ClientError, match="NotFoundException"):
         connect("budgets").update_budget(AccountId="123456789012", NewBudget=budget)
 
 
-def test_a_log_group_that_is_not_there_takes_no_key(connect: Connect) -> None:
+def test_a_missing_log_group_takes_no_key(connect: Connect) -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         connect("logs").associate_kms_key(logGroupName="/none", kmsKeyId="arn:aws:kms:us-east-1:123456789012:key/1")

@@ -1,4 +1,4 @@
-"""The gate against a real server on loopback: what is right passes, what is broken fails, what is unsound is void."""
+"""The gate against a real server on loopback: a healthy one passes, a broken one fails, a bad measurement is VOID."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from loadtests.evidence import read_run
-from loadtests.gate import Verdict
-from loadtests.queries import Query, QuerySet, save_queries
-from loadtests.run import PROJECT, GateResult, Plan, Progress, gate_runs, rejudge
-from loadtests.settings import Limits, Load, Settings
-from loadtests.tally import tally
+from loadtests.generate.gate_runs import PROJECT, GateResult, Plan, Progress, gate_runs, rejudge
+from loadtests.judge.tally import tally
+from loadtests.run.evidence import read_run
+from loadtests.run.queries import Query, QuerySet, save_queries
+from loadtests.run.settings import Limits, Load, Settings
 from tests.wire.fleet import eventually
 from tests.wire.search_server import SearchServer, serving
+from vectorfleet.verdicts import Verdict
 
 TRUTH = {f"question {q}": tuple(f"aws/{q}/{place}" for place in range(10)) for q in range(20)}
-# What the machine does meanwhile is not what these tests are about; the doubts have their own.
+# The state of this machine must not decide; other tests hold the reasons for VOID.
 ANY_MACHINE = Limits(spin_change=1e6, steal_share=1.0, cpu_share=100.0, floor_limit_ms=1e6, lag_limit_ms=1e5)
 ANY_MACHINE_OPTIONS = [
     f"--{limit.name.replace('_', '-')}={getattr(ANY_MACHINE, limit.name)}"
@@ -38,20 +38,20 @@ LOAD = Load(rate=100.0, warmup_seconds=0.5, window_seconds=4.0, timeout_seconds=
 
 
 def exact(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
-    """The truth, with the newest document that was written among the first when there is one."""
+    """Return the truth, with the newest written document, if any, among the first."""
     ids = [*TRUTH[body["text"]][:3], *written[-1:], *TRUTH[body["text"]][3:]]
     return {"hits": [{"source_id": source_id} for source_id in ids[: body["k"]]], "partial": False}
 
 
 def wrong(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
-    """Two of ten documents are not the right ones: fast, plausible, and wrong."""
+    """Return an answer in which two of ten documents are wrong."""
     answer = exact(body, written)
     answer["hits"][3:5] = [{"source_id": "aws/wrong/1"}, {"source_id": "aws/wrong/2"}]
     return answer
 
 
 def foreign(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
-    """One right document, and nine that nobody wrote."""
+    """Return one right document, and nine that nobody wrote."""
     answer = exact(body, written)
     answer["hits"][1:] = [{"source_id": f"elsewhere/{place}"} for place in range(9)]
     return answer
@@ -59,7 +59,7 @@ def foreign(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """A load that asks questions with a known truth."""
+    """Return a load whose questions have a known truth."""
     queries = QuerySet(tuple(Query(text, truth) for text, truth in TRUTH.items()), 10, "aws/")
     save_queries(tmp_path / "queries.jsonl", queries)
     return replace(LOAD, queries=str(tmp_path / "queries.jsonl"))
@@ -76,7 +76,7 @@ def test_healthy_service_passes_while_documents_arrive(load: Load, tmp_path: Pat
     registered: list[Any] = []
     server = SearchServer(exact)
     with serving(server) as endpoint:
-        plan = Plan(endpoint, Settings(load=replace(load, writes_per_second=20.0), limits=ANY_MACHINE))
+        plan = Plan(endpoint, Settings(load=replace(load, writes_per_second=20.0, slot="green"), limits=ANY_MACHINE))
         folder = tmp_path / "gate"
         look = threading.Thread(target=lambda: registered.append(_registered_at_first_search(server, folder)))
         look.start()
@@ -89,6 +89,7 @@ def test_healthy_service_passes_while_documents_arrive(load: Load, tmp_path: Pat
     assert all(run.recall == 1.0 and run.judged == run.arrivals for run in result.runs)
     assert sum(run.documents_written for run in result.runs) == len(server.written)
     assert server.written[:2] == ["load/1/0", "load/1/1"]
+    assert server.slots == {b"green"}
     assert [report.run for report in seen] == sorted(report.run for report in seen)
     assert max(report.searches for report in seen) > 200
     assert json.loads((folder / "gate.json").read_text())["judged"]["verdict"] == "PASS"
@@ -139,7 +140,7 @@ def test_wrong_answers_fail_on_recall_alone(load: Load, tmp_path: Path) -> None:
     assert result.runs[0].recall == pytest.approx(0.8)
 
 
-def test_documents_that_nobody_wrote_are_wrong(load: Load, tmp_path: Path) -> None:
+def test_unwritten_documents_are_wrong(load: Load, tmp_path: Path) -> None:
     with serving(SearchServer(foreign)) as endpoint:
         result = gate(endpoint, load, tmp_path / "gate")
     (run,) = result.runs
@@ -148,7 +149,7 @@ def test_documents_that_nobody_wrote_are_wrong(load: Load, tmp_path: Path) -> No
     assert (run.strangers, run.stranger) == (9 * run.judged, "elsewhere/0")
 
 
-def test_what_earlier_gates_wrote_may_stand_in_answers(load: Load, tmp_path: Path) -> None:
+def test_documents_of_earlier_gates_may_stand_in_answers(load: Load, tmp_path: Path) -> None:
     """Of the same seed, whose documents are written once more, and of another."""
     with serving(SearchServer(exact)) as endpoint:
         for number, seed in enumerate((9, 1, 1)):
@@ -186,7 +187,7 @@ def test_answers_that_never_come_are_time_outs(load: Load, tmp_path: Path) -> No
         result = gate(endpoint, replace(load, timeout_seconds=0.5, flight_cap=400), tmp_path / "gate")
     (run,) = result.runs
     assert run.timeouts > 150
-    # While the server stands still, its listener's queue fills up as well.
+    # While the server is stalled, its listener's queue fills up as well.
     reasons = {"search: no answer in time", "search: no connection in time"}
     assert {kind for kind, _ in run.failures} <= reasons
     assert sum(count for _, count in run.failures) == run.timeouts
@@ -194,7 +195,7 @@ def test_answers_that_never_come_are_time_outs(load: Load, tmp_path: Path) -> No
 
 @pytest.fixture
 def locust_by_hand(tmp_path: Path) -> Iterator[Any]:
-    """Starts the locustfile as a person would, from another folder; ends what a failed test left running."""
+    """Start the locustfile from another folder; kill processes that a failed test left."""
     started: list[subprocess.Popen[str]] = []
 
     def start(endpoint: str, *options: str) -> subprocess.Popen[str]:
@@ -224,13 +225,13 @@ def test_killed_worker_makes_the_run_void(load: Load, tmp_path: Path, locust_by_
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
         told, _ = process.communicate(timeout=30)
-    assert process.returncode == int(Verdict.VOID), told
+    assert process.returncode == Verdict.VOID.exit_code, told
     assert "1 of 2 workers of the generator did not work to the end" in told
     run = read_run(tmp_path / "run")
     assert 0 < len(run.arrivals) < 7.5 * 60
 
 
-def test_exit_code_by_hand_is_the_verdict_and_questions_are_built_in(tmp_path: Path, locust_by_hand: Any) -> None:
+def test_locust_exits_with_the_verdict_of_built_in_questions(tmp_path: Path, locust_by_hand: Any) -> None:
     def answer(body: dict[str, Any], written: list[str]) -> dict[str, Any]:
         return {"hits": [{"source_id": f"anything/{place}"} for place in range(body["k"])]}
 
@@ -238,13 +239,13 @@ def test_exit_code_by_hand_is_the_verdict_and_questions_are_built_in(tmp_path: P
         options = ["--rate=100", "--window-seconds=4", "--warmup-seconds=0.2"]
         process = locust_by_hand(endpoint, *options, *ANY_MACHINE_OPTIONS)
         told, _ = process.communicate(timeout=30)
-    assert process.returncode == int(Verdict.PASS), told
+    assert process.returncode == Verdict.PASS.exit_code, told
     assert "recall of timed answers" in told
     (folder,) = (tmp_path / ".rehearsal" / "load").iterdir()
     assert json.loads((folder / "verdict.json").read_text())["verdict"] == "PASS"
 
 
-def test_generator_that_stands_still_is_void_not_a_failure(load: Load, tmp_path: Path, locust_by_hand: Any) -> None:
+def test_a_stalled_generator_is_void_and_no_failure(load: Load, tmp_path: Path, locust_by_hand: Any) -> None:
     """Stopped 300 ms of every 306, with all doubts about machines switched off."""
     with serving(server := SearchServer(exact)) as endpoint:
         options = ["--rate=50", "--window-seconds=4", "--warmup-seconds=0", f"--queries={load.queries}"]
@@ -255,7 +256,7 @@ def test_generator_that_stands_still_is_void_not_a_failure(load: Load, tmp_path:
                 process.send_signal(sign)
                 time.sleep(seconds)  # the fault itself
         told, _ = process.communicate(timeout=30)
-    assert process.returncode == int(Verdict.VOID), told
+    assert process.returncode == Verdict.VOID.exit_code, told
     assert "may be the generator's own doing" in " ".join(told.split())
     counts = tally(read_run(tmp_path / "run"))
     assert counts.slow > 0.1 * counts.arrivals
@@ -268,10 +269,10 @@ def test_run_that_is_interrupted_is_void(tmp_path: Path, locust_by_hand: Any) ->
         eventually(lambda: server.searches > 50)
         process.terminate()
         process.communicate(timeout=15)
-    assert process.returncode == int(Verdict.VOID)
+    assert process.returncode == Verdict.VOID.exit_code
 
 
-def test_setting_that_cannot_be_ends_with_64(tmp_path: Path, locust_by_hand: Any) -> None:
+def test_bad_setting_ends_with_64(tmp_path: Path, locust_by_hand: Any) -> None:
     process = locust_by_hand("http://127.0.0.1:9", "--rate=0")
     process.communicate(timeout=15)
     assert process.returncode == 64

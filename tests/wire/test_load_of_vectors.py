@@ -1,4 +1,4 @@
-"""Vectors of one's own, load-tested in a collection of a real fleet: brought in, asked exactly, judged under load."""
+"""Custom vectors in a collection of a real fleet: ingested, asked by exact search, judged under load."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.evidence import read_run
-from loadtests.tally import tally
+from loadtests.judge.tally import tally
+from loadtests.run.evidence import read_run
 from tests.wire.service_fleet import PROJECT, ServiceFleet, booted_fleet
 
 Connect = Callable[[str], Any]
@@ -24,18 +24,18 @@ RANDOM = np.random.default_rng(3)
 
 @pytest.fixture(scope="module")
 def fleet(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceFleet]:
-    """Two shards with a replica each, whose own documents are texts."""
+    """A fleet of two shards with a replica each, whose own documents are texts."""
     with booted_fleet(connect, emulator, tmp_path_factory.mktemp("fleet"), shards=2, replicas=1) as one:
         yield one
 
 
 def loadtests(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "loadtests", *arguments]
+    command = [sys.executable, "-m", "vectorfleet", *arguments]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
 
 
-def test_a_collection_of_vectors_is_filled_asked_and_judged_under_load(fleet: ServiceFleet, tmp_path: Path) -> None:
+def test_a_collection_of_vectors_is_load_tested(fleet: ServiceFleet, tmp_path: Path) -> None:
     fleet.client().create_collection("pictures", dims=DIMS, index={"metric": "l2"})
     chosen = ["--endpoint", fleet.routers[0].url, "--collection", "pictures"]
     vectors = RANDOM.normal(0, 5, (ROWS, DIMS)).astype(np.float32)
@@ -50,11 +50,22 @@ def test_a_collection_of_vectors_is_filled_asked_and_judged_under_load(fleet: Se
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert (told["written"], told["unchanged"]) == wanted
-    truth = loadtests(tmp_path, "truth", "truth.jsonl", *chosen, "--vectors", "questions.npy")
+    truth = loadtests(tmp_path, "load", "truth", "truth.jsonl", *chosen, "--vectors", "questions.npy")
     assert truth.returncode == 0, truth.stderr
     load = ["--rate", "50", "--window-seconds", "3", "--writes-per-second", "5", "--documents", "arriving.jsonl"]
     gate = loadtests(
-        tmp_path, "gate", *chosen, *load, "--queries", "truth.jsonl", "--runs", "1", "--evidence", "evidence", "--json"
+        tmp_path,
+        "load",
+        "gate",
+        *chosen,
+        *load,
+        "--queries",
+        "truth.jsonl",
+        "--runs",
+        "1",
+        "--evidence",
+        "evidence",
+        "--json",
     )
     # PASS, FAIL, UNDECIDED or VOID: how fast this machine is does not matter here.
     assert gate.returncode in (0, 1, 2, 3), gate.stderr

@@ -1,4 +1,4 @@
-"""Locust's own surfaces: web page, run time, CSV, HTML report, and a locustfile of a user's own."""
+"""Locust's own surfaces: web page, run time, CSV, HTML report, and a custom locustfile."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from loadtests.evidence import read_run
-from loadtests.run import PROJECT
-from loadtests.settings import option_fields
+from loadtests.generate.gate_runs import PROJECT
+from loadtests.run.evidence import read_run
+from loadtests.run.settings import option_fields
 from tests.pages import FENCE, section
 from tests.wire.fleet import eventually
 from tests.wire.search_server import SearchServer, serving
@@ -34,7 +34,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts Locust as a person would, in a folder of its own; ends what a failed test left running."""
+    """Start Locust in a folder of its own; kill processes that a failed test left."""
     started: list[subprocess.Popen[str]] = []
 
     def started_by(*options: str, locustfile: Path = LOCUSTFILE) -> subprocess.Popen[str]:
@@ -102,7 +102,7 @@ def told_verdict(page: str) -> Any:
     return tab["data"] if tab["data"][0]["value"] != "no run has ended yet" else None
 
 
-def test_web_page_refuses_what_cannot_be(tmp_path: Path, start: Start) -> None:
+def test_web_page_refuses_bad_settings(tmp_path: Path, start: Start) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "run.json").touch()
     with serving(server := SearchServer(lambda body, written: HITS)) as endpoint, socket.socket() as free:
@@ -115,10 +115,10 @@ def test_web_page_refuses_what_cannot_be(tmp_path: Path, start: Start) -> None:
             ({"rate": "inf"}, "--rate: inf is not in the range 0<x<=100000."),
             ({"rate": ""}, "--rate: '' is not a valid float range."),
             ({"recall_floor": "nan"}, "--recall-floor: nan is not in the range 0<=x<=1."),
-            ({"queries": "nowhere"}, "The queries file nowhere cannot be read"),
-            ({"user_count": 50}, "Users are 50, started at 1.0 a second"),
+            ({"queries": "nowhere"}, "nowhere cannot be read"),
+            ({"user_count": 50}, "--users is 50 and --spawn-rate is 1.0"),
             ({"run_time": "soon"}, "Invalid time span format"),
-            ({"run_time": "60", "window_seconds": "30"}, "--run-time and --window-seconds both say"),
+            ({"run_time": "60", "window_seconds": "30"}, "--run-time and --window-seconds both set"),
             ({"evidence": "old"}, "old already holds the evidence of a run"),
         ):
             told = post(f"{page}/swarm", **{"user_count": 1, "spawn_rate": 1, "host": endpoint} | refused)
@@ -171,19 +171,19 @@ def test_run_time_reaches_the_workers(tmp_path: Path, start: Start) -> None:
     [
         (["--rate=inf"], "--rate: inf is not in the range"),
         (["--rate=many"], "'many' is not a valid float range"),
-        (["--users=50"], "Users are 50"),
+        (["--users=50"], "--users is 50"),
         (["-t", "1s"], "the warm-up takes 2 s of it"),
     ],
 )
-def test_options_that_cannot_be_end_with_64(start: Start, options: list[str], words: str) -> None:
+def test_bad_options_end_with_64(start: Start, options: list[str], words: str) -> None:
     process = start("--host", "http://127.0.0.1:9", "--headless", *options)
     told, _ = process.communicate(timeout=30)
     assert (process.returncode, words in told) == (64, True), told
 
 
 def test_locustfile_of_the_page_asks_its_own_mix(tmp_path: Path, start: Start) -> None:
-    """As docs/loadtests.md shows it; nothing of ours is touched."""
-    blocks = FENCE.findall(section("docs/loadtests.md", "A mix of your own"))
+    """The page's locustfile needs no change of the project."""
+    blocks = FENCE.findall(section("docs/loadtests.md", "A custom mix"))
     (shown,) = (body for language, body in blocks if language == "python")
     (tmp_path / "mine.py").write_text(shown)
     asked: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What a structure takes of a process's memory is what the measured model says, or plans rest on nothing."""
+"""The memory of a process with each structure against the measured model, on which plans rest."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.sizing import IndexType, Rows, index_bytes
+from infra.facts.index_parameters import IndexType
+from infra.planning.memory import Rows, index_bytes
 from service.index import bench
-from service.index.bench import Contender, Question
+from service.index.bench import BenchSetup, Contender
 from service.storage.builds import IndexParameters
 
 SIZES = (20_000, 60_000)
@@ -18,10 +19,10 @@ WITHIN = 0.05
 
 
 def private_bytes(folder: Path, rows: int, dims: int, index: IndexType) -> int:
-    """What a process that loads such a structure and searches in it takes for it, its libraries included."""
+    """Return the memory of a process that loads such a structure and searches in it, libraries included."""
     file = folder / f"{rows}.npy"
     np.save(file, bench.clustered(rows + QUERIES, dims))
-    question = Question(file, queries=QUERIES, k=10, rounds=1, round_seconds=0.01, threads=2)
+    question = BenchSetup(file, queries=QUERIES, k=10, rounds=1, round_seconds=0.01, threads=2)
     entrant = Contender(index, IndexParameters(index, "cosine", 16, 100, 50), "")
     (measured,) = bench.measure(question, [entrant], lambda _: None)
     return measured.private_bytes

@@ -1,4 +1,4 @@
-"""No process is left behind, and none that is not ours is touched."""
+"""Child processes: all of them end, and no other process is touched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import processes
+from rehearsal.emulator import processes
 from tests.wire.fleet import eventually
 
 SLEEP = "import time; time.sleep(600)"
@@ -47,7 +47,7 @@ def test_stop_ends_the_whole_session_even_if_it_ignores_sigterm(child: subproces
     assert [pid for pid in members if processes.start_time(pid)] == []
 
 
-def test_a_pid_that_now_belongs_to_another_is_never_touched(child: subprocess.Popen[bytes]) -> None:
+def test_a_reused_pid_is_never_touched(child: subprocess.Popen[bytes]) -> None:
     process = processes.identify(child.pid)
     assert process is not None
     stranger = replace(process, started=process.started - 1)

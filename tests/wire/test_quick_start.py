@@ -1,4 +1,4 @@
-"""Examples of docs/service.md, run as they stand against a real fleet: what they show is what comes."""
+"""Examples of docs/service.md and docs/collections.md, run as they stand against a real fleet."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from typing import Any
 
 import pytest
 
-from infra.operations.access_keys import AccessKeys, save_key
-from infra.operations.outputs import read_outputs
-from tests.infra.operations.test_outputs import VALUES
+from infra.operations.access_keys import AccessKeys
+from infra.stack.outputs import read_stack
 from tests.pages import FENCE, section
+from tests.stack_outputs import VALUES
 from tests.wire.service_fleet import PROJECT, aws_environment, new_fleet
+from vectorfleet.api_key import save_key
 
 Connect = Callable[[str], Any]
-# What no page can know.
+# Values that differ on each run.
 SCORE = re.compile(r"-?\d\.\d\d")
 VARYING = ("position", "request_id", "score", "content_hash", "id")
 
 
 @pytest.fixture
 def folder(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project's folder with the state of a rehearsal, whose fleet wants a key."""
+    """Yield a project folder with the state of a rehearsal whose fleet requires a key."""
     for name, value in aws_environment(emulator).items():
         monkeypatch.setenv(name, value)
     fleet = new_fleet(connect, emulator, tmp_path / "fleet", shards=2)
@@ -36,7 +37,7 @@ def folder(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.
     outputs.parent.mkdir()
     values = VALUES | {"access_keys": fleet.access_keys}
     outputs.write_text(json.dumps(values))
-    key = save_key(outputs, AccessKeys(read_outputs(outputs)).create("rehearsal", "admin"))
+    key = save_key(outputs, AccessKeys(read_stack(outputs)).create("rehearsal", "admin"))
     monkeypatch.setenv("VECTORFLEET_KEY", key.read_text().strip())
     try:
         fleet.boot(replicas=1)
@@ -46,9 +47,9 @@ def folder(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.
         fleet.stop()
 
 
-def test_what_is_shown_is_what_comes(folder: Path) -> None:
+def test_examples_print_what_the_pages_show(folder: Path) -> None:
     blocks = FENCE.findall(section("docs/service.md", "Quick start"))
-    blocks += FENCE.findall(section("docs/service.md", "Collections"))
+    blocks += FENCE.findall(section("docs/collections.md", "Example"))
     assert [language for language, _ in blocks].count("bash") == 6
     printed = _printed(blocks, folder)
     for (language, shown), output in zip(blocks[1:], printed, strict=False):
@@ -59,7 +60,7 @@ def test_what_is_shown_is_what_comes(folder: Path) -> None:
 
 
 def _printed(blocks: list[tuple[str, str]], folder: Path) -> list[str]:
-    """What each block printed, run one after the other in one shell; nothing for those that show output."""
+    """Run the blocks in one shell and return the output of each; blocks that show output have none."""
     script = ["set -euo pipefail"]
     for number, (language, body) in enumerate(blocks):
         if language == "python":
@@ -76,7 +77,7 @@ def _printed(blocks: list[tuple[str, str]], folder: Path) -> list[str]:
 
 
 def _plain(text: str) -> list[Any]:
-    """The JSON values that stand one after the other in a text, with what varies left out."""
+    """Return the JSON values of a text in order, with varying members replaced."""
     values, place = [], 0
     while rest := text[place:].lstrip():
         value, length = json.JSONDecoder(object_hook=_without_varying).raw_decode(rest)

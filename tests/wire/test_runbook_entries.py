@@ -1,18 +1,17 @@
-"""Changed log entries and their restoring, against an S3 that keeps versions and enforces the bucket's policy."""
+"""Restoring changed log entries, in an S3 that keeps versions and enforces the bucket's policy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import policies
-from runbooks.entries import Repair, repairs
-from runbooks.fleet import FleetView, ReplicaView
-from runbooks.stack import Stack
+from infra.components import policies
+from infra.stack.outputs import Stack
+from runbooks.fleet.entries import Repair, repairs
+from runbooks.fleet.status import FleetView, ReplicaView
 from service.storage.builds import Slots
 from service.storage.documents import Document, documents_log, to_rows
 from service.storage.log import Append, Log, Tail, tail_of
@@ -20,6 +19,7 @@ from service.storage.objects import ObjectStore
 from service.storage.shards import shard_log
 from service.storage.shards import to_rows as to_shard_rows
 from tests.service.small_space import recipe
+from tests.stack_outputs import a_stack
 from tests.wire.service_fleet import new_bucket
 
 ENTRIES = 5
@@ -32,10 +32,8 @@ def s3(connect: Connect) -> Any:
 
 
 @pytest.fixture
-def stack(s3: Any, connect: Connect, emulator: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Two buckets with versions and with the policies that the program gives them."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
+def stack(s3: Any, connect: Connect, emulator: str) -> Stack:
+    """Return a stack with two versioned buckets that have the program's policies."""
     documents, index = new_bucket(connect, "documents"), new_bucket(connect, "index")
     rules = {documents: policies.documents_log_is_append_only, index: policies.shard_logs_are_append_only}
     for bucket, statements in rules.items():
@@ -43,24 +41,12 @@ def stack(s3: Any, connect: Connect, emulator: str, monkeypatch: pytest.MonkeyPa
         policy = policies.text(policies.bucket(arn, statements(arn, "123456789012")))
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         s3.put_bucket_policy(Bucket=bucket, Policy=policy)
-    return Stack(
-        outputs=Path("outputs.json"),
-        fleet="f",
-        region="us-east-1",
-        slot="blue",
-        endpoint="http://127.0.0.1:1",
-        shards=1,
-        cells=(),
-        alarms={},
-        aws_endpoint=emulator,
-        documents_bucket=documents,
-        index_bucket=index,
-    )
+    return a_stack(aws_endpoint=emulator, documents_bucket=documents, index_bucket=index)
 
 
 @pytest.fixture
 def log(stack: Stack) -> Log:
-    """The documents log with some entries."""
+    """Return the documents log with some entries."""
     found = documents_log(ObjectStore(stack.documents_bucket, stack.aws))
     fill(found)
     return found
@@ -78,7 +64,7 @@ def view(position: int, stale: str = "") -> FleetView:
 
 
 def spoil(s3: Any, log: Log, number: int) -> None:
-    """Put other bytes where the entry is, as a policy leaves it possible: over a delete marker."""
+    """Put other bytes over the entry as the policy still allows: over a delete marker."""
     key, bucket = log.key(number), log.store.bucket
     body = bytearray(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     body[100] ^= 1
@@ -140,7 +126,7 @@ def test_entries_that_every_replica_has_are_left_alone(stack: Stack, s3: Any, lo
     assert restored(stack, 2) == []
 
 
-def test_an_entry_without_a_whole_version_is_said(stack: Stack, s3: Any, log: Log) -> None:
+def test_an_entry_without_a_whole_version_is_reported(stack: Stack, s3: Any, log: Log) -> None:
     key = log.key(3)
     (version,) = s3.list_object_versions(Bucket=stack.documents_bucket, Prefix=key)["Versions"]
     spoil(s3, log, 3)
@@ -150,7 +136,7 @@ def test_an_entry_without_a_whole_version_is_said(stack: Stack, s3: Any, log: Lo
     assert (found.over, "can't be restored" in found.render("removed")) == ((), True)
 
 
-def test_of_two_acknowledged_entries_at_a_number_none_is_dropped(stack: Stack, s3: Any, log: Log) -> None:
+def test_two_acknowledged_entries_are_both_kept(stack: Stack, s3: Any, log: Log) -> None:
     s3.delete_object(Bucket=stack.documents_bucket, Key=log.key(ENTRIES))
     another = Append(log, tail_of(log.read(ENTRIES - 1)), to_rows([Document("r", "x")]), "id-x").run()
     (found,) = restored(stack, ENTRIES - 1)
@@ -158,7 +144,7 @@ def test_of_two_acknowledged_entries_at_a_number_none_is_dropped(stack: Stack, s
     assert log.read(ENTRIES).header == another.header
 
 
-def test_a_whole_version_that_fits_no_predecessor_is_none(stack: Stack, s3: Any, log: Log) -> None:
+def test_a_version_that_fits_no_predecessor_is_removed(stack: Stack, s3: Any, log: Log) -> None:
     stranger = Append(log, Tail(3, "another", 0), to_rows([Document("r", "x")]), "id-x")
     s3.delete_object(Bucket=stack.documents_bucket, Key=log.key(4))
     stranger.run()
@@ -167,7 +153,7 @@ def test_a_whole_version_that_fits_no_predecessor_is_none(stack: Stack, s3: Any,
     assert whole(log) == [1, 2, 3, 4, 5]
 
 
-def test_a_shard_log_is_searched_from_where_a_replica_stands(stack: Stack, s3: Any) -> None:
+def test_a_shard_log_is_searched_from_where_a_replica_stopped(stack: Stack, s3: Any) -> None:
     store = ObjectStore(stack.index_bucket, stack.aws)
     build = Slots(store).claim("blue", recipe(shards=1))
     log = shard_log(store, build.id, 0, build.recipe.embedding.dims)
@@ -178,11 +164,11 @@ def test_a_shard_log_is_searched_from_where_a_replica_stands(stack: Stack, s3: A
     for number in (2, 3):
         s3.delete_object(Bucket=stack.index_bucket, Key=log.key(number))
     assert restored(stack, ENTRIES, stale="another-build/shard-00 entry 3: sha256 differs") == []
-    # The entry that is named is not the first that the replica, which has applied one, lacks.
+    # The named entry is not the first that the replica lacks.
     stale = f"{log.name} entry 3 is missing, but entry 4 is there"
     assert numbers(restored(stack, 1, stale=stale)) == [2, 3]
     assert whole(log) == [1, 2, 3, 4]
-    # An indexer makes a lost entry of a shard log again, so that two whole ones are no conflict.
+    # An indexer may make a lost entry of a shard log again, so two whole ones are allowed.
     s3.delete_object(Bucket=stack.index_bucket, Key=log.key(4))
     Append(log, tail_of(log.read(3)), to_shard_rows([], build.recipe.embedding.dims), "id-again", (4, 5)).run()
     assert restored(stack, 1, stale=stale) == []

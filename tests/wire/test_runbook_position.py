@@ -1,4 +1,4 @@
-"""The verb that turns a time into a position, against the emulated S3 and its clock."""
+"""The verb that finds a position at a time, against the emulated S3 and its clock."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbooks.__main__ import main
 from service.storage.documents import Document, documents_log, to_rows
 from service.storage.log import Append, Tail, tail_of
 from service.storage.objects import ObjectStore
+from tests.stack_outputs import written
 from tests.wire.service_fleet import aws_environment, new_bucket
+from vectorfleet.door import main
 
 
 def test_now_is_the_head_and_a_day_ago_is_before_the_first(
@@ -27,9 +28,7 @@ def test_now_is_the_head_and_a_day_ago_is_before_the_first(
     for number in range(5):
         rows = to_rows([Document(f"r{number}", "s", False, "title", "text")])
         tail = tail_of(Append(documents_log(ObjectStore(bucket)), tail, rows, f"a{number}").run())
-    outputs = tmp_path / "outputs.json"
-    values = {"fleet": "f", "region": "us-east-1", "slot": "blue", "endpoint": "http://127.0.0.1:9", "shards": 1}
-    outputs.write_text(json.dumps(values | {"cells": [], "alarms": {}, "documents_bucket": bucket}))
+    outputs = written(tmp_path, documents_bucket=bucket)
 
     def call(at: datetime, *words: str) -> str:
         result = CliRunner().invoke(main, ["position", "--outputs", str(outputs), "--at", at.isoformat(), *words])

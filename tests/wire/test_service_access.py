@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.operations.test_outputs import VALUES
+from tests.stack_outputs import VALUES
 from tests.wire.service_fleet import PROJECT, Member, ServiceFleet, aws_environment, documents, eventually, new_fleet
 
 Connect = Callable[[str], Any]
@@ -44,7 +44,7 @@ def keys(fleet: ServiceFleet, tmp_path: Path) -> Callable[..., str]:
     environment = aws_environment(fleet.endpoint) | {"PATH": "/usr/bin:/bin"}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "infra", "keys", *arguments, "--outputs", str(outputs)]
+        command = [sys.executable, "-m", "vectorfleet", "keys", *arguments, "--outputs", str(outputs)]
         done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
@@ -70,9 +70,7 @@ def known(router: Member, key: str) -> bool:
     return ask(router, "GET", "/v1/status", key)[0] == 200
 
 
-def test_a_key_works_at_once_as_far_as_its_role_goes_and_until_it_is_revoked(
-    fleet: ServiceFleet, keys: Callable[..., str]
-) -> None:
+def test_a_key_works_within_its_role_until_it_is_revoked(fleet: ServiceFleet, keys: Callable[..., str]) -> None:
     router = fleet.routers[0]
     reader, writer = keys("create", "reader"), keys("create", "writer", "--role", "write")
     body = {"documents": documents(["a"], "keys")}

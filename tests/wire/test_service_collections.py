@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from service.client import Client
-from service.node.generations import QUIET_DELTA_ROWS
+from service.index.rebuild_policy import QUIET_DELTA_ROWS
 from service.storage.collections import Registry, registry_of
 from service.storage.documents import Document, documents_log, from_entry
 from service.storage.log import Tail
@@ -115,7 +115,7 @@ def test_what_is_dropped_is_gone_and_a_namesake_is_another(fleet: ServiceFleet) 
     position = one.write([{"source_id": "guide/7", "text": "A paper about keys."}], collection="papers")["position"]
     kept = two.write([{"source_id": "guide/7", "text": "Keys are rotated."}])["position"]
     assert two.search(text="keys", min_position=position, collection="papers")["hits"]
-    refused(409, "of another kind", lambda: two.create_collection("papers", dims=3))
+    refused(409, "with another kind", lambda: two.create_collection("papers", dims=3))
     dropped = one.drop_collection("papers")
     assert (dropped["id"], dropped["position"]) == (made["id"], kept + 1)
     gone = f"collection 'papers' was dropped at position {dropped['position']}"
@@ -192,7 +192,7 @@ def _looked_up(client: Client, names: list[str], position: int) -> dict[str, Any
 def test_no_write_is_acknowledged_into_a_collection_that_is_gone(
     fleet: ServiceFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both routers write to one name while it is dropped and made anew, and one of them is killed in between."""
+    """Both routers write to one name while it is dropped and created again, and one of them is killed in between."""
     for name, value in aws_environment(fleet.endpoint).items():
         monkeypatch.setenv(name, value)
     acknowledged: list[Acknowledged] = []

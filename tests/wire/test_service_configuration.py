@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.stack_outputs import written
 from tests.wire.service_fleet import INDEX, PROJECT, Member, ServiceFleet, booted_fleet, documents, eventually
 
 
@@ -33,11 +33,9 @@ def _generation(node: Member) -> int:
 
 
 def _said(fleet: ServiceFleet, folder: Path, *arguments: str) -> str:
-    """What `python -m runbooks fleet` prints."""
-    values = {"fleet": fleet.name, "region": "us-east-1", "slot": "blue", "shards": fleet.shards, "cells": []}
-    outputs = folder / "outputs.json"
-    outputs.write_text(json.dumps(values | {"endpoint": fleet.routers[0].url, "alarms": {}}))
-    argv = [sys.executable, "-m", "runbooks", "fleet", "--outputs", str(outputs), *arguments]
+    """Return the output of `vectorfleet fleet`."""
+    outputs = written(folder, fleet=fleet.name, endpoint=fleet.routers[0].url, shards=fleet.shards)
+    argv = [sys.executable, "-m", "vectorfleet", "fleet", "--outputs", str(outputs), *arguments]
     ran = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
     return ran.stdout
 
@@ -73,5 +71,5 @@ def test_an_effort_changes_and_what_a_build_is_made_by_does_not(fleet: ServiceFl
     fleet.await_position(written)
     assert client.search(text="harbours", min_position=written)["hits"][0]["source_id"] == "late"
     printed = _said(fleet, tmp_path)
-    assert "The configuration is refused: slot blue goes on with build" in printed
+    assert "The configuration is refused: slot blue keeps build" in printed
     assert fleet.indexers[0].instance in printed

@@ -13,7 +13,7 @@ from tests.wire.service_fleet import PROJECT, Member, ServiceFleet, aws_environm
 
 Connect = Callable[[str], Any]
 
-# Found by every Python of the node; what is no successor and serves forgets one document.
+# Every Python of the node finds it; a serving process that is not a successor forgets one document.
 FORGETFUL = """
 import sys
 
@@ -55,7 +55,7 @@ def _digest(node: Member) -> str:
     return str((node.ready() or {"digest": ""})["digest"])
 
 
-def test_a_replica_that_forgot_a_document_gives_way_to_one_that_has_it(fleet: ServiceFleet) -> None:
+def test_a_replica_that_lacks_a_document_is_replaced(fleet: ServiceFleet) -> None:
     sound, forgetful = fleet.nodes
     client = fleet.client()
     position = client.write(documents([f"first/{number}" for number in range(20)], "words about first"))["position"]

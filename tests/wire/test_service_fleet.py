@@ -99,7 +99,7 @@ def _post(url: str, body: bytes, method: str = "POST") -> tuple[int, str, dict[s
         ("/v1/documents/lookup", b'{"source_ids":[]}', 422, "`array` of length >= 1"),
         ("/v1/search", b"{}", 422, "give either text or vector"),
         ("/v1/search", b'{"text":"a","min_position":99999999999999999999}', 422, "min_position"),
-        ("/v1/search", b'{"vector":[1.0]}', 422, "the vector has 1 components, needed are 256"),
+        ("/v1/search", b'{"vector":[1.0]}', 422, "the vector has 1 components; 256 are required"),
         ("/v1/search", b'{"text":"a","model":"other/1"}', 409, "this slot serves model wordllama/0.4.0.post1"),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_document_is_written_found_updated_and_deleted(fleet: ServiceFleet, cl
     assert _post(f"{fleet.routers[0].url}/v1/documents/", b"", "DELETE")[0] in (404, 422)
 
 
-def test_of_many_who_write_on_the_same_condition_exactly_one_counts(fleet: ServiceFleet) -> None:
+def test_one_of_many_writes_on_a_condition_counts(fleet: ServiceFleet) -> None:
     writers = [fleet.client(number % 2) for number in range(6)]
     place = {"position": 0, "item": 0}
     with ThreadPoolExecutor(len(writers)) as pool:
@@ -169,7 +169,7 @@ def test_a_document_of_any_name_is_deleted_and_no_other(fleet: ServiceFleet, cli
     assert all(held.values())
 
 
-def test_documents_are_found_by_their_metadata_and_bring_it_along(client: Client) -> None:
+def test_documents_are_found_by_metadata_and_return_it(client: Client) -> None:
     notes = documents([f"year/{year}" for year in range(2000, 2024)], "years")
     written = client.write(
         [
@@ -184,7 +184,7 @@ def test_documents_are_found_by_their_metadata_and_bring_it_along(client: Client
     assert client.search(text="years", filter={"kind": "letter"})["hits"] == []
     with pytest.raises(ServiceError, match="the filter on 'year' has 'between'; allowed: eq, in, gt"):
         client.search(text="years", filter={"year": {"between": [1, 2]}})
-    with pytest.raises(ServiceError, match="65 fields of metadata, allowed 64"):
+    with pytest.raises(ServiceError, match="65 fields of metadata; at most 64 are allowed"):
         client.write([{"source_id": "x", "text": "x", "metadata": {str(n): n for n in range(65)}}])
 
 
@@ -234,9 +234,7 @@ def _refused(call: Callable[[], object]) -> ServiceError:
     return refused.value
 
 
-def test_a_store_that_refuses_every_write_is_503_unknown_while_reads_keep_their_promises(
-    fleet: ServiceFleet, emulator: str
-) -> None:
+def test_a_store_that_refuses_writes_leaves_reads_correct(fleet: ServiceFleet, emulator: str) -> None:
     rule = {"method": "PUT", "bucket": fleet.documents, "fault": "unavailable", "count": 100_000}
     client = fleet.client(1, timeout_seconds=40)
     head = client.status()["head"]
@@ -256,7 +254,7 @@ def test_a_store_that_refuses_every_write_is_503_unknown_while_reads_keep_their_
 
 @dataclass
 class Watch:
-    """What a writer was told and what readers saw, while the fleet suffers."""
+    """The answers to a writer and to readers while the fleet suffers."""
 
     fleet: ServiceFleet
     versions: dict[str, int] = field(default_factory=dict)
@@ -270,7 +268,7 @@ class Watch:
 
     @property
     def partial(self) -> int:
-        """How many searches were partial; `partial_since` has the instant at which each of them began."""
+        """The count of partial searches; `partial_since` has the instant at which each of them began."""
         return len(self.partial_since)
 
     def write(self) -> None:
@@ -311,8 +309,9 @@ class Watch:
         if answer["partial"]:
             self.partial_since.append(started)
         self.searches += 1
-        if answer["partial"] != (answer["shards_answered"] < 2):
-            self.wrong.append(f"partial is {answer['partial']} with {answer['shards_answered']} shards")
+        # An answer of both shards is partial too if one came from a replica that is not ready.
+        if answer["shards_answered"] < 2 and not answer["partial"]:
+            self.wrong.append(f"not partial with {answer['shards_answered']} shards")
         if not answer["partial"] and answer["position"] < (wanted or 0):
             self.wrong.append(f"asked for {wanted}, given {answer['position']}")
 
@@ -347,7 +346,7 @@ def _await_searches(watch: Watch, count: int) -> None:
     eventually(lambda: watch.searches >= target, f"{count} more searches", seconds=60)
 
 
-def test_with_one_frozen_replica_no_query_fails_and_none_reads_too_early(fleet: ServiceFleet) -> None:
+def test_one_frozen_replica_fails_no_query(fleet: ServiceFleet) -> None:
     with Watch(fleet).watching() as watch:
         _await_searches(watch, 20)
         with _node(fleet, 0, 1).frozen():
@@ -376,7 +375,7 @@ def test_with_one_slow_replica_no_query_fails(fleet: ServiceFleet) -> None:
     assert (watch.failures, watch.wrong, watch.partial) == ([], [], 0)
 
 
-def test_a_killed_replica_of_each_shard_costs_no_answer_its_position(fleet: ServiceFleet) -> None:
+def test_killed_replicas_leave_answers_at_their_position(fleet: ServiceFleet) -> None:
     with Watch(fleet).watching() as watch:
         _await_searches(watch, 20)
         for shard in (0, 1):
@@ -391,7 +390,7 @@ def test_a_killed_replica_of_each_shard_costs_no_answer_its_position(fleet: Serv
     assert watch.partial == 0
 
 
-def test_a_lost_shard_makes_answers_partial_and_flagged_and_comes_back(fleet: ServiceFleet) -> None:
+def test_a_lost_shard_flags_answers_partial_and_recovers(fleet: ServiceFleet) -> None:
     with Watch(fleet).watching() as watch:
         _await_searches(watch, 10)
         for replica in (0, 1):

@@ -13,7 +13,8 @@ import msgspec
 import psutil
 import pytest
 
-from service.node.generations import CLAIM_SECONDS, QUIET_DELTA_ROWS, Claim
+from service.index.rebuild_policy import QUIET_DELTA_ROWS
+from service.node.generations import CLAIM_SECONDS, Claim
 from service.storage import snapshot
 from service.storage.builds import Build, Slots
 from service.storage.objects import ObjectStore
@@ -78,7 +79,7 @@ def _same_state(fleet: ServiceFleet, position: int) -> None:
         assert first[name] == second[name]
 
 
-def test_a_killed_builder_publishes_nothing_its_outlived_claim_is_taken_and_writes_go_on(fleet: ServiceFleet) -> None:
+def test_a_killed_builder_publishes_nothing(fleet: ServiceFleet) -> None:
     store, slot = _slot(fleet)
     position = _fill(fleet, "first")
     fleet.await_position(position)
@@ -124,7 +125,7 @@ def test_two_builders_of_one_generation_do_no_harm(fleet: ServiceFleet) -> None:
     position = _fill(fleet, "both")
     fleet.await_position(position)
     entry = shard_log(store, slot.id, 0, slot.recipe.embedding.dims).head()
-    argv = [sys.executable, "-m", "service", "build", "--entry", str(entry), "--generation", "1"]
+    argv = [sys.executable, "-m", "vectorfleet", "build", "--entry", str(entry), "--generation", "1"]
     builders = [subprocess.Popen(argv, env=node.environment, cwd=PROJECT) for node in fleet.nodes]
     assert [builder.wait(timeout=60) for builder in builders] == [0, 0]
     eventually(lambda: _generation(fleet, 1), "both replicas with a base")

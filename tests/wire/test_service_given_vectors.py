@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from service.node.generations import QUIET_DELTA_ROWS
+from service.index.rebuild_policy import QUIET_DELTA_ROWS
 from tests.wire.service_fleet import INDEX, Member, ServiceFleet, eventually, get, new_fleet, refused
 
 Connect = Callable[[str], Any]
@@ -75,7 +75,7 @@ def check(fleet: ServiceFleet, held: Vectors, position: int, *, least: float) ->
         assert right >= wanted_recall * 100
 
 
-def test_what_is_near_by_distance_is_found_wherever_its_vector_stands(fleet: ServiceFleet) -> None:
+def test_the_nearest_is_found_in_every_part_of_the_index(fleet: ServiceFleet) -> None:
     position = write(fleet, HELD)
     check(fleet, HELD, position, least=1.0)
     eventually(lambda: all((node.ready() or {"generation": 0})["generation"] for node in fleet.nodes), "bases")
@@ -91,7 +91,7 @@ def test_what_is_near_by_distance_is_found_wherever_its_vector_stands(fleet: Ser
     check(fleet, moved, position, least=0.95)
 
 
-def test_what_does_not_lie_in_the_space_is_refused_before_it_is_kept(fleet: ServiceFleet) -> None:
+def test_a_vector_outside_the_space_is_refused(fleet: ServiceFleet) -> None:
     client = fleet.client()
     numbers: Sequence[float] = [1.0] * DIMS
     refused(422, "needs a vector, of model ours/2", lambda: client.write([{"source_id": "a", "text": "x"}]))

@@ -33,7 +33,7 @@ def fleet(connect: Connect, emulator: str, tmp_path_factory: pytest.TempPathFact
 
 def _answered(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """
-    What the fleet answers in the end: a caller that repeats exactly what it sent while routers and nodes restart.
+    The fleet's final answers: a caller that repeats exactly what it sent while routers and nodes restart.
 
     Refusals that repeating can't mend end the test.
     """

@@ -54,7 +54,7 @@ def _dies(store: ObjectStore, index: Build, writes: int, instant: str) -> int:
     return subprocess.run(argv, cwd=PROJECT, timeout=60, check=False).returncode
 
 
-def test_a_process_that_ends_before_or_after_any_write_leaves_nothing_torn(store: ObjectStore) -> None:
+def test_an_end_around_any_write_leaves_nothing_torn(store: ObjectStore) -> None:
     batches = histories(11, batches=9)
     write(store, batches)
     # Every one of the six writes; both instants of each are tried without processes in tests/service.
@@ -104,7 +104,7 @@ def pair(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.Mo
     fleet.stop()
 
 
-def test_indexer_processes_killed_at_any_instant_index_every_document_once(pair: ServiceFleet, emulator: str) -> None:
+def test_killed_indexers_index_every_document_once(pair: ServiceFleet, emulator: str) -> None:
     """Two at once, killed after random times while documents arrive, the store conflicting at their starts."""
     rng = random.Random(5)
     batches = histories(13, batches=150, sources=20, hopeless=0)

@@ -47,7 +47,7 @@ class Writers(Busy):
         self.sent = self.failed = 0
 
     def has_more_than(self, count: int) -> bool:
-        """Whether more writes than these were acknowledged."""
+        """Return True if more writes than these were acknowledged."""
         return len(self.acknowledged) > count
 
     def work(self, number: int) -> None:
@@ -67,7 +67,7 @@ class Writers(Busy):
                 self.acknowledged.extend(names)
 
 
-def test_no_acknowledged_write_is_lost_however_often_processes_are_killed(fleet: ServiceFleet) -> None:
+def test_kills_lose_no_acknowledged_write(fleet: ServiceFleet) -> None:
     chance = random.Random(KILLS)
     killed: dict[str, int] = {}
     with Writers(fleet) as writers:

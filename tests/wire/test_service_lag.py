@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.slo import NAMESPACE
-from runbooks.fleet import FleetView, see
+from infra.facts.slo import NAMESPACE
+from runbooks.fleet.status import FleetView, see
 from tests.wire.service_fleet import ServiceFleet, documents, eventually, get, new_fleet, refused, s3_faults
 
 Connect = Callable[[str], Any]
@@ -31,7 +31,7 @@ def fleet(connect: Connect, emulator: str, tmp_path: Path) -> Iterator[ServiceFl
 
 
 def _write(fleet: ServiceFleet, entries: int) -> int:
-    """The position of the last of so many entries."""
+    """Return the position of the last of these entries."""
     for number in range(entries):
         position = fleet.client().write(documents([f"d{number}"], "Keys are rotated"))["position"]
     return int(position)
@@ -98,7 +98,7 @@ def test_a_frozen_indexer_is_seen_and_its_end_too(fleet: ServiceFleet, connect: 
         assert _greatest(connect, fleet, Shard="1") > LIMIT_SECONDS
         words = f"2 had not reached position {head}"
         refused(503, words, lambda: fleet.client(1).search(text="rotated keys", min_position=head))
-        # Who has just started learns the age from the log.
+        # A router that has just started learns the age from the log.
         _start_anew(fleet)
         anew = eventually(lambda: _standing(fleet), "the same by a new router")
         assert float(anew.field("lag_seconds")) > float(found.field("lag_seconds"))

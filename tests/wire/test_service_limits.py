@@ -43,7 +43,7 @@ def fleet(connect: Connect, emulator: str, tmp_path: Path) -> Iterator[ServiceFl
 
 @pytest.fixture
 def small_disk() -> tuple[str, ...]:
-    """What runs a process on a disk of 1 MiB that nobody else sees."""
+    """Return the command that runs a process on a private disk of 1 MiB."""
     if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
         pytest.skip("this kernel lets nobody have a mount of his own")
     return SMALL_DISK
@@ -56,19 +56,17 @@ def write(fleet: ServiceFleet, first: int, rows: int) -> int:
 
 
 def finds(fleet: ServiceFleet, row: int, position: int) -> bool:
-    """Whether a complete answer as of this position has the row itself as its best."""
+    """Return True if a complete answer as of this position has the row itself as its best."""
     answer = fleet.client().search(vector=HELD[row], k=1, min_position=position)
     return not answer["partial"] and [hit["source_id"] for hit in answer["hits"]] == [f"v{row}"]
 
 
 def says(node: Member, words: str) -> bool:
-    """Whether its log has these words."""
+    """Return True if its log has these words."""
     return words in node.log.read_text(encoding="utf-8")
 
 
-def test_a_snapshot_that_the_disk_has_no_room_for_costs_no_answer_and_no_write(
-    fleet: ServiceFleet, small_disk: tuple[str, ...]
-) -> None:
+def test_a_snapshot_on_a_full_disk_costs_no_answer(fleet: ServiceFleet, small_disk: tuple[str, ...]) -> None:
     fleet.configure(1)
     members = [fleet.add("indexer"), fleet.add("router"), fleet.add("node", 0, "a")]
     node = members[-1]
@@ -79,16 +77,14 @@ def test_a_snapshot_that_the_disk_has_no_room_for_costs_no_answer_and_no_write(
     position = write(fleet, 0, 1_000)
     eventually(lambda: says(node, "the builder failed"), "a builder without room", seconds=60)
     assert finds(fleet, 7, position)
-    # What the builder left would fill the disk, and a full disk has writes refused.
+    # Leftovers of the builder would fill the disk, and a full disk refuses writes.
     assert (node.ready() or {"disk_percent": 100.0})["disk_percent"] < 90
     position = eventually(lambda: write(fleet, 1_000, 200), "a write")
     assert finds(fleet, 1_100, position)
     assert fleet.client().snapshots()["shards"][0]["total"] == 0
 
 
-def test_a_node_without_room_for_the_snapshot_says_so_and_is_not_asked(
-    fleet: ServiceFleet, small_disk: tuple[str, ...]
-) -> None:
+def test_a_node_without_disk_space_is_not_asked(fleet: ServiceFleet, small_disk: tuple[str, ...]) -> None:
     fleet.boot(replicas=1)
     position = write(fleet, 0, 1_000)
     fleet.client().take_snapshots(min_position=position)
@@ -96,26 +92,26 @@ def test_a_node_without_room_for_the_snapshot_says_so_and_is_not_asked(
     poor = fleet.add("node", 0, "b")
     poor.before = small_disk
     poor.start()
-    eventually(lambda: says(poor, "No space left on device"), "a node that can't start", seconds=30)
+    eventually(lambda: says(poor, "No space left on device"), "a node that can't start")
     assert poor.ready() is None
     assert finds(fleet, 7, position)
     poor.kill()
     poor.before = ()
     poor.start()
-    eventually(lambda: poor.reaches(position), "a node with room", seconds=30)
+    eventually(lambda: poor.reaches(position), "a node with room")
 
 
-def test_a_successor_that_gets_no_memory_leaves_the_one_before_serving(fleet: ServiceFleet) -> None:
+def test_a_successor_without_memory_leaves_the_old_serving(fleet: ServiceFleet) -> None:
     fleet.boot(replicas=1)
     (node,) = fleet.nodes
     position = write(fleet, 0, 1_000)
     assert node.child is not None
-    # Those that serve are children of the node's own process; builders are children of theirs.
+    # Serving processes are children of the node's own process; builders are children of a serving one.
     parent = psutil.Process(node.child.pid)
     parent.rlimit(psutil.RLIMIT_AS, (parent.memory_info().vms + SPARE_BYTES, resource.RLIM_INFINITY))
     fleet.client().take_snapshots(min_position=position)
     eventually(lambda: fleet.client().snapshots()["shards"][0]["total"], "a snapshot", seconds=60)
-    eventually(lambda: says(node, "a successor did not come to serve"), "a successor without memory", seconds=30)
+    eventually(lambda: says(node, "a successor did not take over"), "a successor without memory")
     assert finds(fleet, 7, position)
     assert (node.ready() or {})["generation"] == 0
     parent.rlimit(psutil.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

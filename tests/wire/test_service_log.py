@@ -78,9 +78,7 @@ def _lines(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
         return [json.loads(line) for line in process.stdout if line.endswith("\n")]
 
 
-def test_processes_that_append_at_once_on_a_bad_day_and_one_that_is_killed_lose_nothing(
-    bucket: str, emulator: str
-) -> None:
+def test_concurrent_appends_with_faults_lose_nothing(bucket: str, emulator: str) -> None:
     with s3_faults(emulator, *_bad_day(bucket)):
         processes = [_process(bucket, f"p{number}", 15, 20) for number in range(3)]
         victim = _process(bucket, "victim", 10_000, 20)
@@ -94,7 +92,7 @@ def test_processes_that_append_at_once_on_a_bad_day_and_one_that_is_killed_lose_
     _check(documents_log(ObjectStore(bucket)), outcomes)
 
 
-def test_threads_that_give_up_early_know_what_became_of_their_writes(bucket: str, emulator: str) -> None:
+def test_impatient_writers_learn_the_outcome(bucket: str, emulator: str) -> None:
     outcomes: list[dict[str, Any]] = []
 
     def work(name: str, deadline_seconds: float) -> None:
@@ -117,7 +115,7 @@ def test_threads_that_give_up_early_know_what_became_of_their_writes(bucket: str
         for thread in threads:
             thread.join()
     assert len(outcomes) == 72
-    # Whether a writer that gave up learnt who stood at its number is a matter of timing; that it says so is not.
+    # Timing decides if a writer that gave up learns the owner of its number; it must say so in any case.
     said = {outcome["outcome"] for outcome in outcomes}
     assert "acknowledged" in said
     assert said & {"unknown", "not_written"}
@@ -125,7 +123,7 @@ def test_threads_that_give_up_early_know_what_became_of_their_writes(bucket: str
     _check(documents_log(ObjectStore(bucket)), outcomes)
 
 
-def test_a_404_after_an_unanswered_put_repeats_the_same_bytes_at_the_same_number(
+def test_an_unanswered_put_is_repeated_at_its_number(
     bucket: str, emulator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = ObjectStore(bucket)

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from service.client import ServiceError
-from service.embedding.export import VERSION_DIGITS, Export
+from service.embedding.model_folder import VERSION_DIGITS, ModelFolder
 from tests.service.tiny_onnx import DIMS, folder, onnx
 from tests.wire.service_fleet import eventually, get, new_fleet
 
 Connect = Callable[[str], Any]
 
 
-def test_chunks_and_questions_are_embedded_from_the_folder_and_by_no_other_model(
+def test_the_folders_model_embeds_chunks_and_questions(
     connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = folder(tmp_path / "model")
     monkeypatch.setenv("VECTORFLEET_MODEL_FOLDER", str(model))
     fleet = new_fleet(connect, emulator, tmp_path / "fleet", shards=1)
-    version = Export(model).digest[:VERSION_DIGITS]
+    version = ModelFolder(model).digest[:VERSION_DIGITS]
     fleet.embedding = {"provider": "onnx", "model": "tiny", "version": version, "dims": DIMS}
     try:
         fleet.boot(replicas=1)

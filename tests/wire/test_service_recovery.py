@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runbooks.fleet import see
+from runbooks.fleet.status import see
 from service.node.replica import Replica
 from service.storage import snapshot
 from service.storage.builds import Build, Slots
@@ -114,7 +114,7 @@ def test_every_path_gives_the_same_state(store: ObjectStore, connect: Connect, t
 
 @pytest.mark.parametrize("how", ["flipped", "truncated", "foreign", "missing"])
 @pytest.mark.parametrize("file", ["manifest.json", "rows.arrow", "graph.hnsw"])
-def test_a_spoiled_object_is_refused_by_name_and_an_older_snapshot_taken(
+def test_a_damaged_object_leads_to_an_older_snapshot(
     store: ObjectStore, connect: Connect, tmp_path: Path, file: str, how: str
 ) -> None:
     newest, older = snapshot.names(store, BUILD.id, 0)
@@ -162,7 +162,7 @@ def fleet(
 
 
 def _restarted(node: Member) -> dict[str, Any]:
-    """What it says of itself once it has restored what it can, and knows what it has to cover."""
+    """Return its report once it has restored what it can and knows the position it must cover."""
     node.kill()
     node.start()
     report: dict[str, Any] = eventually(lambda: _report(node), "node restored")
@@ -175,7 +175,7 @@ def _report(node: Member) -> dict[str, Any] | None:
     return report if report.get("restored") and report["covers"] is not None else None
 
 
-def test_a_node_process_names_what_it_refused_and_serves_what_it_can(fleet: ServiceFleet, connect: Connect) -> None:
+def test_a_node_names_refused_objects_and_serves_the_rest(fleet: ServiceFleet, connect: Connect) -> None:
     (node,) = fleet.nodes
     client = fleet.client()
     for batch in range(4):
@@ -363,9 +363,7 @@ print(replica.position, replica.stale)
 """
 
 
-def test_an_entry_that_kills_three_processes_is_not_applied_a_fourth_time(
-    store: ObjectStore, environment: None, tmp_path: Path
-) -> None:
+def test_an_entry_that_kills_three_processes_is_skipped(store: ObjectStore, environment: None, tmp_path: Path) -> None:
     def process(folder: str) -> subprocess.CompletedProcess[str]:
         arguments = [sys.executable, "-c", KILLED_BY_ITS_ENTRY, store.bucket, str(tmp_path / folder), "8"]
         return subprocess.run(arguments, cwd=PROJECT, capture_output=True, text=True, timeout=60)

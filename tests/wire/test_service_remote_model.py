@@ -10,21 +10,15 @@ import pytest
 from service.client import ServiceError
 from tests.service.model_server import Failure, ModelServer, serving
 from tests.service.small_space import DIMS, WordEmbedder
-from tests.wire.service_fleet import ServiceFleet, documents, eventually, get, new_fleet, refused
+from tests.wire.service_fleet import ServiceFleet, documents, eventually, get, new_fleet, refused, value_of
 
 Connect = Callable[[str], Any]
 AWAY = (503, {"Retry-After": "0"}, b"back soon")
 
 
 def about(words: str, name: str) -> str:
-    """What is embedded of one of the `documents`: in so small a space nothing less is sure to be nearest."""
+    """Return the embedded text of one of the `documents`: in so small a space nothing less is sure to be nearest."""
     return f"Note {name}. {words} in note {name}."
-
-
-def value_of(url: str, metric: str) -> float:
-    """What a process says of one of its metrics."""
-    lines = get(f"{url}/metrics")[2].decode().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{metric} "))
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +53,7 @@ def test_documents_and_questions_are_embedded_elsewhere(fleet: ServiceFleet, ser
     assert 'vectorfleet_embedding_requests_total{outcome="answered"}' in metrics
 
 
-def test_while_the_model_is_away_vectors_are_searched_and_no_document_is_given_up(
-    fleet: ServiceFleet, server: ModelServer
-) -> None:
+def test_without_its_model_a_fleet_searches_by_vector(fleet: ServiceFleet, server: ModelServer) -> None:
     client = fleet.client()
     first = client.write(documents(["c"], "submarines"))
     fleet.await_position(first["position"])
@@ -81,9 +73,7 @@ def test_while_the_model_is_away_vectors_are_searched_and_no_document_is_given_u
     assert b"vectorfleet_indexer_rejected_total 0.0" in get(f"{fleet.indexers[0].url}/metrics")[2]
 
 
-def test_a_router_that_starts_without_the_model_gets_it_when_it_is_back(
-    fleet: ServiceFleet, server: ModelServer
-) -> None:
+def test_a_router_gets_a_model_that_returns(fleet: ServiceFleet, server: ModelServer) -> None:
     server.fails = lambda texts: AWAY
     router = fleet.routers[0]
     try:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from service.client import ServiceError
-from service.protocol import MOST_HEAD_BYTES
+from service.client import Client, ServiceError
+from service.wire.protocol import MOST_HEAD_BYTES
 from tests.wire.service_fleet import Member, ServiceFleet, booted_fleet, documents, eventually, get
 
 Connect = Callable[[str], Any]
@@ -53,7 +53,7 @@ def test_a_document_of_any_name_is_found_by_its_path(fleet: ServiceFleet) -> Non
     position = client.write(documents(NAMES, "keys"))["position"]
     for name in NAMES:
         assert client.document(name, position)["source_id"] == name
-    with pytest.raises(ServiceError, match="is no source_id") as refused:
+    with pytest.raises(ServiceError, match="is not a source_id") as refused:
         client.document("")
     assert refused.value.status == 422
 
@@ -99,6 +99,18 @@ def test_a_wrong_method_is_told_every_right_one(fleet: ServiceFleet) -> None:
     ):
         status, headers, _ = said(fleet.routers[0], b"PATCH " + path + b" HTTP/1.1")
         assert (status, headers["allow"]) == (405, methods)
+
+
+def test_a_router_asked_for_another_slot_is_a_421(fleet: ServiceFleet) -> None:
+    router = fleet.routers[0]
+    for request in (b"GET /v1/status HTTP/1.1", b"POST /v1/documents HTTP/1.1"):
+        status, headers, content = said(router, request + b"\nX-Vectorfleet-Slot: green")
+        assert (status, headers["x-vectorfleet-slot"]) == (421, "blue")
+        assert "this router serves slot blue" in json.loads(content)["detail"]
+    assert Client(router.url, slot="blue").status()["slot"] == "blue"
+    with pytest.raises(ServiceError) as refused:
+        Client(router.url, slot="green").write(documents(["never"], "keys"))
+    assert (refused.value.status, refused.value.not_written) == (421, True)
 
 
 def test_a_compressed_body_is_a_415_of_every_process(fleet: ServiceFleet) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from service.node.generations import QUIET_DELTA_ROWS
+from service.index.rebuild_policy import QUIET_DELTA_ROWS
 from service.storage import snapshot
 from service.storage.builds import Slots
 from service.storage.objects import ObjectStore
@@ -55,7 +55,7 @@ def _report(node: Member) -> dict[str, Any]:
     return eventually(node.ready, "the node ready") or {}
 
 
-def test_no_search_fails_while_a_fresh_process_takes_over_the_only_replica(fleet: ServiceFleet) -> None:
+def test_no_search_fails_during_a_take_over(fleet: ServiceFleet) -> None:
     (node,) = fleet.nodes
     (first,) = _processes(node, "serve")
     position = _fill(fleet, "first")
@@ -75,7 +75,7 @@ def test_no_search_fails_while_a_fresh_process_takes_over_the_only_replica(fleet
     assert "taken over" in node.log.read_text()
 
 
-def test_a_successor_that_is_killed_leaves_the_one_before_it_serving_and_is_followed_by_another(
+def test_a_killed_successor_is_followed_by_another(
     fleet: ServiceFleet,
 ) -> None:
     (node,) = fleet.nodes
@@ -90,7 +90,7 @@ def test_a_successor_that_is_killed_leaves_the_one_before_it_serving_and_is_foll
     assert searching.wrong == []
 
 
-def test_a_snapshot_that_does_not_load_never_reaches_the_serving_process(fleet: ServiceFleet) -> None:
+def test_a_damaged_snapshot_never_reaches_the_server(fleet: ServiceFleet) -> None:
     (node,) = fleet.nodes
     (first,) = _processes(node, "serve")
     store = ObjectStore(fleet.index)
@@ -110,7 +110,7 @@ def test_a_snapshot_that_does_not_load_never_reaches_the_serving_process(fleet: 
     assert (_report(node)["generation"], first.is_running(), searching.wrong) == (0, True, [])
 
 
-def test_whoever_serves_ends_with_the_node_and_the_node_with_whoever_serves(fleet: ServiceFleet) -> None:
+def test_node_and_serving_process_end_together(fleet: ServiceFleet) -> None:
     (node,) = fleet.nodes
     for whose in ("node", "serve"):
         (serving,) = _processes(node, "serve")

@@ -59,7 +59,7 @@ def _files(folder: Path, authority: trustme.CA, address: str) -> dict[str, str]:
     return {f"VECTORFLEET_TLS_{part.upper()}": str(path) for part, path in paths.items()}
 
 
-def test_searches_go_encrypted_and_on_over_a_take_over_and_lost_nodes(fleet: ServiceFleet) -> None:
+def test_encrypted_searches_survive_take_over_and_lost_nodes(fleet: ServiceFleet) -> None:
     client = fleet.client()
     names = [f"note/{number}" for number in range(8)]
     position = client.write(documents(names, "stopping machines"))["position"]
@@ -73,7 +73,7 @@ def test_searches_go_encrypted_and_on_over_a_take_over_and_lost_nodes(fleet: Ser
     assert (answer["partial"], {hit["source_id"] for hit in answer["hits"]}) == (False, set(names))
 
 
-def test_a_node_lets_nobody_in_without_a_certificate_and_nothing_is_answered_in_clear(fleet: ServiceFleet) -> None:
+def test_a_node_demands_a_certificate(fleet: ServiceFleet) -> None:
     node, router = fleet.nodes[0], fleet.routers[0]
     # In TLS 1.3 a client learns of it only when it reads: the connection ends without an answer.
     with pytest.raises(OSError, match=r"certificate required|closed connection|reset|EOF"):

@@ -23,7 +23,7 @@ NAMES = [f"private/{number}" for number in range(12)]
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    """Where the fleet sends its traces."""
+    """The collector of the fleet's traces."""
     one = Collector()
     yield one
     one.close()
@@ -58,12 +58,12 @@ def _tree(collector: Collector, trace: str, names: list[str]) -> dict[str, list[
         found = collector.of(trace)
         return found if sorted(span.name for span in found) == sorted(names) else []
 
-    found: list[Received] = eventually(complete, f"a trace of {sorted(names)}", seconds=10)
+    found: list[Received] = eventually(complete, f"a trace of {sorted(names)}")
     assert {span.parent for span in found} <= {span.id for span in found} | {"00000000000000aa"}
     return {name: [span for span in found if span.name == name] for name in names}
 
 
-def test_a_write_and_a_search_are_one_tree_each_over_all_processes(fleet: ServiceFleet, collector: Collector) -> None:
+def test_a_write_and_a_search_are_one_trace_each(fleet: ServiceFleet, collector: Collector) -> None:
     trace, written = _asked(fleet, "/v1/documents", {"documents": documents(NAMES, f"{SECRET} is kept")})
     tree = _tree(collector, trace, ["POST /v1/documents", "write", "commit", "append"])
     assert tree["commit"][0].attributes == {

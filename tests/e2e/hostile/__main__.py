@@ -14,7 +14,7 @@ from tests.e2e.rehearsal import Rehearsal
 
 @click.command()
 @click.option("--seed", default=1, show_default=True, help="Decides which faults come when.")
-@click.option("--seconds", type=click.IntRange(30, 3600), default=240, show_default=True, help="How long to break it.")
+@click.option("--seconds", type=click.IntRange(30, 3600), default=240, show_default=True, help="Seconds of faults.")
 def main(seed: int, seconds: int) -> None:
     """Start a rehearsal, break it by a seeded schedule, and hold it to its promises. Exit code 1: one was broken."""
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:

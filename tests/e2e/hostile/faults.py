@@ -166,7 +166,7 @@ def wipe_builds(target: Target) -> str:
 Fault = Callable[[Target], str]
 Planned = tuple[float, Fault]
 SMALL: tuple[Fault, ...] = (kill, kill, kill, freeze, freeze, terminate_one)
-# Those of snapshots come first: after the others it may take longer than a settling until there is one again.
+# Faults of snapshots come first: after the others, the next snapshot may take longer than a settling.
 OF_SNAPSHOTS: tuple[Fault, ...] = (flip_snapshot, delete_snapshots)
 OF_EVERYTHING: tuple[Fault, ...] = (hole, terminate_all, wipe_builds, empty_index)
 LARGE = (*OF_SNAPSHOTS, *OF_EVERYTHING)

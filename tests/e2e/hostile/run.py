@@ -15,13 +15,14 @@ from typing import Any
 
 from rehearsal.emulator.launch import PROJECT
 from rehearsal.fleet import described
-from service.client import KEY_VARIABLE, Client, ServiceError, Unanswered
+from service.client import Client, ServiceError, Unanswered
 from tests.e2e.hostile.faults import LARGE, Planned, Target, schedule
 from tests.e2e.hostile.judge import violations
 from tests.e2e.hostile.raw_log import RawLog, read_log
 from tests.e2e.hostile.workload import Notes, Workload, await_whole, whole
 from tests.e2e.rehearsal import Rehearsal
 from tests.rehearsal.programs.project import client as aws
+from vectorfleet.api_key import KEY_VARIABLE
 
 RECOVERY_SECONDS = 240.0
 SETTLE_SECONDS = 25.0
@@ -32,7 +33,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, what was seen, and which promises were broken."""
+    """The faults, the observations, and the broken promises."""
 
     seed: int
     faults: Counter[str]
@@ -118,7 +119,7 @@ def _unless_refused() -> Iterator[None]:
 
 def _become_admin(rehearsal: Rehearsal) -> None:
     """Have this process call the fleet with a key that may ask for snapshots."""
-    command = [sys.executable, "-m", "infra", "keys", "create", "hostile", "--role", "admin"]
+    command = [sys.executable, "-m", "vectorfleet", "keys", "create", "hostile", "--role", "admin"]
     outputs = ["--outputs", str(rehearsal.root / "outputs.json")]
     made = subprocess.run([*command, *outputs], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
     os.environ[KEY_VARIABLE] = made.stdout.strip()

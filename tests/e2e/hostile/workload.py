@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from service.client import Client, ServiceError, Unanswered
 
-WORDS = (Path(__file__).parents[3] / "runbooks" / "canary_words.txt").read_text(encoding="utf-8").split()
+WORDS = (Path(__file__).parents[3] / "runbooks" / "observe" / "canary_words.txt").read_text(encoding="utf-8").split()
 TIMEOUT_SECONDS = 4.0
 PAUSE_SECONDS = 0.02
 # Twice the lag from which on a fleet has to say that it is behind.
@@ -242,7 +242,7 @@ class Workload:
 
 
 def whole(status: dict[str, Any]) -> bool:
-    """Whether a status says: every shard has ready replicas and reflects the head, and none stands still."""
+    """Return True if every shard has ready replicas and reflects the head, and none has stopped."""
     return not status["head_fault"] and all(
         shard["replicas"]
         and shard["lag"]["state"] == "current"
@@ -253,7 +253,7 @@ def whole(status: dict[str, Any]) -> bool:
 
 
 def await_whole(client: Client, replicas: int, seconds: float) -> dict[str, Any]:
-    """Poll until the fleet calls itself whole with so many replicas of each shard; returns the last status."""
+    """Poll until the fleet is whole with this number of replicas of each shard; return the last status."""
     until, status = time.monotonic() + seconds, dict[str, Any]()
     while time.monotonic() < until:
         try:

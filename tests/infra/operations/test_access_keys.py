@@ -12,23 +12,24 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.operations import access_keys
-from infra.operations.access_keys import AccessKeyError, AccessKeys, save_key
-from infra.operations.outputs import Outputs
+from infra.operations.access_keys import AccessKeyError, AccessKeys
+from infra.stack.outputs import Stack
+from tests.stack_outputs import a_stack
+from vectorfleet.api_key import save_key
 
-OUTPUTS = Outputs("us-east-1", "", {}, (), "", "", {}, "", {}, "/vectorfleet-keys/main", "", None)
+STACK = a_stack()
 
 
 @pytest.fixture
 def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with mock_aws():
         client = boto3.client("ssm", "us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-        monkeypatch.setattr(access_keys, "aws", lambda outputs, service: client)
+        monkeypatch.setattr(Stack, "aws", lambda stack, service: client)
         yield client
 
 
 def test_a_key_is_kept_as_its_digest_alone(ssm: Any) -> None:
-    key = AccessKeys(OUTPUTS).create("shop-2", "read", 50.0)
+    key = AccessKeys(STACK).create("shop-2", "read", 50.0)
     (kept,) = ssm.get_parameters_by_path(Path="/vectorfleet-keys/main", WithDecryption=True)["Parameters"]
     record = json.loads(kept["Value"])
     mark, name, secret = key.split("_", 2)
@@ -42,18 +43,18 @@ def test_a_key_is_kept_as_its_digest_alone(ssm: Any) -> None:
 
 
 def test_keys_are_listed_and_taken_back(ssm: Any) -> None:
-    keys = AccessKeys(OUTPUTS)
+    keys = AccessKeys(STACK)
     keys.create("b", "write")
     keys.create("a", "read")
     assert [(key.name, key.role) for key in keys.listed()] == [("a", "read"), ("b", "write")]
     keys.revoke("a")
     assert [key.name for key in keys.listed()] == ["b"]
-    with pytest.raises(AccessKeyError, match="There is no key a; there are: b"):
+    with pytest.raises(AccessKeyError, match="There is no key a; the keys are b"):
         keys.revoke("a")
 
 
 def test_all_of_them_are_taken_back_before_a_stack_goes(ssm: Any) -> None:
-    keys = AccessKeys(OUTPUTS)
+    keys = AccessKeys(STACK)
     for name in ("a", "b", "c"):
         keys.create(name, "read")
     assert keys.revoke_all() == ["a", "b", "c"]
@@ -67,11 +68,11 @@ def test_a_saved_key_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_taken_or_can_not_be_is_refused(ssm: Any) -> None:
-    keys = AccessKeys(OUTPUTS)
+    keys = AccessKeys(STACK)
     keys.create("shop", "read")
-    with pytest.raises(AccessKeyError, match="There is a key shop already"):
+    with pytest.raises(AccessKeyError, match="A key shop exists already"):
         keys.create("shop", "admin")
     assert [key.role for key in keys.listed()] == ["read"]
     for name in ("", "Shop", "a_b", "-a", "a" * 33, "a/b"):
-        with pytest.raises(AccessKeyError, match="names no key"):
+        with pytest.raises(AccessKeyError, match="is not a valid name"):
             keys.create(name, "read")

@@ -12,11 +12,12 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from infra.cli import cli
 from infra.operations import copies as copies_module
-from infra.operations.copies import Copies, CopiesError, Job, read, without_account
-from tests.infra.operations.test_outputs import VALUES, written
-from tests.infra.operations.test_roll import outputs
+from infra.operations.copies import Copies, CopiesError, Job, read
+from infra.stack.clients import without_account
+from infra.stack.outputs import Fleet
+from tests.stack_outputs import a_stack, written
+from vectorfleet.door import main
 
 VAULT: dict[str, Any] = {
     "documents_bucket": "docs",
@@ -24,7 +25,7 @@ VAULT: dict[str, Any] = {
     "vault_bucket": "vault",
     "vault_copy_role": "arn:aws:iam::123456789012:role/copies",
 }
-OUTPUTS = replace(outputs(), **VAULT)
+STACK = a_stack(**VAULT)
 
 
 class Aws:
@@ -76,7 +77,7 @@ def counts(total: int, copied: int, failed: int) -> dict[str, int]:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     made = Aws()
-    monkeypatch.setattr(copies_module, "aws", lambda outputs, service: made)
+    monkeypatch.setattr(Fleet, "aws", lambda stack, service: made)
     monkeypatch.setattr(copies_module, "POLL_SECONDS", 0.0)
     return made
 
@@ -88,11 +89,11 @@ def run(within: float = 60) -> tuple[list[Job], list[str]]:
     def sleep(_: float) -> None:
         now[0] += 1
 
-    jobs = Copies(OUTPUTS).run(said.append, within_seconds=within, sleep=sleep, clock=lambda: now[0])
+    jobs = Copies(STACK).run(said.append, within_seconds=within, sleep=sleep, clock=lambda: now[0])
     return jobs, said
 
 
-def test_each_bucket_gets_a_job_for_what_was_never_copied_or_failed(aws: Aws) -> None:
+def test_each_bucket_gets_a_job_for_missing_and_failed_copies(aws: Aws) -> None:
     aws.end = {"Status": "Complete", "ProgressSummary": counts(4, 4, 0)}
     jobs, said = run()
     assert [(job.name, job.bucket, job.status, job.copied) for job in jobs] == [
@@ -141,7 +142,7 @@ def test_time_ends_the_wait_and_not_the_jobs(aws: Aws) -> None:
     assert [job.job for job in run(within=5)[0]] == [job.job for job in jobs]
 
 
-def test_what_is_refused_says_what_has_to_be_there_and_the_other_bucket_goes_on(aws: Aws) -> None:
+def test_a_refused_job_leaves_the_other_bucket_running(aws: Aws) -> None:
     aws.refuses = "docs"
     aws.end = {"Status": "Complete", "ProgressSummary": counts(1, 1, 0)}
     refused, copied = run()[0]
@@ -184,9 +185,9 @@ def test_a_job_is_read_as_a_person_would(described: dict[str, Any], well: bool, 
 
 def test_without_a_vault_or_its_role_a_sentence_says_what_to_do() -> None:
     with pytest.raises(CopiesError, match=r"no vault to copy to; set vault\.region"):
-        Copies(replace(OUTPUTS, vault_bucket=None))
+        Copies(replace(STACK, vault_bucket=None))
     with pytest.raises(CopiesError, match=r"older than it\. Deploy it again"):
-        Copies(replace(OUTPUTS, vault_copy_role=None))
+        Copies(replace(STACK, vault_copy_role=None))
 
 
 @pytest.mark.parametrize("host", ["123456789012.127.0.0.1:4566", "127.0.0.1:4566"])
@@ -197,18 +198,18 @@ def test_a_loopback_address_has_no_name_for_each_account(host: str) -> None:
 
 
 def test_the_verb_says_how_many_and_exits_by_it(aws: Aws, tmp_path: Path) -> None:
-    path = str(written(tmp_path, VALUES | VAULT))
+    path = str(written(tmp_path, **VAULT))
 
     def call(*words: str) -> tuple[int, str]:
-        result = CliRunner().invoke(cli, ["copies", "--outputs", path, *words])
+        result = CliRunner().invoke(main, ["copies", "--outputs", path, *words])
         return result.exit_code, result.output
 
     aws.end = {"Status": "Complete", "ProgressSummary": counts(4, 4, 0)}
     code, said = call()
     assert (code, said.splitlines()[-2:]) == (0, ["documents: 4 copied", "index: 4 copied"])
     aws.end = {"Status": "Complete", "ProgressSummary": counts(4, 3, 1)}
-    result = CliRunner().invoke(cli, ["copies", "--outputs", path, "--json"])
+    result = CliRunner().invoke(main, ["copies", "--outputs", path, "--json"])
     assert (result.exit_code, [row["failed"] for row in json.loads(result.stdout)]) == (1, [1, 1])
-    written(tmp_path, VALUES)
+    written(tmp_path)
     code, said = call()
     assert (code, "no vault to copy to" in said) == (64, True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from infra.operations import generators
 from infra.operations.generators import Generators, GeneratorsError, Master
-from tests.infra.operations.test_roll import outputs
+from infra.stack.outputs import Stack
+from tests.stack_outputs import a_stack
 
-OUTPUTS = replace(outputs(), generator_group="generators", parameters="/vectorfleet/main")
+STACK = a_stack(generator_group="generators")
 MASTER = Master("10.0.0.7", 5557, 2)
 
 
@@ -49,12 +48,12 @@ class Aws:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     made = Aws()
-    monkeypatch.setattr(generators, "aws", lambda outputs, service: made)
+    monkeypatch.setattr(Stack, "aws", lambda stack, service: made)
     return made
 
 
 def test_instances_are_told_their_master_and_waited_for(aws: Aws) -> None:
-    subject, now = Generators(OUTPUTS), [0.0]
+    subject, now = Generators(STACK), [0.0]
 
     def sleep() -> None:
         now[0] += 1
@@ -69,14 +68,14 @@ def test_instances_are_told_their_master_and_waited_for(aws: Aws) -> None:
     assert not subject.await_running(3, 10, sleep, lambda: now[0])
 
 
-def test_more_than_the_stack_allows_are_refused_before_anything_is_done(aws: Aws) -> None:
+def test_more_than_the_maximum_is_refused_at_once(aws: Aws) -> None:
     with pytest.raises(GeneratorsError, match=r"4 generators are asked for; loadGenerators\.maximum allows 3"):
-        Generators(OUTPUTS).start(4, MASTER)
+        Generators(STACK).start(4, MASTER)
     assert (aws.desired, aws.parameters) == (0, {})
 
 
 def test_the_end_may_be_asked_for_twice(aws: Aws) -> None:
-    subject = Generators(OUTPUTS)
+    subject = Generators(STACK)
     subject.start(1, MASTER)
     subject.stop()
     subject.stop()
@@ -85,4 +84,4 @@ def test_the_end_may_be_asked_for_twice(aws: Aws) -> None:
 
 def test_a_stack_without_generators_says_how_to_get_some(aws: Aws) -> None:
     with pytest.raises(GeneratorsError, match=r"set loadGenerators\.maximum and deploy it again"):
-        Generators(outputs())
+        Generators(a_stack())

@@ -1,4 +1,4 @@
-"""What a roll-out reads of AWS's answers."""
+"""Instance refreshes of a roll-out, by AWS's answers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.operations import refreshes
-from infra.operations.outputs import Outputs
 from infra.operations.refreshes import AwsGroups, Proof, proof
 from infra.operations.roll import Progress, RefreshError, View
+from infra.stack.outputs import Stack
+from tests.stack_outputs import a_stack
 
 BEGUN = datetime(2026, 11, 24, 12, tzinfo=UTC)
-OUTPUTS = Outputs(
-    "us-east-1",
-    "http://127.0.0.1:1",
-    {"retrieval_p95": "p95"},
-    (),
-    "routers",
-    "indexer",
-    {},
-    "listener",
-    {},
-    "/vectorfleet-keys/main",
-    "",
-    None,
-)
+STACK = a_stack()
 
 
 class Aws:
@@ -107,13 +94,13 @@ def launch(status: str, seconds: int) -> dict[str, Any]:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     made = Aws()
-    monkeypatch.setattr(refreshes, "aws", lambda outputs, service: made)
+    monkeypatch.setattr(Stack, "aws", lambda stack, service: made)
     return made
 
 
 @pytest.fixture
 def groups(aws: Aws) -> AwsGroups:
-    return AwsGroups(OUTPUTS, alarm="p95", proof=Proof(180, 240))
+    return AwsGroups(STACK, alarm="p95", proof=Proof(180, 240))
 
 
 def test_an_instance_that_is_on_its_way_out_does_not_count(aws: Aws, groups: AwsGroups) -> None:
@@ -135,7 +122,7 @@ def test_a_refresh_that_is_over_is_none(aws: Aws, groups: AwsGroups, status: str
     assert groups.running("cell") is None
 
 
-def test_a_refresh_launches_first_goes_back_by_itself_and_listens_to_the_alarm(aws: Aws, groups: AwsGroups) -> None:
+def test_a_refresh_launches_first_and_rolls_back_on_alarm(aws: Aws, groups: AwsGroups) -> None:
     assert groups.start("cell", "2", ("r6i.large", "r7i.large")) == "r-2"
     assert aws.started["DesiredConfiguration"]["MixedInstancesPolicy"] == {
         "InstancesDistribution": {"OnDemandAllocationStrategy": "prioritized"},
@@ -156,13 +143,13 @@ def test_a_refresh_launches_first_goes_back_by_itself_and_listens_to_the_alarm(a
     }
 
 
-def test_outputs_of_an_older_deployment_do_not_bring_its_types_back(aws: Aws, groups: AwsGroups) -> None:
+def test_older_outputs_do_not_restore_old_types(aws: Aws, groups: AwsGroups) -> None:
     with pytest.raises(RefreshError, match=r"The outputs say r7i\.large, version 2 .* says r6i\.large"):
         groups.start("cell", "2", ("r7i.large", "r6i.large"))
     assert aws.started == {}
 
 
-def test_only_a_launch_that_failed_since_the_refresh_began_is_trouble(aws: Aws, groups: AwsGroups) -> None:
+def test_only_a_failed_launch_of_this_refresh_is_trouble(aws: Aws, groups: AwsGroups) -> None:
     aws.activities = [launch("MidLifecycleAction", 9), launch("Successful", 8), launch("Failed", -5)]
     assert groups.progress("cell", "r-1") == Progress("InProgress", 0)
     aws.activities = [launch("Failed", 9), launch("Cancelled", 5)]
@@ -195,7 +182,7 @@ def test_a_group_that_is_gone_or_has_no_policy_is_a_sentence(aws: Aws, groups: A
         groups.view("cell")
 
 
-def test_a_group_serves_when_each_target_group_finds_what_is_in_service_healthy(aws: Aws, groups: AwsGroups) -> None:
+def test_a_group_serves_if_all_its_targets_are_healthy(aws: Aws, groups: AwsGroups) -> None:
     assert groups.is_serving("cell")
     aws.group["TargetGroupARNs"] = ["blue"]
     aws.group["Instances"] += [instance("i-2", "Terminating:Wait", "1")]
@@ -204,8 +191,8 @@ def test_a_group_serves_when_each_target_group_finds_what_is_in_service_healthy(
         assert groups.is_serving("cell") == serving
 
 
-def test_the_new_version_is_watched_beside_the_old_one_and_then_alone(aws: Aws) -> None:
-    assert proof(OUTPUTS, "p95") == Proof(warmup_seconds=180, bake_seconds=240)
+def test_a_version_is_watched_beside_the_old_then_alone(aws: Aws) -> None:
+    assert proof(STACK, "p95") == Proof(warmup_seconds=180, bake_seconds=240)
     aws.alarms = []
     with pytest.raises(RefreshError, match="There is no alarm p95"):
-        proof(OUTPUTS, "p95")
+        proof(STACK, "p95")

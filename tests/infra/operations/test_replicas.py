@@ -1,4 +1,4 @@
-"""What routers say of replicas, as a roll-out reads it."""
+"""Replicas as routers report them to a roll-out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import trustme
 
-from infra.operations.outputs import Cell
 from infra.operations.replicas import SeenReplicas
 from infra.operations.roll import RefreshError
+from infra.stack.outputs import Cell
+from tests.stack_outputs import a_stack
 
 KEY = "vf_operator_1"
-CELLS = [Cell(0, "a", "g0a"), Cell(0, "b", "g0b"), Cell(1, "a", "g1a")]
+CELLS = [Cell(0, "a", "z", "g0a"), Cell(0, "b", "z", "g0b"), Cell(1, "a", "z", "g1a")]
 
 
 @contextmanager
@@ -49,11 +50,15 @@ def router(status: object, certificate: trustme.LeafCert | None = None) -> Itera
         thread.join()
 
 
+def seen_at(endpoint: str, key: str = KEY) -> SeenReplicas:
+    return SeenReplicas(a_stack(endpoint=endpoint, cells=CELLS, key=key))
+
+
 def row(replica: str, instance: str, ready: bool) -> dict[str, object]:
     return {"replica": replica, "instance": instance, "ready": ready}
 
 
-def test_ready_instances_are_listed_by_replica_also_where_there_is_none() -> None:
+def test_ready_instances_are_listed_by_replica() -> None:
     status = {
         "shards": [
             {"shard": 0, "replicas": [row("a", "i-1", True), row("a", "i-2", True), row("b", "i-3", False)]},
@@ -61,7 +66,7 @@ def test_ready_instances_are_listed_by_replica_also_where_there_is_none() -> Non
         ]
     }
     with router(status) as endpoint:
-        seen = SeenReplicas(endpoint, CELLS, KEY)
+        seen = seen_at(endpoint)
         assert seen.ready(0) == {"a": {"i-1", "i-2"}, "b": set()}
         assert seen.ready(1) == {"a": {"i-4"}}
 
@@ -69,23 +74,21 @@ def test_ready_instances_are_listed_by_replica_also_where_there_is_none() -> Non
 def test_indexers_and_a_refusal_are_read_where_routers_know_them() -> None:
     status = {"shards": [], "indexers": [{"instance": "i-9", "state": "not ready"}], "misconfigured": "m 16 → 24"}
     with router(status) as endpoint:
-        seen = SeenReplicas(endpoint, CELLS, KEY)
+        seen = seen_at(endpoint)
         assert (seen.indexers(), seen.refusal()) == ({"i-9": "not ready"}, "m 16 → 24")
     with router({"shards": []}) as endpoint:
-        older = SeenReplicas(endpoint, CELLS, KEY)
+        older = seen_at(endpoint)
         assert (older.indexers(), older.refusal()) == (None, "")
     assert (older.indexers(), older.refusal()) == (None, "")
 
 
 def test_no_answer_and_no_sense_are_nobody_ready() -> None:
     with router({"odd": 1}) as endpoint:
-        assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {}
-    assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {}
+        assert seen_at(endpoint).ready(0) == {}
+    assert seen_at(endpoint).ready(0) == {}
 
 
-def test_a_certificate_for_another_name_is_not_taken_for_a_fleet_that_is_not_ready(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_certificate_is_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
@@ -93,16 +96,16 @@ def test_a_certificate_for_another_name_is_not_taken_for_a_fleet_that_is_not_rea
         router({"shards": []}, authority.issue_cert("search.example.com")) as endpoint,
         pytest.raises(RefreshError, match=r"can't be reached: .*127\.0\.0\.1.* Is hostname the name"),
     ):
-        SeenReplicas(endpoint, CELLS, KEY).ready(0)
+        seen_at(endpoint).ready(0)
     with router({"shards": []}, authority.issue_cert("127.0.0.1")) as endpoint:
-        assert SeenReplicas(endpoint, CELLS, KEY).ready(0) == {"a": set(), "b": set()}
+        assert seen_at(endpoint).ready(0) == {"a": set(), "b": set()}
 
 
 def test_a_name_that_leads_nowhere_is_said() -> None:
     with pytest.raises(RefreshError, match="does it lead to the load balancer"):
-        SeenReplicas("http://localhost.:99999999999", CELLS, KEY).ready(0)
+        seen_at("http://localhost.:99999999999").ready(0)
 
 
 def test_without_a_key_nobody_is_blamed_but_the_caller() -> None:
     with router({"shards": []}) as endpoint, pytest.raises(RefreshError, match="set VECTORFLEET_KEY"):
-        SeenReplicas(endpoint, CELLS, "vf_other_1").ready(0)
+        seen_at(endpoint, "vf_other_1").ready(0)

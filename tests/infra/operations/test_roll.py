@@ -9,31 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.operations.outputs import Cell, Outputs
 from infra.operations.roll import Progress, Result, RollOut, Target, View, targets
+from infra.stack.outputs import Cell, Stack
+from tests.stack_outputs import a_stack
 
 OLD, NEW = "1", "2"
 TYPES = {"node": ("r6i.large", "r7i.large"), "indexer": ("m6i.xlarge",), "router": ("m7i.large", "m6i.large")}
 
 
-def outputs(shards: int = 2, replicas: str = "ab") -> Outputs:
-    """A stack's outputs, cells listed by shard as the program lists them."""
-    cells = tuple(Cell(shard, name, f"cell-{shard}{name}") for shard in range(shards) for name in replicas)
-    alarms = {"retrieval_p95": "p95"}
-    return Outputs(
-        "us-east-1",
-        "http://127.0.0.1:1",
-        alarms,
-        cells,
-        "routers",
-        "indexer",
-        TYPES,
-        "listener",
-        {},
-        "/vectorfleet-keys/main",
-        "",
-        None,
+def a_fleet(shards: int = 2, replicas: str = "ab") -> Stack:
+    """A stack whose cells are listed by shard, as the program lists them."""
+    cells = tuple(
+        Cell(shard, name, "us-east-1a", f"cell-{shard}{name}") for shard in range(shards) for name in replicas
     )
+    return a_stack(cells=cells, instance_types=TYPES)
 
 
 def wanted_types(group: str) -> tuple[str, ...]:
@@ -112,13 +101,13 @@ class Fleet:
         return out.run(order)
 
 
-def fleet(given: Outputs) -> Fleet:
+def fleet(given: Stack) -> Fleet:
     return Fleet(dict.fromkeys([*(cell.group for cell in given.cells), "indexer", "routers"], OLD))
 
 
 @given(shards=st.integers(1, 6), replicas=st.sampled_from(["a", "ab", "abc"]))
-def test_all_first_replicas_come_before_any_second_one_and_routers_last(shards: int, replicas: str) -> None:
-    order = targets(outputs(shards, replicas))
+def test_first_replicas_come_first_and_routers_last(shards: int, replicas: str) -> None:
+    order = targets(a_fleet(shards, replicas))
     cells = [target for target in order if target.role == "node"]
     assert [target.replica for target in cells] == sorted(target.replica for target in cells)
     for name in replicas:
@@ -126,8 +115,8 @@ def test_all_first_replicas_come_before_any_second_one_and_routers_last(shards: 
     assert [target.title for target in order[len(cells) :]] == ["indexer", "routers"]
 
 
-def test_routers_that_the_load_balancer_finds_dead_stop_it_although_their_refresh_succeeded() -> None:
-    given = outputs()
+def test_unhealthy_routers_stop_it_after_their_refresh() -> None:
+    given = a_fleet()
     subject = fleet(given)
     subject.unhealthy = {"routers"}
     result = subject.roll(targets(given))
@@ -136,12 +125,12 @@ def test_routers_that_the_load_balancer_finds_dead_stop_it_although_their_refres
 
 
 def test_shards_and_roles_narrow_the_order() -> None:
-    assert [target.title for target in targets(outputs(), shards=[1])] == ["cell 1a", "cell 1b"]
-    assert [target.title for target in targets(outputs(), roles=["router", "indexer"])] == ["indexer", "routers"]
+    assert [target.title for target in targets(a_fleet(), shards=[1])] == ["cell 1a", "cell 1b"]
+    assert [target.title for target in targets(a_fleet(), roles=["router", "indexer"])] == ["indexer", "routers"]
 
 
 def test_every_group_is_rolled_once_in_order() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     order = targets(given)
     result = subject.roll(order)
@@ -151,7 +140,7 @@ def test_every_group_is_rolled_once_in_order() -> None:
 
 
 def test_a_group_that_is_new_already_is_left_alone() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     subject.own["cell-0a"] = NEW
     result = subject.roll(targets(given, roles=["node"]))
@@ -165,7 +154,7 @@ def test_a_group_that_is_new_already_is_left_alone() -> None:
 )
 @pytest.mark.parametrize("own", [OLD, NEW])
 def test_a_group_is_done_when_its_process_works_new_or_not(own: str, group: str, reason: str) -> None:
-    given = outputs(shards=1)
+    given = a_fleet(shards=1)
     subject = fleet(given)
     subject.own[group] = own
     match group:
@@ -183,14 +172,14 @@ def test_a_group_is_done_when_its_process_works_new_or_not(own: str, group: str,
 
 @pytest.mark.parametrize("state", [None, "catching up"])
 def test_an_indexer_unknown_or_catching_up_stops_nothing(state: str | None) -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     subject.indexer = state
     assert subject.roll(targets(given)).failed == ""
 
 
 def test_between_two_batches_no_indexer_has_to_work() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     whole = subject.view
     subject.view = lambda group: replace(whole(group), running={})  # type: ignore[method-assign]
@@ -199,12 +188,12 @@ def test_between_two_batches_no_indexer_has_to_work() -> None:
 
 
 def test_with_a_refused_configuration_nothing_is_touched() -> None:
-    given = outputs(shards=1)
+    given = a_fleet(shards=1)
     subject = fleet(given)
-    subject.refused = "slot blue goes on with build b-1, but the configuration differs: index.m 16 → 24"
+    subject.refused = "slot blue keeps build b-1, but the configuration differs: index.m 16 → 24"
     result = subject.roll(targets(given))
     assert subject.started == []
-    assert "stopped at the configuration, which must be looked at: slot blue goes on" in result.render()
+    assert "stopped at the configuration, which must be looked at: slot blue keeps" in result.render()
     assert result.untouched == ("cell 0a", "cell 0b", "indexer", "routers")
 
 
@@ -215,8 +204,8 @@ def test_an_old_instance_in_a_new_group_is_not_new() -> None:
     assert View(NEW, NEW, {"i-1": NEW}, types).is_new(types)
 
 
-def test_a_group_whose_types_are_not_the_wanted_ones_is_rolled_out() -> None:
-    given = outputs(shards=1)
+def test_a_group_with_other_types_is_rolled_out() -> None:
+    given = a_fleet(shards=1)
     subject = fleet(given)
     subject.own = dict.fromkeys(subject.own, NEW)
     subject.types["cell-0b"] = ("r7i.large",)
@@ -224,8 +213,8 @@ def test_a_group_whose_types_are_not_the_wanted_ones_is_rolled_out() -> None:
     assert "cell-0b" not in subject.types
 
 
-def test_the_first_failure_stops_it_and_says_what_was_not_touched() -> None:
-    given = outputs()
+def test_the_first_failure_stops_it_and_names_the_rest() -> None:
+    given = a_fleet()
     subject = fleet(given)
     subject.progresses["cell-1a"] = [Progress("InProgress", 0), Progress("RollbackSuccessful", 0, "P95 is in ALARM")]
     result = subject.roll(targets(given))
@@ -237,7 +226,7 @@ def test_the_first_failure_stops_it_and_says_what_was_not_touched() -> None:
 
 
 def test_a_failed_launch_is_rolled_back_at_once_and_once() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     trouble = Progress("InProgress", 0, trouble="a launch failed: abandoned")
     back = Progress("RollbackInProgress", 0, "asked for")
@@ -248,7 +237,7 @@ def test_a_failed_launch_is_rolled_back_at_once_and_once() -> None:
 
 
 def test_a_refresh_that_never_ends_is_rolled_back_and_given_up() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     subject.progresses["cell-0a"] = [Progress("InProgress", 0)]
     result = subject.roll(targets(given), within_seconds=10.0)
@@ -260,15 +249,15 @@ def test_a_refresh_that_never_ends_is_rolled_back_and_given_up() -> None:
 
 @pytest.mark.parametrize("status", ["Failed", "Cancelled", "RollbackFailed"])
 def test_any_other_end_is_a_failure_that_somebody_must_look_at(status: str) -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     subject.progresses["cell-0a"] = [Progress(status, 0)]
     result = subject.roll(targets(given))
     assert (result.failed, result.reason, result.rolled_back) == ("cell 0a", f"the refresh ended as {status}", False)
 
 
-def test_a_second_call_waits_for_the_refresh_that_the_first_one_left() -> None:
-    given = outputs()
+def test_a_second_call_waits_for_the_running_refresh() -> None:
+    given = a_fleet()
     subject = fleet(given)
     subject.own["cell-0a"] = NEW
     subject.left_under_way = {"cell-1a"}
@@ -277,8 +266,8 @@ def test_a_second_call_waits_for_the_refresh_that_the_first_one_left() -> None:
     assert (result.skipped, result.rolled) == (("cell 0a",), ("cell 1a", "cell 0b", "cell 1b"))
 
 
-def test_no_cell_is_touched_while_the_shards_other_replica_is_not_ready() -> None:
-    given = outputs()
+def test_a_cell_waits_for_the_shards_other_replica() -> None:
+    given = a_fleet()
     subject = fleet(given)
     subject.unready = {(0, "b")}
     result = subject.roll(targets(given))
@@ -288,7 +277,7 @@ def test_no_cell_is_touched_while_the_shards_other_replica_is_not_ready() -> Non
 
 
 def test_a_fleet_that_does_not_answer_is_not_touched() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     subject.ready = lambda shard: {}  # type: ignore[method-assign]
     assert subject.roll(targets(given)).failed == "cell 0a"
@@ -296,7 +285,7 @@ def test_a_fleet_that_does_not_answer_is_not_touched() -> None:
 
 
 def test_a_newcomer_that_the_routers_never_see_is_a_failure() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     subject.unready = {(0, "a")}
     result = subject.roll(targets(given))
@@ -305,7 +294,7 @@ def test_a_newcomer_that_the_routers_never_see_is_a_failure() -> None:
 
 
 def test_a_ready_instance_of_the_version_before_is_no_newcomer() -> None:
-    given = outputs()
+    given = a_fleet()
     subject = fleet(given)
     subject.going_back = {"cell-0a"}
     result = subject.roll(targets(given))
@@ -314,8 +303,8 @@ def test_a_ready_instance_of_the_version_before_is_no_newcomer() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "failed"), [(110, ""), (130, "cell 0a")])
-def test_a_fleet_that_is_busy_for_a_while_is_waited_for_two_minutes(seconds: float, failed: str) -> None:
-    given = outputs()
+def test_a_busy_fleet_is_waited_for_two_minutes(seconds: float, failed: str) -> None:
+    given = a_fleet()
     subject = fleet(given)
     subject.ready_after = seconds
     assert subject.roll(targets(given)).failed == failed

@@ -9,27 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from infra.cli import cli
-from infra.operations import weights as weights_module
-from infra.operations.outputs import Outputs
 from infra.operations.weights import Listener, WeightsError
-from tests.infra.operations.test_outputs import VALUES, written
+from infra.stack.outputs import Fleet
+from tests.stack_outputs import a_stack, written
+from vectorfleet.door import main
 
 GROUPS = {"blue": "arn:blue", "green": "arn:green"}
-OUTPUTS = Outputs(
-    "us-east-1",
-    "http://127.0.0.1:1",
-    {},
-    (),
-    "routers",
-    "indexer",
-    {},
-    "arn:listener",
-    GROUPS,
-    "/vectorfleet-keys/main",
-    "",
-    None,
-)
+STACK = a_stack(target_groups=GROUPS)
 
 
 class Balancers:
@@ -57,20 +43,20 @@ class Balancers:
 
 def balancers(monkeypatch: pytest.MonkeyPatch, *, blue: int = 2, green: int = 2) -> Balancers:
     made = Balancers(blue=blue, green=green)
-    monkeypatch.setattr(weights_module, "aws", lambda outputs, service: made)
+    monkeypatch.setattr(Fleet, "aws", lambda stack, service: made)
     return made
 
 
 def test_both_slots_are_seen_with_their_health(monkeypatch: pytest.MonkeyPatch) -> None:
     balancers(monkeypatch, blue=2, green=0)
-    blue, green = Listener(OUTPUTS).slots()
+    blue, green = Listener(STACK).slots()
     assert (blue.name, blue.weight, blue.healthy, blue.targets) == ("blue", 100, 2, 3)
     assert (green.name, green.weight, green.healthy, green.targets) == ("green", 0, 0, 1)
 
 
 def test_weights_move_and_the_same_again_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     made = balancers(monkeypatch)
-    listener = Listener(OUTPUTS)
+    listener = Listener(STACK)
     for _ in range(2):
         assert [slot.weight for slot in listener.move({"blue": 90, "green": 10})] == [90, 10]
     assert (made.moves, made.weights) == (1, {"arn:blue": 90, "arn:green": 10})
@@ -88,18 +74,18 @@ def test_nobody_is_sent_where_nobody_serves(
 ) -> None:
     made = balancers(monkeypatch, green=0)
     with pytest.raises(WeightsError, match=sentence):
-        Listener(OUTPUTS).move(wanted)
+        Listener(STACK).move(wanted)
     assert made.moves == 0
     # Away from a slot that is ill weights may always go.
-    assert [slot.weight for slot in Listener(OUTPUTS).move({"blue": 1, "green": 0})] == [1, 0]
+    assert [slot.weight for slot in Listener(STACK).move({"blue": 1, "green": 0})] == [1, 0]
 
 
 def test_the_verb_shows_moves_and_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     balancers(monkeypatch, green=0)
-    path = str(written(tmp_path, VALUES | {"target_groups": GROUPS, "listener_arn": "arn:listener"}))
+    path = str(written(tmp_path, **{"target_groups": GROUPS, "listener_arn": "arn:listener"}))
 
     def call(*words: str) -> tuple[int, str]:
-        result = CliRunner().invoke(cli, ["weights", "--outputs", path, *words])
+        result = CliRunner().invoke(main, ["weights", "--outputs", path, *words])
         return result.exit_code, result.output
 
     code, shown = call("--json")

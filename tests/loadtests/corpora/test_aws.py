@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loadtests.corpora.aws import QUESTIONS, SMALL, AwsReference, plain_text, service_name
 from loadtests.corpora.corpus import CorpusError, Document
-from loadtests.questions import GoldenSetError, load, refuse_unknown, services
+from loadtests.corpora.questions import GoldenSetError, load, refuse_unknown, services
 
 TAG = re.compile(r"</?(p|li|ul|ol|code|a|i|b|note|important|dl|dt|dd|h2|strong|em|pre)\b[^>]*>")
 
@@ -75,7 +75,7 @@ def test_every_list_item_survives_apart_from_the_others(items: list[str]) -> Non
         (None, "Shop", "Shop"),
     ],
 )
-def test_a_service_is_called_by_both_names_unless_one_holds_the_other(full: str | None, short: str, name: str) -> None:
+def test_service_name_has_both_names_unless_one_has_the_other(full: str | None, short: str, name: str) -> None:
     assert service_name({"serviceFullName": full, "serviceId": short}) == name
 
 
@@ -122,16 +122,18 @@ def test_parameters_are_documents_when_they_say_enough(tmp_path: Path) -> None:
 
 
 def test_an_unknown_service_is_refused_by_name(small: Path) -> None:
-    with pytest.raises(CorpusError, match="No AWS service is called nosuch; names are botocore's"):
+    with pytest.raises(CorpusError, match="--services nosuch is unknown; give botocore's names"):
         AwsReference(services=["shop", "nosuch"], root=small)
 
 
 def test_a_folder_without_service_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="No service files"):
+    with pytest.raises(CorpusError, match="holds no service files"):
         AwsReference(root=tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"no json"), gzip.compress(b"{}")[:-6]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"no json"), gzip.compress(b"{}")[:-6]], ids=["no gzip", "no json", "cut"]
+)
 def test_a_damaged_service_file_is_named(small: Path, content: bytes) -> None:
     (small / "bank/2020-01-01/service-2.json.gz").write_bytes(content)
     with pytest.raises(CorpusError, match=r"bank/2020-01-01/service-2\.json\.gz is not a service file"):
@@ -193,7 +195,7 @@ def test_no_question_is_asked_twice() -> None:
     assert len(set(asked)) == len(asked)
 
 
-def test_some_services_are_asked_what_they_can_answer_and_all_of_them_everything() -> None:
+def test_services_have_the_questions_they_can_answer() -> None:
     few = AwsReference(SMALL).questions()
     assert 50 < len(few) < len(AwsReference().questions()) == len(load(QUESTIONS))
     assert all(services([question]) & set(SMALL) for question in few)
@@ -205,7 +207,7 @@ def golden(tmp_path: Path, accepted: str) -> Path:
     return path
 
 
-def test_questions_of_ones_own_may_name_operations_or_documents_of_the_reference(small: Path, tmp_path: Path) -> None:
+def test_custom_questions_name_operations_or_documents(small: Path, tmp_path: Path) -> None:
     for accepted in ("operations: [shop:BuyThing]", "documents: [aws/shop/2010-01-01/BuyThing]"):
         (asked,) = AwsReference(questions=golden(tmp_path, accepted), root=small).questions()
         assert asked.id == "mine"
@@ -225,8 +227,8 @@ def test_services_that_answer_no_question_are_refused(small: Path, tmp_path: Pat
         ("documents: [aws/shop/1999-01-01/BuyThing]", "aws/shop/1999-01-01/BuyThing"),
     ],
 )
-def test_questions_of_ones_own_that_name_what_is_not_there_are_refused(
+def test_custom_questions_with_unknown_answers_are_refused(
     small: Path, tmp_path: Path, accepted: str, named: str
 ) -> None:
-    with pytest.raises(GoldenSetError, match=f"question mine lists {named}, which is no document of the corpus"):
+    with pytest.raises(GoldenSetError, match=f"question mine lists {named}, which is not a document of the corpus"):
         AwsReference(questions=golden(tmp_path, accepted), root=small).questions()

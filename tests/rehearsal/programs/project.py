@@ -9,6 +9,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,11 @@ def _project(folder: Path, name: str, main: Path, stack: str, config: dict[str, 
     return folder
 
 
+@cache
 def client(endpoint: str, region: str = "us-east-1") -> Callable[[str], Any]:
-    """A function from a service name to a boto3 client."""
+    """Return a function from a service name to a boto3 client, of which it makes one: each costs 30 ms."""
     session = boto3.Session("test", "test", region_name=region)
-    return lambda service: session.client(service, endpoint_url=endpoint)
+    return cache(lambda service: session.client(service, endpoint_url=endpoint))
 
 
 def inventory(endpoint: str) -> dict[str, list[str]]:
@@ -133,7 +135,7 @@ def instances_that_get_ready(endpoint: str) -> Iterator[None]:
     api = connect("autoscaling")
 
     def stand_in() -> None:
-        while not ended.wait(0.1):
+        while not ended.wait(0.3):
             for row in api.describe_auto_scaling_instances()["AutoScalingInstances"]:
                 if row["LifecycleState"] == "Pending:Wait":
                     _complete(api, row)
@@ -178,7 +180,7 @@ def _complete(api: Any, row: dict[str, Any]) -> None:
 
 def start_apply(verb: str, root: Path, endpoint: str, *arguments: str) -> subprocess.Popen[bytes]:
     """The subprocess that the launcher would start, for tests that end it early."""
-    command = [sys.executable, "-m", "rehearsal.deploy.apply", verb, "--root", str(root), "--endpoint", endpoint]
+    command = [sys.executable, "-m", "rehearsal.deployer.apply", verb, "--root", str(root), "--endpoint", endpoint]
     return subprocess.Popen(
         [*command, *arguments],
         stdout=subprocess.PIPE,

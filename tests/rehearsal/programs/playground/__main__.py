@@ -1,4 +1,4 @@
-"""Small programs for tests of the deployer; the configuration `scene` says which one runs."""
+"""Small programs for tests of the deployer. The configuration `scene` names the one to run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ config = pulumi.Config()
 
 
 def network() -> aws.ec2.Vpc:
-    """A VPC whose range is a setting: another range is another VPC, with all that hangs on it."""
+    """A VPC whose range is a setting. Another range replaces the VPC with all that depends on it."""
     vpc = aws.ec2.Vpc("net", cidr_block=config.get("cidr") or "127.80.0.0/16")
     aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block=vpc.cidr_block.apply(lambda c: c.replace("/16", "/20")))
     group = aws.ec2.SecurityGroup("group", vpc_id=vpc.id, description="a group")
@@ -26,7 +26,7 @@ def network() -> aws.ec2.Vpc:
 
 
 def fixed_names() -> None:
-    """Target groups with a given name: a replacement cannot create before it deletes."""
+    """A target group with a given name, so that a replacement deletes before it creates."""
     vpc = aws.ec2.Vpc("net", cidr_block="127.81.0.0/16")
     group = aws.lb.TargetGroup(
         "targets", name="targets", port=config.require_int("port"), protocol="HTTP", vpc_id=vpc.id
@@ -35,7 +35,7 @@ def fixed_names() -> None:
 
 
 def guarded() -> None:
-    """A bucket that may be protected or kept."""
+    """A bucket that may be protected or retained."""
     if config.get_bool("present"):
         options = pulumi.ResourceOptions(protect=config.get_bool("protect"), retain_on_delete=config.get_bool("retain"))
         aws.s3.Bucket("kept", opts=options)
@@ -43,7 +43,7 @@ def guarded() -> None:
 
 
 def ignored() -> None:
-    """A parameter whose value belongs to somebody else after the first time."""
+    """A parameter whose value others own after the first apply."""
     aws.ssm.Parameter(
         "weight",
         name="/playground/weight",
@@ -55,7 +55,7 @@ def ignored() -> None:
 
 
 def looked_up() -> None:
-    """Reading what somebody else made, and asking who and where we are."""
+    """Look-ups of a foreign topic, the caller and the zones."""
     topic = aws.sns.Topic.get("theirs", config.require("arn"))
     caller = aws.get_caller_identity()
     zones = aws.get_availability_zones(state="available")
@@ -65,7 +65,7 @@ def looked_up() -> None:
 
 
 def not_modelled() -> None:
-    """An alarm with a dimension from an output that the deployer does not know."""
+    """A parameter with an output that the deployer does not model."""
     vpc = aws.ec2.Vpc("net", cidr_block="127.82.0.0/16")
     aws.ssm.Parameter("dimension", type="String", value=vpc.ipv6_association_id)
 
@@ -81,12 +81,12 @@ def unknown_property() -> None:
 
 
 def unknown_invoke() -> None:
-    """A function that is not answered."""
+    """A function that the deployer does not know."""
     pulumi.export("image", aws.ec2.get_ami(owners=["amazon"], most_recent=True).id)
 
 
 def partly_refused() -> None:
-    """Several good resources beside one that the API refuses, and one that would come after it."""
+    """Several good resources, one that the API refuses, and one that depends on it."""
     for number in range(6):
         aws.sns.Topic(f"good-{number}")
     bad = aws.ec2.Vpc("bad", cidr_block="300.0.0.0/16")
@@ -94,12 +94,12 @@ def partly_refused() -> None:
 
 
 def refuses() -> None:
-    """A program that won't take its configuration, and says so as Pulumi programs do."""
+    """A program that refuses its configuration with Pulumi's own error."""
     raise pulumi.RunError("configuration key depth is 7; allowed: up to 5")
 
 
 def raises() -> None:
-    """A program with a mistake of its own."""
+    """A program that raises an error."""
     aws.sns.Topic("topic")
     raise ValueError("the fleet has no name")
 
@@ -115,7 +115,7 @@ def object_() -> None:
 
 
 def renamed() -> None:
-    """A topic that had another logical name once."""
+    """A topic with an alias of its former logical name."""
     now = config.require("now")
     aliases = [pulumi.Alias(name="old")] if now != "old" else None
     topic = aws.sns.Topic(now, opts=pulumi.ResourceOptions(aliases=aliases))
@@ -123,7 +123,7 @@ def renamed() -> None:
 
 
 def group() -> None:
-    """Machines in a group, as a cell has them."""
+    """A group of instances, as a cell has."""
     vpc = aws.ec2.Vpc("net", cidr_block="127.84.0.0/16")
     subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block="127.84.0.0/20", availability_zone="us-east-1a")
     template = aws.ec2.LaunchTemplate(

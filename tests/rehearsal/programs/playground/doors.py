@@ -1,4 +1,4 @@
-"""Scenes about who reaches what: rules, default groups, names, and groups that wait until they are reached."""
+"""Scenes of network access: security groups, DNS names, listener rules, and groups that wait for load balancers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LISTS = ("pl-63a5400a", "pl-02cd2c6b")
 
 
 def doors() -> None:
-    """Rules with descriptions for every sort of peer, and a default group that lets nobody in or out."""
+    """Rules with descriptions for every sort of peer, and a closed default group."""
     step = config.require_int("step")
     vpc = aws.ec2.Vpc("net", cidr_block="127.89.0.0/16")
     closed = aws.ec2.DefaultSecurityGroup("closed", vpc_id=vpc.id, tags={"step": str(step)})
@@ -51,7 +51,7 @@ def doors() -> None:
 
 
 def rules_in_a_default_group() -> None:
-    """A default group that lets somebody in."""
+    """A default group with an ingress rule."""
     vpc = aws.ec2.Vpc("net", cidr_block="127.89.0.0/16")
     aws.ec2.DefaultSecurityGroup(
         "open", vpc_id=vpc.id, ingress=[{"protocol": "-1", "self": True, "from_port": 0, "to_port": 0}]
@@ -59,7 +59,7 @@ def rules_in_a_default_group() -> None:
 
 
 def named() -> None:
-    """A name in somebody else's zone that leads to a load balancer; at step 3 another name."""
+    """An alias record of a load balancer in a foreign zone. Step 3 changes its name."""
     step = config.require_int("step")
     record = aws.route53.Record(
         "front",
@@ -90,8 +90,62 @@ def other_record() -> None:
     )
 
 
+def ruled() -> None:
+    """Two rules of a listener, told apart by a header. Step 3 moves them to another listener."""
+    step = config.require_int("step")
+    vpc = aws.ec2.Vpc("net", cidr_block="127.92.0.0/16")
+    subnets = [
+        aws.ec2.Subnet(zone, vpc_id=vpc.id, cidr_block=f"127.92.{16 * i}.0/20", availability_zone=f"us-east-1{zone}")
+        for i, zone in enumerate("ab")
+    ]
+    balancer = aws.lb.LoadBalancer("front", internal=True, subnets=[subnet.id for subnet in subnets])
+    blue, green = (aws.lb.TargetGroup(name, port=8080, protocol="HTTP", vpc_id=vpc.id) for name in ("blue", "green"))
+    listeners = [
+        aws.lb.Listener(
+            f"at-{port}",
+            load_balancer_arn=balancer.arn,
+            port=port,
+            protocol="HTTP",
+            default_actions=[{"type": "forward", "target_group_arn": blue.arn}],
+        )
+        for port in (8080, 8081)
+    ]
+    shares = [
+        aws.lb.ListenerRuleActionForwardTargetGroupArgs(arn=group.arn, weight=weight)
+        for group, weight in ((blue, 1), (green, step))
+    ]
+    forward = aws.lb.ListenerRuleActionForwardArgs(target_groups=shares)
+    rules = [
+        aws.lb.ListenerRule(
+            name,
+            listener_arn=listeners[step // 3].arn,
+            priority=priority + 10 * step,
+            conditions=[
+                {"http_header": {"http_header_name": "X-Slot", "values": values[:step]}},
+                {"http_header": {"http_header_name": "X-Step", "values": ["?"]}},
+            ],
+            actions=[aws.lb.ListenerRuleActionArgs(type="forward", forward=forward)],
+            tags={"step": str(step)},
+        )
+        for priority, (name, *values) in enumerate([("green", "green", "g*"), ("blue", "blue", "b*")])
+    ]
+    pulumi.export("rules", [rule.arn for rule in rules])
+    pulumi.export("listeners", [listener.arn for listener in listeners])
+
+
+def ruled_by_path() -> None:
+    """A rule with a condition that the emulated load balancer does not check."""
+    aws.lb.ListenerRule(
+        "path",
+        listener_arn="arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/front/1/2",
+        priority=1,
+        conditions=[{"path_pattern": {"values": ["/v2/*"]}}],
+        actions=[{"type": "forward", "target_group_arn": "arn"}],
+    )
+
+
 def reached() -> None:
-    """A group that is there when so many of its instances are healthy in its target groups."""
+    """A group that waits until a number of its instances are healthy in its target groups."""
     vpc = aws.ec2.Vpc("net", cidr_block="127.91.0.0/16")
     subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block="127.91.0.0/20", availability_zone="us-east-1a")
     targets = [
@@ -115,4 +169,12 @@ def reached() -> None:
     pulumi.export("group", group.name)
 
 
-SCENES: tuple[Callable[[], object], ...] = (doors, named, other_record, reached, rules_in_a_default_group)
+SCENES: tuple[Callable[[], object], ...] = (
+    doors,
+    named,
+    other_record,
+    reached,
+    ruled,
+    ruled_by_path,
+    rules_in_a_default_group,
+)

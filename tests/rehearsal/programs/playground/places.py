@@ -1,4 +1,4 @@
-"""Scenes about buckets: in another region, under lock, logged, copied, and the objects in them."""
+"""Scenes of buckets and objects: in another region, locked, logged, replicated and retained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEST = "us-west-2"
 
 
 def west() -> aws.Provider:
-    """A provider for a second region; it inherits nothing from the stack's configuration."""
+    """A provider for a second region. It inherits nothing from the stack's configuration."""
     return aws.Provider(
         "west",
         region=config.get("west") or WEST,
@@ -32,7 +32,7 @@ def west() -> aws.Provider:
 
 
 class Vault(pulumi.ComponentResource):
-    """A locked bucket; its children inherit the provider that the component was given."""
+    """A locked bucket, whose children inherit the provider of the component."""
 
     def __init__(self, name: str, days: int, opts: pulumi.ResourceOptions) -> None:
         super().__init__("playground:places:Vault", name, None, opts)
@@ -51,7 +51,7 @@ class Vault(pulumi.ComponentResource):
 
 
 def vault() -> None:
-    """A vault in the west."""
+    """A locked bucket and a topic in a second region."""
     kept = Vault("vault", config.get_int("days") or 1, pulumi.ResourceOptions(providers=[west()]))
     topic = aws.sns.Topic("far", opts=pulumi.ResourceOptions(provider=west_again()))
     pulumi.export("bucket", kept.bucket.id)
@@ -66,18 +66,18 @@ def west_again() -> aws.Provider:
 
 
 def lost_provider() -> None:
-    """A provider without endpoints would reach a real account."""
+    """A provider without endpoints, which would reach a real account."""
     provider = aws.Provider("lost", region=WEST, access_key="test", secret_key="test")
     aws.s3.Bucket("bucket", opts=pulumi.ResourceOptions(provider=provider))
 
 
 def strange_provider() -> None:
-    """A provider with a setting that is not known."""
+    """A provider with an unknown setting."""
     aws.Provider("strange", region=WEST, profile="mine", endpoints=settings.require_object("endpoints"))
 
 
 def watched_afar() -> None:
-    """An alarm of the west on what is measured there, and a topic of the west that it tells."""
+    """An alarm, its metric and its topic, all in a second region."""
     step = config.require_int("step")
     there = pulumi.ResourceOptions(provider=west())
     topic = aws.sns.Topic("alarms", opts=there)
@@ -110,7 +110,7 @@ def watched_afar() -> None:
 
 
 def copied() -> None:
-    """A bucket that is copied to the west, with everything a rule can say."""
+    """A bucket that is replicated to a second region, with every part of a rule."""
     step = config.require_int("step")
     kept = Vault("vault", 1, pulumi.ResourceOptions(providers=[west()]))
     source = aws.s3.Bucket("source", force_destroy=True)
@@ -142,7 +142,7 @@ def copied() -> None:
 
 
 def guarded_bucket() -> None:
-    """Access logs, lifecycle rules, and an object under a key of its own that outlives its resource."""
+    """A bucket with access logs and lifecycle rules."""
     step = config.require_int("step")
     logs = aws.s3.Bucket("logs", force_destroy=True)
     statement = {
@@ -183,7 +183,7 @@ def guarded_bucket() -> None:
 
 
 def kept() -> None:
-    """A bucket with every setting, a key and a role, which outlive the program or may not be touched."""
+    """A bucket with every setting, a key and a role, which may be retained or protected."""
     if not config.get_bool("present"):
         return
     child = pulumi.ResourceOptions(protect=config.get_bool("protect"), retain_on_delete=config.get_bool("retain"))
@@ -253,7 +253,7 @@ def kept() -> None:
 
 
 def kept_object() -> None:
-    """An object from a file, under a key, which stays when the program drops it."""
+    """A retained object from a file, encrypted with a key."""
     bucket = aws.s3.Bucket("bucket", force_destroy=True)
     if config.get("file"):
         aws.s3.BucketObjectv2(

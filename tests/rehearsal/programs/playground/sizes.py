@@ -1,4 +1,4 @@
-"""Scenes about groups whose size others change, and about what stands before them. `step` moves every property."""
+"""Scenes of groups that others scale, and of load balancers. `step` changes each property."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABEL = "app/front/0123456789abcdef/targetgroup/blue/0123456789abcdef"
 
 
 def tracked() -> None:
-    """A group with metrics that follows its load and a timetable; somebody else rolls it and sizes it."""
+    """A group with metrics, target tracking and schedules. Others roll it and scale it."""
     step = config.require_int("step")
     vpc = aws.ec2.Vpc("net", cidr_block="127.86.0.0/16")
     subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block="127.86.0.0/20", availability_zone="us-east-1a")
@@ -95,7 +95,7 @@ def track(group: aws.autoscaling.Group, step: int) -> None:
 
 
 def mixed() -> None:
-    """A group with a launch hook that may take another type of the same size when the first is not to be had."""
+    """A group with a launch hook and several instance types of the same size."""
     vpc = aws.ec2.Vpc("net", cidr_block="127.87.0.0/16")
     subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block="127.87.0.0/20", availability_zone="us-east-1a")
     template = aws.ec2.LaunchTemplate("template", image_id="ami-0123456789abcdef0", instance_type="r7i.large")

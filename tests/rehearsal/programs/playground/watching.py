@@ -1,4 +1,4 @@
-"""Scenes about what watches a fleet: logs, keys, topics, dashboards, budgets. `step` moves every property."""
+"""Scenes of logs, keys, topics, dashboards and budgets. `step` changes each property."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ config = pulumi.Config()
 
 
 def keys() -> None:
-    """A key with an alias that may point to another; at step 3 the first key is replaced."""
+    """Two keys and an alias that may point to either. Step 3 replaces the first key."""
     step = config.require_int("step")
     first = aws.kms.Key(
         "first",
@@ -34,14 +34,14 @@ def keys() -> None:
 
 
 def policy(step: int) -> str:
-    """A key's policy; its white space is another each time it is not to change."""
+    """Return a key's policy, with other white space for another indent."""
     account = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Resource": "*"}
     said = {"Version": "2012-10-17", "Statement": [{**account, "Action": "kms:*", "Sid": f"s{min(step, 2)}"}]}
     return json.dumps(said, indent=config.get_int("indent"))
 
 
 def logs() -> None:
-    """A log group; at step 3 another one."""
+    """A log group. Step 3 replaces it."""
     step = config.require_int("step")
     group = aws.cloudwatch.LogGroup(
         "group",
@@ -110,7 +110,7 @@ def told() -> None:
 
 
 def budget() -> None:
-    """A budget that tells a topic and an address; at step 3 under another name."""
+    """A budget with a topic and an address as subscribers. Step 3 changes its name."""
     step = config.require_int("step")
     actual = aws.budgets.BudgetNotificationArgs(
         comparison_operator="GREATER_THAN",

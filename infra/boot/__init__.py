@@ -1,0 +1,1 @@
+"""Boot of an instance: the artifact, the wheelhouse, user data and scripts."""

@@ -1,0 +1,1 @@
+"""Resources of a stack, one component a module."""

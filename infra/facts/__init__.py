@@ -1,0 +1,1 @@
+"""Tables of facts: instance types, prices, targets, alarms, names, index parameters."""

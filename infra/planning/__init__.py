@@ -1,0 +1,1 @@
+"""The plan: from a workload to shards, machines, memory, recovery time and cost."""

@@ -1,0 +1,1 @@
+"""The review of a stack's resources before they exist."""

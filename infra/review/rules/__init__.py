@@ -1,0 +1,1 @@
+"""Rules of review over the recorded graph; docs/rules.md lists them."""

@@ -1,0 +1,1 @@
+"""Outputs and clients of a deployed stack."""

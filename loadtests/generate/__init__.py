@@ -1,0 +1,1 @@
+"""Load generation: open arrivals, queries and writes inside Locust."""

@@ -1,0 +1,1 @@
+"""The golden set: questions, their judgement, and the ingestion of a corpus."""

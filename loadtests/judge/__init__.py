@@ -1,0 +1,1 @@
+"""The gate: evidence, its tally, and the verdict."""

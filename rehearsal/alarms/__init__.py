@@ -1,1 +1,0 @@
-"""Metric alarms decided as CloudWatch decides them."""

@@ -1,1 +1,0 @@
-"""The front load balancer as a process: listeners, weights, health checks and forwarding."""

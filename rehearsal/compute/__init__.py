@@ -1,1 +1,0 @@
-"""Emulated EC2 instances as process groups: boot from user data, restart, power-off, and nothing left."""

@@ -1,0 +1,1 @@
+"""The load balancers as a process: listeners, weights, health checks and forwarding."""

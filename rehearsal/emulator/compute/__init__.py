@@ -1,0 +1,1 @@
+"""Emulated EC2 instances as process groups."""

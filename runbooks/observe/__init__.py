@@ -1,0 +1,1 @@
+"""The outside observer: canaries, probes and a ledger of acknowledged writes."""

@@ -1,0 +1,1 @@
+"""Runbook pages: their grammar and its checks."""
