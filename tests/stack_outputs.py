@@ -32,10 +32,16 @@ VALUES: dict[str, Any] = {
 TWO_SLOTS = {"blue": SLOT, "green": SLOT | {"shards": 4, "router_group": "main-green-router-1234567"}}
 
 
-def written(folder: Path, values: object = VALUES, **changes: object) -> Path:
-    """Write `outputs.json` as Pulumi does."""
+def written(folder: Path, values: object = VALUES, **changes: Any) -> Path:
+    """Write `outputs.json` as Pulumi does. A change of a slot's value is made in slot blue."""
     path = folder / "outputs.json"
-    path.write_text(json.dumps(values | changes if isinstance(values, dict) else values))
+    of_slot = {name: changes.pop(name) for name in SLOT if name in changes}
+    if isinstance(values, dict):
+        values = values | changes
+    if of_slot:
+        assert isinstance(values, dict)
+        values["slots"] = values["slots"] | {"blue": values["slots"]["blue"] | of_slot}
+    path.write_text(json.dumps(values))
     return path
 
 

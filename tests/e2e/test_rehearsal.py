@@ -49,7 +49,7 @@ def test_a_standing_rehearsal_starts_twice_and_ends(rehearsal: Rehearsal) -> Non
     rehearsal.up()
     rehearsal.up()
     status = json.loads(rehearsal.call("status", "--json").stdout)
-    assert [len(shard["replicas"]) for shard in status["fleet"]["shards"]] == [2, 2]
+    assert [len(shard["replicas"]) for shard in status["slots"]["blue"]["shards"]] == [2, 2]
     assert len(status["instances"]) == 7
     assert "router-" in rehearsal.call("logs").stdout
     down = rehearsal.call("down")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.client import ServiceError
-from tests.stack_outputs import VALUES
+from tests.stack_outputs import written
 from tests.wire.service_fleet import PROJECT, ServiceFleet, aws_environment, documents, eventually, get, new_fleet
 
 Connect = Callable[[str], Any]
@@ -92,7 +92,7 @@ def _replicas(fleet: ServiceFleet) -> list[dict[str, Any]]:
 
 def _backups(fleet: ServiceFleet, outputs: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """Exit code and snapshots of the verb."""
-    outputs.write_text(json.dumps(VALUES | {"fleet": fleet.name, "endpoint": fleet.routers[0].url, "shards": 2}))
+    written(outputs.parent, fleet=fleet.name, endpoint=fleet.routers[0].url, shards=2)
     argv = [sys.executable, "-m", "vectorfleet", "backups", "--outputs", str(outputs), "--within", "60s", "--json"]
     done = subprocess.run([*argv, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
