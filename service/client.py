@@ -8,6 +8,7 @@ import os
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -82,12 +83,10 @@ class Client:
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._bound_to = collection
-        self._pool = urllib3.PoolManager(
-            maxsize=connections,
-            timeout=urllib3.Timeout(total=timeout_seconds, connect=connect_timeout_seconds),
-            retries=False,
-            headers=key_header() | slot_header(slot) | ({} if keep_alive else {"Connection": "close"}),
-        )
+        self._headers = key_header() | slot_header(slot) | ({} if keep_alive else {"Connection": "close"})
+        timeout = urllib3.Timeout(total=timeout_seconds, connect=connect_timeout_seconds)
+        self._new_pool = partial(urllib3.PoolManager, maxsize=connections, timeout=timeout, retries=False)
+        self._pool = self._new_pool() if keep_alive else None
 
     def collections(self) -> dict[str, Any]:
         """List the collections: {"position", "collections": [{"name", "id", "source", …}]}."""
@@ -216,14 +215,15 @@ class Client:
 
     def _call(self, method: str, path: str, body: object) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
-        headers = dict(self._pool.headers) | ({"Content-Type": "application/json"} if encoded else {})
+        headers = self._headers | ({"Content-Type": "application/json"} if encoded else {})
+        # A pool of its own, since a server may end a connection without having said so in its answer.
+        pool = self._pool or self._new_pool()
         try:
-            answer = self._pool.request(method, self.endpoint + path, body=encoded, headers=headers)
-            content = answer.data
+            answer = pool.request(method, self.endpoint + path, body=encoded, headers=headers)
         except HTTPError as error:
             sent = not isinstance(error, (NewConnectionError, ConnectTimeoutError))
             raise Unanswered(f"{method} {self.endpoint}{path}: {error}", sent=sent) from error
-        return _result(answer.status, content)
+        return _result(answer.status, answer.data)
 
 
 def _segment(name: str) -> str:
