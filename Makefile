@@ -18,10 +18,12 @@ TEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 FAST_TESTS := $(TEST) $(addprefix --ignore=,$(SLOW_TESTS))
 COMMAND := $(BIN)/vectorfleet
 INSTALLED := .venv/.installed
+# Every extra but `bulk`, which few need.
+EXTRAS := service onnx traces infra loadtests runbooks rehearsal dev
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-.PHONY: help venv rehearse test test-fast hostile lint types check up status logs down artifact lock clean
+.PHONY: help venv rehearse test test-fast hostile lint types check up status logs down artifact bulk lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,9 +83,13 @@ down: venv ## Destroy the deployed stack and end every process.
 artifact: venv ## Build the wheels that instances on AWS install, into dist/; needs Linux x86-64 and Python 3.11.
 	@$(COMMAND) artifact
 
-lock: venv ## Resolve both locks anew, from pyproject.toml and requirements-build.in.
+bulk: venv ## Install Ray too, for `vectorfleet embed` with workers.
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bulk.lock
+
+lock: venv ## Resolve the locks anew, from pyproject.toml and requirements-build.in.
 	@$(BIN)/python -m pip install --quiet pip-tools
-	@$(COMPILE) --all-extras -o requirements.lock pyproject.toml
+	@$(COMPILE) $(addprefix --extra=,$(EXTRAS)) -o requirements.lock pyproject.toml
+	@$(COMPILE) --extra=bulk --constraint=requirements.lock -o requirements-bulk.lock pyproject.toml
 	@$(COMPILE) -o requirements-build.lock requirements-build.in
 
 clean: ## Remove what was installed, built and left by rehearsals.

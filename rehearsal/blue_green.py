@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from infra.stack.outputs import read_stack
@@ -29,7 +30,8 @@ SLOTS = {"blue": {}, "green": {"index": {"type": "flat"}}}
 SHORT_LOAD = ("--rate", "10", "--window-seconds", "10", "--runs", "3")
 FILLED_SECONDS = 300.0
 VERIFY_SECONDS = 600.0
-OBSERVED_SECONDS = 900.0
+# Longer than any way there and back, so that the load and the observer outlast the last one.
+MOVE_SECONDS = 900.0
 AUDIT_SECONDS = 60.0
 CANARY_SECONDS = 0.25
 CANARIES_AFTER = 20
@@ -56,13 +58,18 @@ def blue_green(stage: Stage) -> Verdict:
 
 
 def judged(found: Mapping[str, Any]) -> Verdict:
-    """Return PASS if the switch and the way back were made, no search failed and no write is missing."""
+    """
+    Return PASS if the switch and the way back were made, no search failed and no write is missing.
+
+    VOID: fewer searches than wanted, or writes that nobody looked for.
+    """
     if found["searches"] == 0 or found["writes"] is None:
         return Verdict.VOID
     writes = found["writes"]
     missing = sum(writes[fate] for fate in ("lost", "stale", "resurrected", "phantom"))
-    whole = found["switch"] == "PASS" and found["back_seconds"] is not None
-    return Verdict.PASS if whole and found["failed"] == found["partial"] == missing == 0 else Verdict.FAIL
+    if not _is_whole(found) or found["failed"] or found["partial"] or missing:
+        return Verdict.FAIL
+    return Verdict.PASS if found["searches"] >= found["wanted"] else Verdict.VOID
 
 
 def sentence(found: Mapping[str, Any]) -> str:
@@ -73,7 +80,8 @@ def sentence(found: Mapping[str, Any]) -> str:
     lost = (
         "writes not audited" if writes is None else f"{writes['lost']} of {writes['kept'] + writes['lost']} writes lost"
     )
-    return f"{found['failed']} of {found['searches']:,} searches failed, {found['partial']} partial; {lost}"
+    ways = f"{found['moves']} times there and back: " if found["moves"] > 1 else ""
+    return f"{ways}{found['failed']} of {found['searches']:,} searches failed, {found['partial']} partial; {lost}"
 
 
 def _fill(stage: Stage) -> dict[str, Any]:
@@ -92,33 +100,54 @@ def _fill(stage: Stage) -> dict[str, Any]:
 
 
 def _move(stage: Stage) -> dict[str, Any]:
-    """Switch to green and back while searches and writes arrive; return the counts."""
+    """Switch to green and back while searches and writes arrive, until enough have; return the counts."""
     stack, folder = read_stack(stage.session.outputs, slot=stage.slot), stage.report_folder / "blue-green"
-    files = DrillFiles(folder)
+    files, profile = DrillFiles(folder), stage.profile
     files.clear()
     surroundings = Surroundings(stack, files, PROJECT)
-    started = time.monotonic()
+    started, seconds = time.monotonic(), profile.switch_searches / profile.switch_rate + MOVE_SECONDS
+    moves: list[dict[str, Any]] = []
     try:
-        surroundings.start_load(background_load(stage, folder / "load"))
-        surroundings.start_observer(stack.endpoint, CANARY_SECONDS, OBSERVED_SECONDS)
-        surroundings.await_healthy(stage.profile.healthy_canaries, FILLED_SECONDS)
-        switched = _verb(stage, "switch", "green", "--percent", "10,50,100", "--watch", WATCH)
-        back = _verb(stage, "back")
-        _await_canaries(surroundings)
+        surroundings.start_load(background_load(stage, folder / "load", profile.switch_rate, seconds))
+        surroundings.start_observer(stack.endpoint, CANARY_SECONDS, seconds)
+        surroundings.await_healthy(profile.healthy_canaries, FILLED_SECONDS)
+        while not moves or (_is_whole(moves[-1]) and _searches(folder) < profile.switch_searches):
+            if time.monotonic() - started > seconds:
+                break
+            moves.append(_there_and_back(stage))
+            _await_canaries(surroundings)
     except NotMeasuredError as reason:
         raise NotReachedError(f"the switch was not measured: {reason}") from reason
     finally:
         surroundings.stop()
     points, ledger = charts.arrivals(folder / "load"), surroundings.ledger()
-    return {
-        "switch": (switched.found or {}).get("verdict", switched.said),
-        "steps": (switched.found or {}).get("steps", []),
-        "back_seconds": (back.found or {}).get("seconds"),
+    return moves[-1] | {
+        "moves": len(moves),
+        "wanted": profile.switch_searches,
         "searches": len(points),
         "failed": sum(point.kind == "failed" for point in points),
         "partial": sum(point.kind == "partial" for point in points),
         "writes": None if ledger is None else _audited(stage, ledger, started),
     }
+
+
+def _there_and_back(stage: Stage) -> dict[str, Any]:
+    switched = _verb(stage, "switch", "green", "--percent", "10,50,100", "--watch", WATCH)
+    back = _verb(stage, "back")
+    return {
+        "switch": (switched.found or {}).get("verdict", switched.said),
+        "steps": (switched.found or {}).get("steps", []),
+        "back_seconds": (back.found or {}).get("seconds"),
+    }
+
+
+def _is_whole(move: Mapping[str, Any]) -> bool:
+    return move["switch"] == "PASS" and move["back_seconds"] is not None
+
+
+def _searches(folder: Path) -> int:
+    with (folder / "load" / "arrivals.jsonl").open("rb") as lines:
+        return sum(1 for _ in lines)
 
 
 def _await_canaries(surroundings: Surroundings) -> None:

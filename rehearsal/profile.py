@@ -14,12 +14,15 @@ class Profile:
     Sizes of the steps.
 
     `small` takes a part of the corpus, and asks only the golden questions that this part answers.
-    `drill_window_seconds` is the good window that ends a drill. `blue_green` adds the step with a second slot.
+    `drill_window_seconds` is the good window that ends a drill. `blue_green` adds the step with a second slot, in which
+    the requests move there and back until `switch_searches` have arrived, `switch_rate` a second.
     """
 
     name: str
     small: bool
     blue_green: bool
+    switch_rate: float
+    switch_searches: int
     runs: int
     load: Load
     drill_rate: float
@@ -38,6 +41,8 @@ FULL = Profile(
     name="full",
     small=False,
     blue_green=True,
+    switch_rate=15.0,
+    switch_searches=0,
     runs=5,
     load=_LOAD,
     drill_rate=15.0,
@@ -57,6 +62,12 @@ SHORT = replace(
 )
 
 # The shorter windows of the other profiles make their gates smoke tests.
-ACCEPTANCE = replace(FULL, name="acceptance", load=replace(_LOAD, window_seconds=ACCEPTANCE_WINDOW_SECONDS))
+ACCEPTANCE = replace(
+    FULL,
+    name="acceptance",
+    switch_rate=100.0,
+    switch_searches=100_000,
+    load=replace(_LOAD, window_seconds=ACCEPTANCE_WINDOW_SECONDS),
+)
 
 PROFILES = {profile.name: profile for profile in (FULL, SHORT, ACCEPTANCE)}

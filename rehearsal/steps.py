@@ -242,7 +242,9 @@ def drill(stage: Stage) -> int:
         slow_seconds=stack_settings().objectives.retrieval_p95_ms / 1000,
         recover_within_seconds=180.0,
         rto_target_seconds=float(stack_settings().objectives.recovery_time_seconds),
-        load=tuple(background_load(stage, stage.report_folder / "drill" / "load")),
+        load=tuple(
+            background_load(stage, stage.report_folder / "drill" / "load", stage.profile.drill_rate, DRILL_LOAD_SECONDS)
+        ),
         folder=PROJECT,
     )
     with stage.narrator.waiting("preparing the drill") as tell:
@@ -257,14 +259,17 @@ def drill(stage: Stage) -> int:
     return result.verdict.exit_code
 
 
-def background_load(stage: Stage, evidence: Path) -> Sequence[str]:
-    """Return the command of a load that lasts as long as a step, and leaves its evidence in a folder."""
+def background_load(stage: Stage, evidence: Path, rate: float, seconds: float) -> Sequence[str]:
+    """Return the command of a load that leaves its evidence in a folder, and lasts longer than the step that ends it.
+
+    `rate` is in searches a second.
+    """
     load = Settings.from_values(
         stage.profile.settings.values()
         | {
-            "rate": stage.profile.drill_rate,
+            "rate": rate,
             "warmup_seconds": 0.0,
-            "window_seconds": DRILL_LOAD_SECONDS,
+            "window_seconds": seconds,
             "queries": str(stage.report_folder / TRUTH),
             "documents": _arriving_file(stage),
             # The documents differ from those of the gate's runs.

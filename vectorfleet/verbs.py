@@ -97,6 +97,7 @@ CHAPTERS: dict[str, Chapter] = {
             "ingest_command",
             "Write a corpus into the fleet; documents that it holds are left alone.",
         ),
+        "embed": Verb("loadtests.bulk_verb", "embed", "Embed in bulk: fill a slot's embedding memory by many workers."),
         "search": Verb("loadtests.document_verbs", "search_command", "Ask one question in plain words."),
         "fleet": Verb(
             "runbooks.fleet.status_verb", "fleet", "Show shards, replicas and indexers as the routers see them."

@@ -31,8 +31,8 @@ WRITE_SECONDS = 5.0
 LOOK_SECONDS = 60.0
 CACHED_BYTES = 64 << 20
 READS_AT_ONCE = 8
-MOST_VECTORS = 40_000_000  # 24 bytes each in every indexer
-MOST_BYTES = 128 << 30
+MOST_VECTORS = 120_000_000  # 24 bytes each in every indexer
+MOST_BYTES = 512 << 30
 _ROW_BITS = 24  # a segment has some thousand rows
 
 DAMAGED = Counter("vectorfleet_memory_damaged_total", "Segments that can't be used")

@@ -19,10 +19,14 @@ SAVED = Counter("vectorfleet_memory_saved_tokens_total", "Tokens not embedded ag
 
 
 class RememberingEmbedder:
-    """A model with a memory. Each text of a batch is looked up, and asked for, once."""
+    """A model with a memory. Each text of a batch is looked up, and asked for, once.
+
+    `asked` counts the texts that the model was asked for.
+    """
 
     def __init__(self, model: Embedder, memory: VectorMemory) -> None:
         self.fingerprint, self.side_by_side = model.fingerprint, model.side_by_side
+        self.asked = 0
         self._model, self._memory = model, memory
 
     def embed(
@@ -36,6 +40,7 @@ class RememberingEmbedder:
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
         HITS.inc(len(vectors))
         MISSES.inc(len(missing))
+        self.asked += len(missing)
         SAVED.inc((sum(map(len, texts)) - sum(map(len, missing.values()))) / CHARACTERS_PER_TOKEN)
         failed: dict[bytes, str] = {}
         if missing:

@@ -32,14 +32,7 @@ def records_of(
 
     `registry` lists the collections that exist before the first document.
     """
-    registries = list(accumulate(documents, _registry_after, initial=registry))
-    recipes = [_recipe(one, known, slot) for one, known in zip(documents, registries[1:], strict=True)]
-    chunks = [_chunks(written, recipe) for written, recipe in zip(documents, recipes, strict=True)]
-    texts = [
-        heading(written.document.title, chunk)
-        for written, its_chunks in zip(documents, chunks, strict=True)
-        for chunk in its_chunks
-    ]
+    recipes, chunks, texts, after = split_all(documents, registry, slot)
     reasons: dict[int, str] = {}
     vectors = embedder.embed(texts, reasons=reasons) if texts else _none(slot.embedding.dims)
     failures = [reasons.get(i, "") for i in range(len(texts))]
@@ -48,7 +41,29 @@ def records_of(
         _of(written, recipe, its_chunks, vectors[end - len(its_chunks) : end], failures[end - len(its_chunks) : end])
         for written, recipe, its_chunks, end in zip(documents, recipes, chunks, ends, strict=True)
     ]
-    return IndexingResult(records, registries[-1])
+    return IndexingResult(records, after)
+
+
+class SplitDocuments(NamedTuple):
+    """The recipe and the chunks of each document, the texts to embed for all chunks, and the registry after them."""
+
+    recipes: list[Recipe | None]
+    chunks: list[list[str]]
+    texts: list[str]
+    registry: Registry
+
+
+def split_all(documents: Sequence[PlacedDocument], registry: Registry, slot: Recipe) -> SplitDocuments:
+    """Split documents into the texts that are embedded for them; `registry` is that before the first one."""
+    registries = list(accumulate(documents, _registry_after, initial=registry))
+    recipes = [_recipe(one, known, slot) for one, known in zip(documents, registries[1:], strict=True)]
+    chunks = [_chunks(written, recipe) for written, recipe in zip(documents, recipes, strict=True)]
+    texts = [
+        heading(written.document.title, chunk)
+        for written, its_chunks in zip(documents, chunks, strict=True)
+        for chunk in its_chunks
+    ]
+    return SplitDocuments(recipes, chunks, texts, registries[-1])
 
 
 def _registry_after(registry: Registry, written: PlacedDocument) -> Registry:

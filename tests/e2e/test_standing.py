@@ -118,8 +118,17 @@ class Standing:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Call a verb on this stack, as a person does."""
-        command = [sys.executable, "-m", "vectorfleet", *arguments, "--outputs", str(self.root / "outputs.json")]
+        command = self._command(arguments)
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=STEP_SECONDS, check=False)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a verb on this stack."""
+        return subprocess.Popen(
+            self._command(arguments), cwd=PROJECT, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "vectorfleet", *arguments, "--outputs", str(self.root / "outputs.json")]
 
     def keep_golden_answers(self) -> None:
         """Write documents of the corpus that the pages' golden questions are about, and keep what is found."""

@@ -1,11 +1,19 @@
-"""A standing fleet that gets a second slot, moves to it, goes back, moves again, and loses the first one."""
+"""A standing fleet that gets a second slot, moves to it, goes back, moves again, and loses the first one.
+
+The second slot's processes are killed while it is filled, and so are the verbs at work. No search may notice.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +26,12 @@ from service.client import Client, ServiceError, Unanswered
 from tests.e2e.rehearsal import STEP_SECONDS, Rehearsal, until
 from tests.e2e.test_standing import LENIENT, Standing, Trickle
 from tests.rehearsal.programs.project import real_project
+from vectorfleet import waiting
 
 GREEN = {"shards": 1, "index": {"type": "flat"}}
 WRITE_SECONDS = 0.2
+SEED = 13
+FILL_KILLS = 8
 
 
 class Ledger:
@@ -75,6 +86,27 @@ class Stack:
         return self.up(name, slots, **changes).writes == 0
 
 
+def _kill(standing: Standing, chance: random.Random, **wanted: str) -> None:
+    """SIGKILL one running process of these values, with its children; wait for one if there is none."""
+
+    def running() -> list[dict[str, Any]]:
+        rows = json.loads((standing.root / "compute.json").read_text())["instances"]
+        fitting = (row for row in rows if all(row[name] == value for name, value in wanted.items()))
+        return [row for row in fitting if row["pid"] and row["state"] == "running"]
+
+    found = waiting.until(running, STEP_SECONDS, 0.1)
+    assert found, f"no process of {wanted}"
+    with suppress(ProcessLookupError):
+        os.killpg(chance.choice(found)["pid"], signal.SIGKILL)
+
+
+def _end(verb: subprocess.Popen[bytes]) -> None:
+    """SIGKILL a verb and what it started."""
+    assert verb.poll() is None
+    os.killpg(verb.pid, signal.SIGKILL)
+    verb.wait()
+
+
 def _slot(standing: Standing, name: str) -> dict[str, Any]:
     done = standing.call("slots", "list", "--json")
     assert done.returncode == 0, done.stderr
@@ -96,16 +128,31 @@ def standing(tmp_path: Path, rehearsal: Rehearsal) -> Standing:
 def test_a_fleet_moves_to_a_second_slot_and_back(standing: Standing, tmp_path: Path) -> None:
     stack, ledger = Stack(standing, tmp_path / "stacks"), Ledger(standing.client)
     both = {"blue": {"shards": 2}, "green": GREEN}
+    chance = random.Random(SEED)
     with Trickle(standing.client).running() as trickle, ledger.running():
         before = standing.versions()
         stack.up("both", both)
         assert standing.versions() == before
+        for _ in range(FILL_KILLS):
+            time.sleep(chance.uniform(0.5, 2.5))  # the instants are by chance
+            _kill(standing, chance, slot="green")
+        until(lambda: _slot(standing, "green")["state"] == "complete", "a filled green slot", STEP_SECONDS)
+        verifying = standing.start("slots", "verify", "green", "--relevance-floor", "0")
+        with suppress(subprocess.TimeoutExpired):
+            verifying.wait(chance.uniform(1.0, 4.0))
+        _end(verifying)
         refused = standing.call("slots", "switch", "green")
         assert (refused.returncode, "slots verify green" in refused.stderr) == (64, True), refused.stderr
-        until(lambda: _slot(standing, "green")["state"] == "complete", "a filled green slot", STEP_SECONDS)
+        _kill(standing, chance, slot="green", role="indexer")
         _verify(standing)
 
-        switched = standing.call("slots", "switch", "green", "--percent", "10,100", "--watch", "2s", "--json")
+        switching = standing.start("slots", "switch", "green", "--percent", "10,100", "--watch", "60s")
+        until(lambda: _weights(standing) == {"blue": 90, "green": 10}, "the first step of a switch", STEP_SECONDS)
+        _end(switching)
+        for slot in both:
+            _kill(standing, chance, slot=slot, role="indexer")
+        assert _weights(standing) == {"blue": 90, "green": 10}
+        switched = standing.call("slots", "switch", "green", "--percent", "50,100", "--watch", "2s", "--json")
         assert switched.returncode == 0, switched.stderr
         assert _weights(standing) == {"blue": 0, "green": 100}
         assert stack.is_unchanged("both", both)

@@ -115,6 +115,7 @@ def test_the_page_has_the_switch_and_its_checks(tmp_path: Path) -> None:
     page = rendered(record_up_to(len(FINDINGS)), tmp_path)
     for words in ("0 of 412 searches failed", "took 0.05 s", "0 of 190 writes lost", "Both slots hold the same"):
         assert words in page
+    assert sentence(COMPLETE["blue_green"] | {"moves": 9}).startswith("9 times there and back: 0 of 412")
     unverified: dict[str, Any] = {"verdict": "VOID", "created": 71, "filled_seconds": 24.1, "verification": None}
     unverified["sentence"] = sentence(unverified)
     record = record_up_to(len(FINDINGS) - 1)
@@ -133,6 +134,8 @@ def test_the_page_has_the_switch_and_its_checks(tmp_path: Path) -> None:
         ({"writes": COMPLETE["blue_green"]["writes"] | {"stale": 1}}, Verdict.FAIL),
         ({"writes": None}, Verdict.VOID),
         ({"searches": 0}, Verdict.VOID),
+        ({"wanted": 413}, Verdict.VOID),
+        ({"wanted": 413, "failed": 1}, Verdict.FAIL),
     ],
 )
 def test_a_switch_passes_only_without_any_loss(changed: dict[str, Any], verdict: Verdict) -> None:
