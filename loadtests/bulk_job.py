@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -107,16 +110,26 @@ def embed_on_ray(job: Job, count: int, workers: int, address: str) -> Iterator[E
             "Workers need Ray, which is not installed. Install it with `make bulk`, or embed a part on each machine "
             "by hand, as with --part 1/8"
         ) from None
-    local: dict[str, Any] = {} if address else {"num_cpus": workers, "_node_ip_address": "127.0.0.1"}
+    # Workers hold their processors to the end, and the numbers of parts need one, too.
+    local: dict[str, Any] = {} if address else {"num_cpus": workers + 1, "_node_ip_address": "127.0.0.1"}
     try:
-        ray.init(address=address or "local", include_dashboard=None if address else False, log_to_driver=False, **local)
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level="error",
+            **local,
+        )
         ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         parts = ray.data.range(count, override_num_blocks=count)
         done = parts.map_batches(
             RayWorker, fn_constructor_args=(job, count), batch_size=1, concurrency=workers, num_cpus=1
         )
-        for row in done.iter_rows():
-            yield Embedded(**row)
+        # Ray prints what befalls its workers, and standard output is for the result.
+        with redirect_stdout(sys.stderr):
+            for row in done.iter_rows():
+                yield Embedded(**row)
     except (ray.exceptions.RayError, ConnectionError) as error:
         cause = getattr(error, "cause", None) or error
         raise BulkFailure(

@@ -57,13 +57,14 @@ def node() -> None:
 @click.option("--snapshot", help="Take over from the serving process with this snapshot, or the `newest`.")
 @click.option("--position", type=ENTRY, default=0, help="Position of the serving process.")
 @click.option("--covers", type=ENTRY, help="The position from which on that process is ready.")
-def serve(listener: int, channel: int, snapshot: str | None, position: int, covers: int | None) -> None:
+@click.option("--asked", type=ENTRY, default=0, help="The position of a snapshot that was ordered of that process.")
+def serve(listener: int, channel: int, snapshot: str | None, position: int, covers: int | None, asked: int) -> None:
     """Take a node's requests; `node` starts this process itself."""
     die_with_parent()
     from service.node.process import InheritedSockets, Node
 
     sockets = InheritedSockets(listener, channel)
-    _run(lambda process: Node(process, sockets, snapshot, position, covers).run(), traced=True)
+    _run(lambda process: Node(process, sockets, snapshot, position, covers, asked).run(), traced=True)
 
 
 @click.command()

@@ -124,6 +124,12 @@ CHAPTERS: dict[str, Chapter] = {
             "runbooks.slots.rebuild_verb", "rebuild", "Rebuild SLOT from the documents log, while it serves."
         ),
         "undo": Verb("runbooks.fleet.undo_verb", "undo", "Undo the writes of a range for ever; later writes stay."),
+        "erase": Verb(
+            "runbooks.fleet.erase_verb",
+            "erase",
+            "Erase SOURCE_IDS for ever: from logs, snapshots, memory, old versions.",
+        ),
+        "erasures": Verb("runbooks.fleet.erase_verb", "erasures", "List the erasures with their states."),
         "wait": Verb("runbooks.fleet.status_verb", "wait", "Wait until every shard is ready, and print each change."),
         "probe": Verb(
             "runbooks.observe.probe_verb", "probe", "Search and write until the service is good for a whole window."

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.components import policies
+from infra.facts import naming
 
 LEFTOVER_DAYS = 1  # until an upload that broke off is removed
 COMPLIANCE = "COMPLIANCE"  # the mode of Object Lock that binds even the account's root
@@ -134,12 +135,25 @@ class FleetBucket(pulumi.ComponentResource):
         }
         if self._args.expire_days is not None:
             rule["expiration"] = {"days": self._args.expire_days}
+        rules = [rule] if self._args.lock is None else [rule, self._expire_erased()]
         aws.s3.BucketLifecycleConfiguration(
             self._args.name,
             bucket=self.bucket.id,
-            rules=[rule],
+            rules=rules,
             opts=self._kept_after(self.versioning),
         )
+
+    @staticmethod
+    def _expire_erased() -> aws.s3.BucketLifecycleConfigurationRuleArgsDict:
+        """Delete every version with the tag of an erasure as soon as its lock ends; S3 keeps locked ones until then."""
+        key, value = naming.ERASED_TAG
+        return {
+            "id": "erased",
+            "status": "Enabled",
+            "filter": {"tag": {"key": key, "value": value}},
+            "expiration": {"days": 1},
+            "noncurrent_version_expiration": {"noncurrent_days": 1},
+        }
 
     def _policy(self) -> aws.s3.BucketPolicy:
         document = pulumi.Output.all(self.bucket.arn, self._args.account).apply(

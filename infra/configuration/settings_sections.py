@@ -166,7 +166,7 @@ class VaultSettings(Section):
     """Copies in another region, under Object Lock."""
 
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="another AWS region than the stack's")
-    retention_days: int = Field(default=35, ge=1, le=3650, description="a whole number of days from 1 to 3650")
+    retention_days: int = Field(default=28, ge=1, le=3650, description="a whole number of days from 1 to 3650")
     mode: Literal["governance", "compliance"] = Field(default="governance", description="governance or compliance")
 
 

@@ -22,6 +22,8 @@ LIMITS = {
     "parameter": 1011,
 }
 DIGEST_LENGTH = 6
+# The tag of copies in the vault that S3 is to delete as soon as their locks end.
+ERASED_TAG = ("vectorfleet:erased", "true")
 FLEET_SCOPE = "fleet"  # beside the slots: the alarms that are of no slot
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from runbooks.fleet.status import FleetError, answered, from_known
-from service.client import Client
+from service.client import Client, ServiceError
 from vectorfleet.waiting import until
 
 POLL_SECONDS = 0.5
@@ -68,10 +70,29 @@ def see_backups(client: Client, limit: int) -> Backups:
 
 
 def take(client: Client, limit: int, within_seconds: float) -> Backups | None:
-    """Make a snapshot of every shard and wait until they are listed; return None when the time is up."""
-    started = answered(client.take_snapshots)
-    positions = {int(one["shard"]): int(one["position"]) for one in started["shards"]}
-    return _awaited(client, limit, within_seconds, lambda found: found.reach(positions))
+    """Make a snapshot of every shard and wait until they are listed; return None when the time is up.
+
+    A shard whose replicas all change their generation takes no order, so it gets the order again. Raises FleetError.
+    """
+    started = time.monotonic()
+    ordered = until(lambda: _ordered(client), within_seconds, POLL_SECONDS) or answered(client.take_snapshots)
+    positions = {int(one["shard"]): int(one["position"]) for one in ordered["shards"]}
+    left = within_seconds - (time.monotonic() - started)
+    return _awaited(client, limit, left, lambda found: found.reach(positions))
+
+
+def _ordered(client: Client) -> dict[str, Any] | None:
+    """Order snapshots; return None if a shard takes no order now. Raises FleetError."""
+
+    def order() -> dict[str, Any] | None:
+        try:
+            return client.take_snapshots()
+        except ServiceError as error:
+            if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                return None
+            raise
+
+    return answered(order)
 
 
 def verify(client: Client, limit: int, within_seconds: float) -> Backups | None:

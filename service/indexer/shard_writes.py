@@ -52,6 +52,10 @@ class ShardWrites:
         yield from (_write_of(one) for one in self._held if _is_write(one) and one.position in wanted)
         yield from (write for write in self._taken(positions, _writes_in) if write.place.position in wanted)
 
+    def entries(self, positions: Sequence[int]) -> Iterator[Entry]:
+        """Yield the entries that cover some documents positions, in any order; raise StoreError and Damaged."""
+        return self._taken(positions, lambda entry: [entry])
+
     def records(self, changes: Sequence[Change], position: int) -> list[Record]:
         """Return the records that a void at a position makes: each document as it was last written, or its deletion."""
         wanted = {change.after.place for change in changes if change.after is not None}

@@ -62,7 +62,10 @@ STALE = Gauge(
 
 
 class NodeApi:
-    """The routes of one replica; until there is one, they answer that it is not ready."""
+    """The routes of one replica; until there is one, they answer that it is not ready.
+
+    `gives_way` is true while a successor loads.
+    """
 
     def __init__(self) -> None:
         self._served: Replica | None = None
@@ -71,6 +74,7 @@ class NodeApi:
         self._threads = SearchThreads()
         self.verification: Verification | None = None
         self.generations: Generations | None = None
+        self.gives_way = False
         self._sampling: asyncio.Task[None] | None = None
 
     def serve(self, replica: Replica) -> None:
@@ -166,8 +170,9 @@ class NodeApi:
         """Start a snapshot of the records applied so far; the answer does not wait for it."""
         ask = await _decoded(request, ShardSnapshotRequest)
         await self._ready_for(ask.build, ask.min_position, ask.wait_seconds)
-        if self.generations is None or self._replica.held_back:
-            reason = self._replica.held_back or "this replica has only just restored"
+        if self.generations is None or self._replica.held_back or self.gives_way:
+            waits = "a successor takes over" if self.gives_way else "this replica has only just restored"
+            reason = self._replica.held_back or waits
             raise Problem(503, f"no snapshot can be made here: {reason}", retry_after_seconds=1)
         return _encoded(SnapshotAnswer(self.generations.ask()))
 

@@ -57,6 +57,8 @@ class Generations:
 
     A write is in a snapshot after `snapshot_seconds`, plus the time the next generation takes to build.
 
+    A snapshot was ordered at `asked_position` or later, perhaps of the process before this one; 0 for none.
+
     `succeed` lets a process take over from a newer snapshot, and this process is then told to end. If no process took
     over, it returns whether the snapshot was found damaged. `proc` is where the kernel shows its figures.
 
@@ -71,21 +73,22 @@ class Generations:
         proc: Path = PROC,
         *,
         snapshot_seconds: float = SNAPSHOT_SECONDS,
+        asked_position: int = 0,
     ) -> None:
         self._replica = replica
         self._snapshot_seconds = snapshot_seconds
         self._instance = instance
         self._succeed = succeed
         self._proc = proc
-        self._asked_position = 0
+        self.asked_position = asked_position
         self._refused: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._failed_builds, self._paused_until = 0, 0.0
 
     def ask(self) -> int:
         """Order a snapshot of the records applied so far, however few are new; return its least position."""
-        self._asked_position = self._replica.position
-        return self._asked_position
+        self.asked_position = self._replica.position
+        return self.asked_position
 
     async def run(self) -> None:
         """Give way to newer snapshots, and build when it is due, for ever."""
@@ -144,7 +147,7 @@ class Generations:
     def _is_due(self) -> bool:
         if time.monotonic() < self._paused_until:
             return False
-        if self._replica.base_position < self._asked_position:
+        if self._replica.base_position < self.asked_position:
             return True
         if self._replica.backup_age_seconds >= self._snapshot_seconds:
             return True

@@ -71,7 +71,7 @@ class Node:
 
     A successor names the `snapshot` to serve, or NEWEST for the newest that can be trusted. It takes requests once it
     has loaded that and replayed, to `position` at least, where the serving process stands. `covers` is the documents
-    position from which on that process is ready, if it is known.
+    position from which on that process is ready, if it is known. A snapshot was ordered of it at `asked_position`.
     """
 
     def __init__(
@@ -81,10 +81,12 @@ class Node:
         snapshot: str | None = None,
         position: int = 0,
         covers: int | None = None,
+        asked_position: int = 0,
     ) -> None:
         self._process = process
         self._handed = handed
         self._snapshot, self._least_position, self._covers = snapshot, position, covers
+        self._asked_position = asked_position
         self._replica: Replica | None = None
         self._stores: tuple[ObjectStore, ObjectStore] | None = None
         self._parameters: Parameters | None = None
@@ -147,8 +149,14 @@ class Node:
             async with turn:
                 replica = self._replica
                 position, covers = (replica.position, replica.covers) if replica is not None else (0, None)
-                await channel.say(SUCCEED, snapshot, str(position), *([] if covers is None else [str(covers)]))
-                return (await channel.hear())[:1] == [REFUSED]
+                # What is ordered from now on would be unknown to the successor.
+                self._api.gives_way = True
+                asked = 0 if self._api.generations is None else self._api.generations.asked_position
+                known = [] if covers is None else [str(covers)]
+                await channel.say(SUCCEED, snapshot, str(position), str(asked), *known)
+                refused = (await channel.hear())[:1] == [REFUSED]
+                self._api.gives_way = False
+                return refused
 
         await self._follow(succeed)
 
@@ -157,7 +165,11 @@ class Node:
         replica = self._replica = self._replica or await self._booted()
         verification = self._api.verification = Verification(replica, lambda: succeed(NEWEST))
         generations = self._api.generations = Generations(
-            replica, self._process.instance, succeed, snapshot_seconds=self._shape.snapshot_seconds
+            replica,
+            self._process.instance,
+            succeed,
+            snapshot_seconds=self._shape.snapshot_seconds,
+            asked_position=self._asked_position,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(replica.follow())

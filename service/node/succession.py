@@ -136,7 +136,8 @@ class Succession:
 
     @staticmethod
     async def _wish(serving: Server) -> list[str]:
-        """Return a successor's snapshot, its least position, and, if known, the position from which on it is ready.
+        """Return a successor's snapshot, its least position, that of an ordered snapshot, and, if known, the position
+        from which on it is ready.
 
         Return nothing once the serving process has ended.
         """
@@ -146,13 +147,14 @@ class Succession:
         return []
 
     async def _succeed(
-        self, listener: socket.socket, serving: Server, snapshot: str, position: str, *covers: str
+        self, listener: socket.socket, serving: Server, snapshot: str, position: str, asked: str, *covers: str
     ) -> Server:
         """Try a successor; return the process that serves afterwards."""
         started = time.monotonic()
         try:
             known = ("--covers", *covers) if covers else ()
-            successor = await self._start(listener, "--snapshot", snapshot, "--position", position, *known)
+            words = ("--snapshot", snapshot, "--position", position, "--asked", asked)
+            successor = await self._start(listener, *words, *known)
         except OSError as error:
             log.error("a successor could not be started", extra={"snapshot": snapshot, "reason": str(error)})
             await serving.channel.say(FAILED, snapshot)

@@ -133,12 +133,16 @@ def _nested(vectors_each: Sequence[Vectors], dims: int) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), vectors)
 
 
+def dims_of(entry: Entry) -> int:
+    """Return the components of the vectors in an entry, of those that are not apart."""
+    return int(entry.rows.schema.field("vectors").type.value_type.list_size)
+
+
 def from_entry(entry: Entry) -> Iterator[Record]:
     """Yield the records of an entry, in order."""
     rows = entry.rows
-    nested = rows.column("vectors")
+    nested, dims = rows.column("vectors"), dims_of(entry)
     offsets = nested.offsets.to_numpy()
-    dims = nested.type.value_type.list_size
     flat = nested.values.values.to_numpy(zero_copy_only=False).reshape(-1, dims)
     names = [name for name in rows.schema.names if name not in ("apart", "vectors")]
     plain = zip(*(rows.column(name).to_pylist() for name in names), strict=True)

@@ -12,6 +12,8 @@ from infra.review.rules.rule import Check, Rule, is_on, said, shown
 
 REPLICATED = ("documents", "index")
 LIVE = (*REPLICATED, VAULT)
+# Copies that an erasure gives up have it; `infra.facts.naming` has the same.
+ERASED_TAG = ("vectorfleet:erased", "true")
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # reading from there takes hours
 
 
@@ -38,10 +40,11 @@ def _expiration(bucket: Resource, graph: Graph) -> Iterator[str]:
         return
     for rule in _lifecycle(bucket, graph):
         name = shown(at(rule, "id") or "without an id")
-        if at(rule, "expiration", "days") or at(rule, "expiration", "date"):
+        tag = (at(rule, "filter", "tag", "key"), at(rule, "filter", "tag", "value"))
+        if tag != ERASED_TAG and (at(rule, "expiration", "days") or at(rule, "expiration", "date")):
             yield said(
                 f"lifecycle rule {name} expires objects in use",
-                allowed="expiration of noncurrent versions only",
+                allowed=f"expiration of noncurrent versions, and of objects tagged {'='.join(ERASED_TAG)}, only",
                 remedy="Use noncurrentVersionExpiration; what is live never ages",
             )
         if any(at(move, "storageClass") in ARCHIVES for move in listed(at(rule, "transitions"))):

@@ -339,6 +339,16 @@ def test_a_builder_that_fails_changes_nothing(
     assert (replica.generation, replica.ready, list(snapshot.names(store, BUILD.id, 0))) == (0, True, [])
 
 
+def test_an_order_outlives_the_process_that_took_it(store: MemoryStore, tmp_path: Path) -> None:
+    before = _generations(_replica(store, tmp_path / "before"))
+    assert not before._is_due()
+    position = before.ask()
+    assert position > 0
+    after = _generations(_replica(store, tmp_path / "after"))
+    after.asked_position = position
+    assert after._is_due()
+
+
 def test_failing_builders_are_started_ever_less_often(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

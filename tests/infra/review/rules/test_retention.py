@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from infra.review.rules import tokens
+from infra.facts import naming
+from infra.review.rules import retention, tokens
 from infra.review.rules.graph import Resource
 from tests.infra.review.rules.cases import Case, fine, made, wrong
 
@@ -45,6 +46,17 @@ CASES = (
     fine("bucket-no-expiration", "noncurrent versions", *aged({"noncurrentVersionExpiration": {"noncurrentDays": 30}})),
     fine("bucket-no-expiration", "logs", *aged({"expiration": {"days": 90}}, LOGS)),
     fine("bucket-no-expiration", "delete markers", *aged({"expiration": {"expiredObjectDeleteMarker": True}})),
+    fine(
+        "bucket-no-expiration",
+        "erased copies",
+        *aged({"expiration": {"days": 1}, "filter": {"tag": {"key": "vectorfleet:erased", "value": "true"}}}, VAULT),
+    ),
+    wrong(
+        "bucket-no-expiration",
+        "another tag",
+        *aged({"expiration": {"days": 1}, "filter": {"tag": {"key": "vectorfleet:erased", "value": "no"}}}, VAULT),
+        says="rule r expires",
+    ),
     wrong("bucket-no-expiration", "days", *aged({"expiration": {"days": 90}}), says="rule r expires"),
     wrong("bucket-no-expiration", "a date", *aged({"expiration": {"date": "2030-01-01"}}), says="rule r expires"),
     wrong(
@@ -94,3 +106,7 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_retention_rule_finds_what_is_wrong_and_nothing_else(case: Case) -> None:
     case.check()
+
+
+def test_the_tag_of_erased_copies_is_the_programs() -> None:
+    assert retention.ERASED_TAG == naming.ERASED_TAG
