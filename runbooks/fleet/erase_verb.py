@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -54,10 +55,9 @@ def erase(
     from service.storage.erasing import NotErased
     from service.storage.objects import StoreError
 
-    fleet = read_fleet(outputs)
+    fleet, say = read_fleet(outputs), partial(click.echo, err=True)
     with failing(StoreError, Damaged, NotErased):
         records = Records(fleet)
-        unfinished = [one for one in records.all() if not one.done_ms]
         if source_ids:
             if not yes:
                 click.confirm(f"Erase {len(source_ids)} documents for ever?", abort=True, err=as_json)
@@ -68,13 +68,14 @@ def erase(
                 collection=_id_of(fleet, collection),
                 source_ids=sorted({*source_ids}),
             )
+            wanted = [Erasure(fleet, begun, say)]
             records.begin(begun)
-            unfinished = [begun]
+        else:
+            wanted = [Erasure(fleet, record, say) for record in records.all() if not record.done_ms]
         done = []
-        for record in unfinished:
-            erased = Erasure(fleet, record, lambda said: click.echo(said, err=True)).run(within)
-            records.update(erased)
-            done.append(erased)
+        for erasure in wanted:
+            done.append(erasure.run(within))
+            records.update(done[-1])
     _show(done, as_json)
 
 

@@ -54,7 +54,10 @@ class Served:
 
 
 class Erasure:
-    """One erasure, step by step. The steps raise botocore's errors, StoreError, Damaged, NotErased and Failure."""
+    """One erasure, step by step. Raises botocore's errors, StoreError, Damaged, NotErased, Failure and Refusal.
+
+    A Refusal comes before the first step: there is a build that is not to be changed now.
+    """
 
     def __init__(self, fleet: Fleet, record: Record, say: Say) -> None:
         self._fleet, self._say = fleet, say
@@ -65,12 +68,11 @@ class Erasure:
         self._index = ObjectStore(fleet.index_bucket, fleet.aws)
         self._documents_versions = VersionedBucket(s3, fleet.documents_bucket)
         self._index_versions = VersionedBucket(s3, fleet.index_bucket)
-        self._served: list[Served] = []
+        self._served = self._find_served()
         self._positions: list[int] = []
 
     def run(self, within_seconds: float) -> Record:
         """Erase; return the record of what was done."""
-        self._served = self._find_served()
         self._delete_documents()
         self._await_position(within_seconds)
         self._positions = self._find_positions()

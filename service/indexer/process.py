@@ -56,6 +56,7 @@ class IndexerProcess:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._build: Build | None = None
+        self._slots: Slots | None = None
         self._indexer: Indexer | None = None
         self._memory: VectorMemory | None = None
         self._turn = threading.Lock()  # a step goes on in its thread when the task that waits for it is cancelled
@@ -79,6 +80,7 @@ class IndexerProcess:
         documents, index = ObjectStore(parameters.storage.documents), ObjectStore(parameters.storage.index)
         conformance.check(index)
         slots, slot = Slots(index), self._process.slot
+        self._slots = slots
         found = slots.find(slot)
         if found is not None:
             self._misconfigured = judge(slot, found, parameters.recipe()).refused
@@ -112,8 +114,8 @@ class IndexerProcess:
                 log.warning("the parameters can't be read; trying again", extra={"reason": str(error)})
 
     def _find_next(self) -> Build | None:
-        parameters = load_parameters(self._process.parameters, self._process.slot)
-        return Slots(ObjectStore(parameters.storage.index)).find_next(self._process.slot)
+        """Return the slot's next build, or None; before the first look at the parameters nobody knows of one."""
+        return self._slots.find_next(self._process.slot) if self._slots is not None else None
 
     async def _fill(self, build: Build) -> None:
         """Index everything into the slot's next build, and point the slot at it. The current build goes on."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from infra.components import policies
 from service.client import Client
 from service.storage.objects import ObjectStore
 from tests.stack_outputs import SLOT, written
+from tests.wire.fleet import unique
 from tests.wire.service_fleet import PROJECT, ServiceFleet, aws_environment, booted_fleet, documents, eventually
+from tests.wire.test_emulator_replication import rule
 
 Connect = Callable[[str], Any]
 SECRET = "Ada keeps the seventh key in a blue tin"
@@ -33,8 +36,10 @@ KILLS = 6
 
 
 @pytest.fixture
-def fleet(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceFleet]:
-    """A fleet with versioned buckets that refuse every put over a log entry."""
+def fleet(
+    connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: str
+) -> Iterator[ServiceFleet]:
+    """A fleet with versioned buckets that refuse every put over a log entry and are copied into a vault."""
     for name, value in aws_environment(emulator).items():
         monkeypatch.setenv(name, value)
     with booted_fleet(connect, emulator, tmp_path / "fleet", shards=2, replicas=1) as one:
@@ -44,7 +49,39 @@ def fleet(connect: Connect, emulator: str, tmp_path: Path, monkeypatch: pytest.M
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
             policy = policies.bucket(f"arn:aws:s3:::{bucket}", statements(f"arn:aws:s3:::{bucket}", "1"))
             s3.put_bucket_policy(Bucket=bucket, Policy=policies.text(policy))
+        _copy(s3, vault, one.documents, "log/")
+        _copy(s3, vault, one.index, "builds/")
         yield one
+
+
+@pytest.fixture
+def vault(connect: Connect) -> str:
+    """A bucket whose objects are locked for a day."""
+    s3, name = connect("s3"), unique("vault")
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    retention = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": retention}
+    s3.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=lock)
+    return name
+
+
+def _copy(s3: Any, vault: str, bucket: str, prefix: str) -> None:
+    rules = {"Role": "arn:aws:iam::123456789012:role/copier", "Rules": [rule(vault, prefix)]}
+    s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration=rules)
+
+
+def _tagged(s3: Any, vault: str, needles: list[bytes]) -> tuple[set[str], set[str]]:
+    """Return the versions in the vault that hold one of the needles, and those with the tag of an erasure."""
+    held, tagged = set(), set()
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=vault):
+        for one in page.get("Versions", ()):
+            named = {"Bucket": vault, "Key": one["Key"], "VersionId": one["VersionId"]}
+            body = s3.get_object(**named)["Body"].read()
+            if any(needle in body for needle in needles):
+                held.add(f"{one['Key']} {one['VersionId']}")
+            if s3.get_object_tagging(**named)["TagSet"] == [{"Key": "vectorfleet:erased", "Value": "true"}]:
+                tagged.add(f"{one['Key']} {one['VersionId']}")
+    return held, tagged
 
 
 class Scanner:
@@ -112,9 +149,9 @@ def _snapshots(fleet: ServiceFleet, client: Client) -> None:
 
 
 @pytest.fixture
-def erase(fleet: ServiceFleet, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def erase(fleet: ServiceFleet, tmp_path: Path, vault: str) -> Callable[..., subprocess.Popen[str]]:
     """The verb as a process."""
-    buckets = {"documents_bucket": fleet.documents, "index_bucket": fleet.index}
+    buckets = {"documents_bucket": fleet.documents, "index_bucket": fleet.index, "vault_bucket": vault}
     outputs = written(tmp_path, slots={"blue": SLOT | {"shards": 2}}, endpoint=fleet.client().endpoint, **buckets)
 
     def called(*words: str) -> subprocess.Popen[str]:
@@ -134,7 +171,7 @@ def _result(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kills", [0, KILLS])
 def test_nothing_of_erased_documents_can_be_read(
-    fleet: ServiceFleet, connect: Connect, erase: Callable[..., subprocess.Popen[str]], kills: int
+    fleet: ServiceFleet, connect: Connect, erase: Callable[..., subprocess.Popen[str]], vault: str, kills: int
 ) -> None:
     client, scanner = _fill(fleet), Scanner(connect("s3"), fleet)
     scanner.needles += _vectors(fleet)
@@ -165,6 +202,11 @@ def test_nothing_of_erased_documents_can_be_read(
     (listed,) = _result(erase("erasures"))
     assert listed["state"].startswith("erased 20")
     assert scanner.found() == set()
+    held, tagged = _tagged(connect("s3"), vault, scanner.needles)
+    assert len(held) > 8
+    assert held - tagged == set()
+    assert not any(key.startswith("slots/") for key in tagged)
+    assert listed["vault_until"] > datetime.now(UTC).isoformat()
     scanner.needles = [name.encode() for name in SECRETS]
     assert all(key.startswith(("log/", "builds/")) for key in scanner.found()), "ids alone are left, in the logs"
     _goes_on(fleet, client, listed["position"])
