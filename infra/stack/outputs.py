@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Fleet:
 
     `aws_endpoint` is None on AWS itself; `key` is the caller's key of the API, empty without one; `target_groups` maps
     slots to ARNs. A slot may have a target group and no instances: `slots` names those that have some.
+    `retrieval_p95_ms` maps slots to their objective.
     """
 
     outputs: Path
@@ -58,6 +59,7 @@ class Fleet:
     index_bucket: str = ""
     vault_bucket: str | None = None
     vault_copy_role: str | None = None
+    retrieval_p95_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_loopback(self) -> bool:
@@ -160,6 +162,11 @@ def _fleet(path: Path, found: Mapping[str, Any], aws_endpoint: str | None) -> Fl
         index_bucket=found.get("index_bucket", ""),
         vault_bucket=found.get("vault_bucket"),
         vault_copy_role=found.get("vault_copy_role"),
+        retrieval_p95_ms={
+            slot: planned["retrieval_p95_ms"]
+            for slot, planned in found.get("plan", {}).get("slots", {}).items()
+            if "retrieval_p95_ms" in planned
+        },
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from infra.facts.slo import objective
 from infra.stack.outputs import Fleet
 from runbooks.slots.comparison import paired
 from runbooks.slots.seen import SlotView, see_slots
@@ -84,9 +85,13 @@ def check_load(fleet: Fleet, candidate: str, effort: Effort) -> Check:
 
 
 def _gate(fleet: Fleet, slot: str, effort: Effort, folder: Path) -> list[str]:
+    targets: tuple[str, ...] = ()
+    if (p95_ms := fleet.retrieval_p95_ms.get(slot)) is not None:
+        alert_ms = max(p95_ms, objective("retrieval_p95_ms").alert)
+        targets = ("--p95-target-ms", f"{p95_ms:g}", "--alert-ms", f"{alert_ms:g}")
     # The later of two equal options counts. Recall is judged by the golden set, which has true answers for both slots.
     return argv(
-        *("load", "gate", *SHORT_LOAD, "--recall-floor", "0", *effort.load),
+        *("load", "gate", *SHORT_LOAD, *targets, "--recall-floor", "0", *effort.load),
         *("--outputs", str(fleet.outputs), "--slot", slot, "--evidence", str(folder / "evidence"), "--json"),
     )
 

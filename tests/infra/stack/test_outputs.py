@@ -124,3 +124,9 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 )
 def test_loopback_is_an_address_and_no_name(url: str, local: bool) -> None:
     assert is_loopback(url) is local
+
+
+def test_each_slots_objective_is_read_from_its_plan(tmp_path: Path) -> None:
+    plan = {"bill": {}, "slots": {"blue": {"retrieval_p95_ms": 120.0}, "green": {}}}
+    assert read_fleet(written(tmp_path, plan=plan)).retrieval_p95_ms == {"blue": 120.0}
+    assert read_fleet(written(tmp_path)).retrieval_p95_ms == {}

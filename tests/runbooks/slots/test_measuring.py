@@ -31,11 +31,13 @@ def test_options_of_the_gate_come_behind_those_of_the_short_load(monkeypatch: py
         return VerbAnswer(0, {"verdict": "PASS", "sentences": ["Good.", "Fast."]}, "")
 
     monkeypatch.setattr(measuring, "call", call)
-    check = check_load(a_stack(outputs=Path("o.json")), "green", Effort(load=("--rate", "40")))
+    stack = a_stack(outputs=Path("o.json"), retrieval_p95_ms={"blue": 50.0, "green": 900.0})
+    check = check_load(stack, "green", Effort(load=("--rate", "40")))
     assert (check.verdict, check.sentence) == (Verdict.PASS, "Good. Fast.")
     (words,) = called
     assert [words[at + 1] for at, word in enumerate(words) if word == "--rate"] == ["10", "40"]
     assert words[words.index("--slot") + 1] == "green"
+    assert [words[words.index(name) + 1] for name in ("--p95-target-ms", "--alert-ms")] == ["900", "900"]
 
 
 @pytest.mark.parametrize("found", [None, {}, {"verdict": "PERHAPS", "sentences": []}, {"verdict": "PASS"}])
