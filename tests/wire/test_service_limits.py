@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+from service.node.generations import CLAIM_SECONDS
 from tests.wire.service_fleet import Member, ServiceFleet, eventually, new_fleet
 
 Connect = Callable[[str], Any]
@@ -117,5 +118,7 @@ def test_a_successor_without_memory_leaves_the_old_serving(fleet: ServiceFleet) 
     parent.rlimit(psutil.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     position = write(fleet, 1_000, 100)
     fleet.client().take_snapshots(min_position=position)
-    eventually(lambda: (node.ready() or {"generation": 0})["generation"], "the next base", seconds=60)
+    # If three successors have failed by now, another generation is built once the claim of the first has expired.
+    patience = CLAIM_SECONDS + 60
+    eventually(lambda: (node.ready() or {"generation": 0})["generation"], "the next base", seconds=patience)
     assert finds(fleet, 1_050, position)

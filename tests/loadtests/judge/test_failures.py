@@ -114,7 +114,8 @@ def resets(sent: bytes = b"") -> Answer:
 
 
 def problem(status: bytes, body: bytes) -> Answer:
-    return says(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+    # The connection ends behind the answer, and a caller that is not told might send the next request on it.
+    return says(b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
 
 CASES: dict[str, tuple[Any, str, str]] = {
