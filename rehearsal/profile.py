@@ -65,7 +65,7 @@ SHORT = replace(
 ACCEPTANCE = replace(
     FULL,
     name="acceptance",
-    switch_rate=100.0,
+    switch_rate=_LOAD.rate,
     switch_searches=100_000,
     load=replace(_LOAD, window_seconds=ACCEPTANCE_WINDOW_SECONDS),
 )
