@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from loadtests.corpora.choice import choose
 from loadtests.corpora.corpus import Corpus
 from loadtests.errors import LoadTestError
-from service.embedding.splitter import heading, split
+from service.embedding.splitter import texts_of
 from service.indexer.bulk import Batch, BulkEmbedder, Embedded, LogSource, Part, Source
 from service.storage.builds import Recipe
 
@@ -42,10 +42,11 @@ class CorpusSource:
 
     def batches(self, part: Part, recipe: Recipe) -> Iterator[Batch]:
         """Yield the texts of a part. Raise CorpusError."""
-        documents = islice(self._corpus.documents(), part.of(self.size).start, part.of(self.size).stop)
+        numbers = part.of(self.size)
+        documents = islice(self._corpus.documents(), numbers.start, numbers.stop)
         while some := [*islice(documents, BATCH_DOCUMENTS)]:
-            chunks = ((one.title, chunk) for one in some for chunk in split(one.title, one.text, recipe.chunking))
-            yield Batch(len(some), [heading(title, chunk) for title, chunk in chunks])
+            texts = [text for one in some for text in texts_of(one.title, one.text, recipe.chunking)]
+            yield Batch(len(some), texts)
 
 
 @dataclass(frozen=True)

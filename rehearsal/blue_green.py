@@ -111,9 +111,11 @@ def _move(stage: Stage) -> dict[str, Any]:
         surroundings.start_load(background_load(stage, folder / "load", profile.switch_rate, seconds))
         surroundings.start_observer(stack.endpoint, CANARY_SECONDS, seconds)
         surroundings.await_healthy(profile.healthy_canaries, FILLED_SECONDS)
-        while not moves or (_is_whole(moves[-1]) and _searches(folder) < profile.switch_searches):
-            if time.monotonic() - started > seconds:
-                break
+        while not moves or (
+            _is_whole(moves[-1])
+            and _searches(folder) < profile.switch_searches
+            and time.monotonic() - started <= seconds
+        ):
             moves.append(_there_and_back(stage))
             _await_canaries(surroundings)
     except NotMeasuredError as reason:

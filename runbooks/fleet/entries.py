@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from infra.stack.outputs import Stack
 from runbooks.fleet.status import FleetView, ReplicaView
@@ -21,17 +20,7 @@ from service.storage.entry import Damaged, Entry, Header, decode
 from service.storage.log import Log, Tail, check_link, tail_of
 from service.storage.objects import NoSuchKey, ObjectStore
 from service.storage.shards import shard_log
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version of a key, or a delete marker."""
-
-    key: str
-    identity: str
-    current: bool
-    marker: bool
-    written: str
+from service.storage.versions import Version, VersionedBucket
 
 
 @dataclass(frozen=True)
@@ -60,15 +49,17 @@ def repairs(stack: Stack, view: FleetView, *, dry_run: bool) -> Iterator[Repair]
     position that every ready replica has reached. Raises botocore's errors, and StoreError or Damaged if the slot's
     build can't be read.
     """
-    s3 = stack.aws("s3")
     for log, number in _suspects(stack, view):
-        for versions in _changed(log, number, s3):
-            whole, problem = _newest_whole(log, versions, s3)
+        bucket = VersionedBucket(stack.aws("s3"), log.store.bucket)
+        for versions in _changed(log, number, bucket):
+            whole, problem = _newest_whole(log, versions, bucket)
             over = () if whole is None else tuple(versions[:whole])
             if not dry_run:
-                _remove(log.store.bucket, over, s3)
+                # The current one last and by itself, so that no reader meets a gap in between.
+                for version in reversed(over):
+                    bucket.delete([version])
             if over or problem:
-                yield Repair(log.store.bucket, versions[0].key, over, problem)
+                yield Repair(bucket.name, versions[0].key, over, problem)
 
 
 def _suspects(stack: Stack, view: FleetView) -> Iterator[tuple[Log, int]]:
@@ -107,14 +98,9 @@ def _applied(log: Log, number: int, position: int) -> bool:
         return False
 
 
-def _changed(log: Log, number: int, s3: Any) -> Iterator[list[Version]]:
+def _changed(log: Log, number: int, bucket: VersionedBucket) -> Iterator[list[Version]]:
     """Yield the versions, newest first, of each key from entry `number` on that has more than its first one."""
-    prefix = log.key(number).rpartition("/")[0] + "/"
-    pages = s3.get_paginator("list_object_versions").paginate(
-        Bucket=log.store.bucket, Prefix=prefix, KeyMarker=log.key(number - 1)
-    )
-    # Versions and markers come in separate lists; those of a key may continue on the next page.
-    listed = (_version(found) for page in pages for found in _in_order(page))
+    listed = bucket.versions(log.prefix, after=log.key(number - 1))
     for _, group in groupby(listed, lambda version: version.key):
         # Times are whole seconds. A marker of the same second counts as newer: removing one too many hides nothing.
         versions = sorted(group, key=lambda one: (one.current, one.written, one.marker), reverse=True)
@@ -122,37 +108,15 @@ def _changed(log: Log, number: int, s3: Any) -> Iterator[list[Version]]:
             yield versions
 
 
-def _in_order(page: dict[str, Any]) -> list[dict[str, Any]]:
-    found = [*page.get("Versions", ()), *({**marker, "marker": True} for marker in page.get("DeleteMarkers", ()))]
-    return sorted(found, key=lambda one: str(one["Key"]))
-
-
-def _version(found: dict[str, Any]) -> Version:
-    return Version(
-        key=found["Key"],
-        identity=found["VersionId"],
-        current=found["IsLatest"],
-        marker=bool(found.get("marker")),
-        written=found["LastModified"].isoformat(),
-    )
-
-
-def _remove(bucket: str, over: tuple[Version, ...], s3: Any) -> None:
-    """Remove versions, the current one last, so that no reader meets a gap in between."""
-    for version in reversed(over):
-        s3.delete_object(Bucket=bucket, Key=version.key, VersionId=version.identity)
-
-
-def _newest_whole(log: Log, versions: list[Version], s3: Any) -> tuple[int | None, str]:
+def _newest_whole(log: Log, versions: list[Version], bucket: VersionedBucket) -> tuple[int | None, str]:
     """Return the place of the newest version that belongs at its number, or a reason why there is none."""
     found: list[tuple[int, Header]] = []
     problem = "only delete markers are left of it"
     for place, version in enumerate(versions):
         if version.marker:
             continue
-        body = s3.get_object(Bucket=log.store.bucket, Key=version.key, VersionId=version.identity)["Body"].read()
         try:
-            found.append((place, _belonging(log, version.key, body).header))
+            found.append((place, _belonging(log, version.key, bucket.body(version)).header))
         except Damaged as error:
             problem = f"none of its versions is whole: {error}"
     # An entry of a shard log has an end, and the indexer may have made it again from the documents.

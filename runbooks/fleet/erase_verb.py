@@ -52,11 +52,10 @@ def erase(
     from runbooks.fleet.erasure import Erasure
     from runbooks.fleet.erasure_records import Record, Records
     from service.storage.entry import Damaged
-    from service.storage.erasing import NotErased
     from service.storage.objects import StoreError
 
     fleet, say = read_fleet(outputs), partial(click.echo, err=True)
-    with failing(StoreError, Damaged, NotErased):
+    with failing(StoreError, Damaged):
         records = Records(fleet)
         if source_ids:
             if not yes:
@@ -68,14 +67,11 @@ def erase(
                 collection=_id_of(fleet, collection),
                 source_ids=sorted({*source_ids}),
             )
-            wanted = [Erasure(fleet, begun, say)]
+            wanted = [Erasure(fleet, records, begun, say)]
             records.begin(begun)
         else:
-            wanted = [Erasure(fleet, record, say) for record in records.all() if not record.done_ms]
-        done = []
-        for erasure in wanted:
-            done.append(erasure.run(within))
-            records.update(done[-1])
+            wanted = [Erasure(fleet, records, record, say) for record in records.all() if not record.done_ms]
+        done = [erasure.run(within) for erasure in wanted]
     _show(done, as_json)
 
 

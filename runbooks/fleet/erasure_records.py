@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from infra.stack.outputs import Fleet
-from service.storage.erasing import VersionedBucket
 from service.storage.objects import ObjectStore
+from service.storage.versions import VersionedBucket
 
 PREFIX = "erasures/"
 

@@ -10,8 +10,7 @@ import msgspec
 
 from infra.stack.outputs import Fleet
 from runbooks.fleet.status import FleetError, answered, connect
-from service.embedding.segments import Segments
-from service.embedding.splitter import SPLITTER
+from service.embedding.segments import segments_of
 from service.storage.builds import Build, Recipe, Slots
 from service.storage.log import Tail
 from service.storage.objects import ObjectStore
@@ -50,11 +49,10 @@ class Rebuilding:
         """Return what a rebuild takes. The embedding memory may hold other texts, so more chunks may ask the model."""
         status = self._status()
         rows = sum(max((int(one["rows"]) for one in shard["replicas"]), default=0) for shard in status["shards"])
-        embedding = build.recipe.embedding
-        if embedding.given:
+        segments = segments_of(self._store, build.recipe)
+        if segments is None:
             return Effort(int(status["head"]), rows, 0)
-        fingerprint = build.recipe.fingerprint.removeprefix(f"{SPLITTER} ")
-        remembered = sum(one.rows for one in Segments(self._store, fingerprint, embedding.dims).list())
+        remembered = sum(one.rows for one in segments.list())
         return Effort(int(status["head"]), rows, max(0, rows - remembered))
 
     def begin(self, served: Build) -> Build:

@@ -14,6 +14,8 @@ from uuid import uuid4
 import pyarrow as pa
 
 from service.embedding.model import Vectors
+from service.embedding.splitter import SPLITTER
+from service.storage.builds import Recipe
 from service.storage.entry import Damaged, Header, decode, encode
 from service.storage.objects import ObjectStore
 from service.storage.sorted_keys import ARROW_KEY, KEY_BYTES, Keys, from_column, to_column
@@ -34,6 +36,13 @@ class Segment(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.id}-{self.rows}-{self.keys_bytes}.arrow"
+
+
+def segments_of(store: ObjectStore, recipe: Recipe) -> Segments | None:
+    """Return the segments that builds of a recipe use; None if their vectors are given."""
+    if recipe.embedding.given:
+        return None
+    return Segments(store, recipe.fingerprint.removeprefix(f"{SPLITTER} "), recipe.embedding.dims)
 
 
 class Segments:

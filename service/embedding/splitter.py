@@ -39,6 +39,11 @@ def heading(title: str, chunk: str) -> str:
     return f"{title}. {chunk}" if title and chunk != title else chunk
 
 
+def texts_of(title: str, text: str, chunking: Chunking) -> list[str]:
+    """Return the texts that are embedded for a document."""
+    return [heading(title, chunk) for chunk in split(title, text, chunking)]
+
+
 def _sentences(text: str) -> list[str]:
     # White space is folded, so that a tab between words is as good a place to cut as a space.
     return [folded for part in _SENTENCE_END.split(text) if (folded := " ".join(part.split()))]

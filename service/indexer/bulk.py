@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from service.embedding import providers
 from service.embedding.memory import MOST_VECTORS, VectorMemory
 from service.embedding.model import UnknownModel
@@ -142,7 +144,7 @@ class BulkEmbedder:
         embedding = self.recipe.embedding
         if embedding.given:
             raise UnknownModel(f"slot {slot} gets its vectors with the documents, so there is nothing to embed")
-        access = configured.access if not model_folder else type(configured.access)(folder=model_folder)
+        access = msgspec.structs.replace(configured.access, folder=model_folder)
         self._model = providers.load(embedding, access, PATIENT)
         self._memory = VectorMemory(Segments(index, self._model.fingerprint, embedding.dims))
         self.until = configured.fleet.until

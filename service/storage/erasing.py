@@ -1,4 +1,4 @@
-"""Log entries without the contents of erased documents, and objects without their older versions.
+"""Log entries without the contents of erased documents.
 
 An entry keeps its number, its append_id and its other rows, so the chain of its log holds. An erased write has become a
 deletion, which every later reader folds as one.
@@ -6,35 +6,20 @@ deletion, which every later reader folds as one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection
 
 import msgspec
 import numpy as np
 
 from service.storage import documents, shards
 from service.storage.content import content_hash
-from service.storage.entry import Damaged, Entry, decode, encode, in_oldest_format
+from service.storage.entry import Entry, encode, in_oldest_format
 from service.storage.log import Log
-from service.storage.objects import PreconditionFailed
+from service.storage.objects import PreconditionFailed, StoreError
 from service.storage.sources import Source
+from service.storage.versions import VersionedBucket
 
-PAGE_VERSIONS = 1_000  # the most that S3 deletes with one request
 ERASED = "erased"
-
-
-class Version(NamedTuple):
-    """A version of a key, or a delete marker."""
-
-    key: str
-    identity: str
-    current: bool
-    marker: bool
-
-
-class NotErased(Exception):
-    """S3 kept a version that was to be deleted, or another process wrote the object at the same moment."""
 
 
 def erased_documents(entry: Entry, sources: Collection[Source]) -> Entry | None:
@@ -77,81 +62,29 @@ def _erased_record(record: shards.Record, dims: int) -> shards.Record:
     )
 
 
-class VersionedBucket:
-    """A bucket with versions, seen with all of them. Calls raise botocore's errors."""
-
-    def __init__(self, s3: Any, bucket: str) -> None:
-        self._s3, self.name = s3, bucket
-
-    def versions(self, prefix: str) -> Iterator[Version]:
-        """Yield all versions and delete markers below a prefix, in the order of keys, newest first."""
-        for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix):
-            found = [
-                Version(one["Key"], one["VersionId"], one["IsLatest"], marker)
-                for kind, marker in (("Versions", False), ("DeleteMarkers", True))
-                for one in page.get(kind, ())
-            ]
-            yield from sorted(found, key=lambda one: (one.key, not one.current))
-
-    def delete(self, versions: Sequence[Version]) -> None:
-        """Delete versions for ever. Raise NotErased if S3 keeps one."""
-        for first in range(0, len(versions), PAGE_VERSIONS):
-            some = versions[first : first + PAGE_VERSIONS]
-            objects = [{"Key": one.key, "VersionId": one.identity} for one in some]
-            answer = self._s3.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
-            for error in answer.get("Errors", ()):
-                raise NotErased(f"s3://{self.name}/{error['Key']} was kept: {error['Code']} {error['Message']}")
-
-    def is_copied(self, version: Version) -> bool:
-        """Return whether no replication of a version is under way."""
-        found = self._s3.head_object(Bucket=self.name, Key=version.key, VersionId=version.identity)
-        return found.get("ReplicationStatus") not in ("PENDING", "IN_PROGRESS")
-
-    def tag(self, version: Version, tag: tuple[str, str]) -> datetime | None:
-        """Give a version a tag; return when its lock ends, None if it has none."""
-        named = {"Bucket": self.name, "Key": version.key, "VersionId": version.identity}
-        self._s3.put_object_tagging(**named, Tagging={"TagSet": [{"Key": tag[0], "Value": tag[1]}]})
-        until: datetime | None = self._s3.head_object(**named).get("ObjectLockRetainUntilDate")
-        return until
-
-    def body(self, version: Version) -> bytes:
-        """Read one version."""
-        answer = self._s3.get_object(Bucket=self.name, Key=version.key, VersionId=version.identity)
-        return bytes(answer["Body"].read())
-
-
 def rewrite(bucket: VersionedBucket, log: Log, number: int, erased: Callable[[Entry], Entry | None]) -> bool:
     """Replace entry `number` by what `erased` makes of it, and delete its older versions. Return whether it changed.
 
     The bucket refuses every put over an entry, so the entry is deleted first. Its last version stays until the new one
-    is written, so a call that ends between them is made good by the next call. A reader that meets the gap, some
-    milliseconds long, tries again. Raise Damaged and NotErased.
+    is written, so `close_gaps` makes good a call that ended between them. A reader that meets the gap, some
+    milliseconds long, tries again. Raise StoreError and Damaged.
     """
-    key = log.key(number)
-    found = [one for one in bucket.versions(key) if one.key == key]
-    whole = next((one for one in found if not one.marker), None)
-    if whole is None:
-        raise Damaged(f"{log.name} entry {number}: no version of it is left")
-    entry = erased(decode(bucket.body(whole), log=log.name, number=number, schema=log.schema))
+    key, entry = log.key(number), erased(log.read(number))
     if entry is not None:
-        if found[0].current and not found[0].marker:
-            log.store.delete(key)
-        _create(log, key, entry)
-    elif found[0].marker:
-        # A call before this one has deleted the entry, and has written nothing yet.
-        raise Damaged(f"{log.name} entry {number} was deleted from outside; restore it first, with restore-entry")
-    older = [one for one in bucket.versions(key) if one.key == key and not one.current]
-    bucket.delete(older)
+        log.store.delete(key)
+        plain = in_oldest_format(entry)
+        try:
+            log.store.create(key, encode(plain.header, plain.rows))
+        except PreconditionFailed:
+            # An indexer makes a lost entry of its shard log again, from documents that have no contents any more.
+            raise StoreError(f"s3://{bucket.name}/{key} was written at the same moment; call it again") from None
+    bucket.delete([one for one in bucket.versions(key) if not one.current])
     return entry is not None
 
 
-def _create(log: Log, key: str, entry: Entry) -> None:
-    plain = in_oldest_format(entry)
-    try:
-        log.store.create(key, encode(plain.header, plain.rows))
-    except PreconditionFailed:
-        # An indexer makes a lost entry of its shard log again, from documents that have no contents any more.
-        raise NotErased(f"s3://{log.store.bucket}/{key} was written at the same moment; call it again") from None
+def close_gaps(bucket: VersionedBucket, log: Log) -> None:
+    """Bring back the entries of a log that `rewrite` has deleted and not written again. Raise StoreError."""
+    bucket.delete([one for one in bucket.versions(log.prefix) if one.current and one.marker])
 
 
 def has_row(entry: Entry, sources: Collection[Source]) -> bool:

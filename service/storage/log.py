@@ -79,13 +79,13 @@ class Log:
         self.store = store
         self.name = name
         self.schema = schema
-        self._prefix = prefix
+        self.prefix = prefix
         self._until = until
         self._misses = 0
 
     def key(self, number: int) -> str:
         """Return the key of entry `number`."""
-        return f"{self._prefix}{number:020d}.arrow"
+        return f"{self.prefix}{number:020d}.arrow"
 
     def read(self, number: int) -> Entry:
         """Read entry `number`; raise NoSuchKey, Unanswered or Damaged."""
@@ -199,8 +199,8 @@ class Log:
 
     def _numbers_behind(self, number: int) -> list[int]:
         """List the entries behind `number`, in order, at most one page. Other keys below the prefix don't count."""
-        keys = self.store.keys(self._prefix, after=self.key(number))
-        matches = (_NAME.fullmatch(key, len(self._prefix)) for key in keys)
+        keys = self.store.keys(self.prefix, after=self.key(number))
+        matches = (_NAME.fullmatch(key, len(self.prefix)) for key in keys)
         return list(islice((int(match[1]) for match in matches if match is not None), LISTED_KEYS))
 
 

@@ -23,6 +23,7 @@ import pytest
 from loadtests.run.settings import Settings
 from rehearsal import deployer
 from service.client import Client, ServiceError, Unanswered
+from tests.e2e.hostile.faults import Target
 from tests.e2e.rehearsal import STEP_SECONDS, Rehearsal, until
 from tests.e2e.test_standing import LENIENT, Standing, Trickle
 from tests.rehearsal.programs.project import real_project
@@ -86,18 +87,19 @@ class Stack:
         return self.up(name, slots, **changes).writes == 0
 
 
-def _kill(standing: Standing, chance: random.Random, **wanted: str) -> None:
-    """SIGKILL one running process of these values, with its children; wait for one if there is none."""
+class Killer:
+    """SIGKILLs by a seeded chance."""
 
-    def running() -> list[dict[str, Any]]:
-        rows = json.loads((standing.root / "compute.json").read_text())["instances"]
-        fitting = (row for row in rows if all(row[name] == value for name, value in wanted.items()))
-        return [row for row in fitting if row["pid"] and row["state"] == "running"]
+    def __init__(self, standing: Standing, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self._target = Target(standing.root, "", "", s3=None, ec2=None, chance=self.chance)
 
-    found = waiting.until(running, STEP_SECONDS, 0.1)
-    assert found, f"no process of {wanted}"
-    with suppress(ProcessLookupError):
-        os.killpg(chance.choice(found)["pid"], signal.SIGKILL)
+    def kill(self, **wanted: str) -> None:
+        """Kill one running process of these values, with its children; wait for one if there is none."""
+        found = waiting.until(lambda: self._target.machines(**wanted), STEP_SECONDS, 0.1)
+        assert found, f"no process of {wanted}"
+        with suppress(ProcessLookupError):
+            os.killpg(self.chance.choice(found)["pid"], signal.SIGKILL)
 
 
 def _end(verb: subprocess.Popen[bytes]) -> None:
@@ -128,30 +130,13 @@ def standing(tmp_path: Path, rehearsal: Rehearsal) -> Standing:
 def test_a_fleet_moves_to_a_second_slot_and_back(standing: Standing, tmp_path: Path) -> None:
     stack, ledger = Stack(standing, tmp_path / "stacks"), Ledger(standing.client)
     both = {"blue": {"shards": 2}, "green": GREEN}
-    chance = random.Random(SEED)
+    killer = Killer(standing, SEED)
     with Trickle(standing.client).running() as trickle, ledger.running():
         before = standing.versions()
         stack.up("both", both)
         assert standing.versions() == before
-        for _ in range(FILL_KILLS):
-            time.sleep(chance.uniform(0.5, 2.5))  # the instants are by chance
-            _kill(standing, chance, slot="green")
-        until(lambda: _slot(standing, "green")["state"] == "complete", "a filled green slot", STEP_SECONDS)
-        verifying = standing.start("slots", "verify", "green", "--relevance-floor", "0")
-        with suppress(subprocess.TimeoutExpired):
-            verifying.wait(chance.uniform(1.0, 4.0))
-        _end(verifying)
-        refused = standing.call("slots", "switch", "green")
-        assert (refused.returncode, "slots verify green" in refused.stderr) == (64, True), refused.stderr
-        _kill(standing, chance, slot="green", role="indexer")
-        _verify(standing)
-
-        switching = standing.start("slots", "switch", "green", "--percent", "10,100", "--watch", "60s")
-        until(lambda: _weights(standing) == {"blue": 90, "green": 10}, "the first step of a switch", STEP_SECONDS)
-        _end(switching)
-        for slot in both:
-            _kill(standing, chance, slot=slot, role="indexer")
-        assert _weights(standing) == {"blue": 90, "green": 10}
+        _fill_and_verify_over_kills(standing, killer)
+        _kill_a_switch(standing, killer)
         switched = standing.call("slots", "switch", "green", "--percent", "50,100", "--watch", "2s", "--json")
         assert switched.returncode == 0, switched.stderr
         assert _weights(standing) == {"blue": 0, "green": 100}
@@ -179,6 +164,31 @@ def test_a_fleet_moves_to_a_second_slot_and_back(standing: Standing, tmp_path: P
     pages = listed.paginate(Bucket=standing.outputs["index_bucket"], Prefix="builds/")
     assert [one["Key"] for page in pages for one in page["Contents"] if build not in one["Key"]] == []
     assert ledger.lost(standing.client) == []
+
+
+def _fill_and_verify_over_kills(standing: Standing, killer: Killer) -> None:
+    for _ in range(FILL_KILLS):
+        time.sleep(killer.chance.uniform(0.5, 2.5))  # the instants are by chance
+        killer.kill(slot="green")
+    until(lambda: _slot(standing, "green")["state"] == "complete", "a filled green slot", STEP_SECONDS)
+    verifying = standing.start("slots", "verify", "green", "--relevance-floor", "0")
+    with suppress(subprocess.TimeoutExpired):
+        verifying.wait(killer.chance.uniform(1.0, 4.0))
+    _end(verifying)
+    refused = standing.call("slots", "switch", "green")
+    assert (refused.returncode, "slots verify green" in refused.stderr) == (64, True), refused.stderr
+    killer.kill(slot="green", role="indexer")
+    _verify(standing)
+
+
+def _kill_a_switch(standing: Standing, killer: Killer) -> None:
+    """Kill a switch after its first step, and both indexers with it: the weights stay."""
+    switching = standing.start("slots", "switch", "green", "--percent", "10,100", "--watch", "60s")
+    until(lambda: _weights(standing) == {"blue": 90, "green": 10}, "the first step of a switch", STEP_SECONDS)
+    _end(switching)
+    for slot in ("blue", "green"):
+        killer.kill(slot=slot, role="indexer")
+    assert _weights(standing) == {"blue": 90, "green": 10}
 
 
 def _verify(standing: Standing) -> None:

@@ -182,16 +182,8 @@ def test_nothing_of_erased_documents_can_be_read(
     assert planted >= GONE
     for place in PLACES:
         assert any(place in key if place.startswith("/") else key.startswith(place) for key in planted), place
-    chance, store = random.Random(kills), ObjectStore(fleet.documents)
-    for number in range(kills):
-        process = erase("erase", "--resume") if number else erase("erase", *SECRETS, "--yes")
-        eventually(lambda: list(store.keys("erasures/")), "the record of the erasure")
-        try:
-            process.communicate(timeout=chance.uniform(0.5, 5.0))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
     if kills:
+        _kill_again_and_again(fleet, erase, random.Random(kills), kills)
         _result(erase("erase", "--resume"))
         assert _result(erase("erase", "--resume")) == []
     else:
@@ -210,6 +202,33 @@ def test_nothing_of_erased_documents_can_be_read(
     scanner.needles = [name.encode() for name in SECRETS]
     assert all(key.startswith(("log/", "builds/")) for key in scanner.found()), "ids alone are left, in the logs"
     _goes_on(fleet, client, listed["position"])
+
+
+def _kill_again_and_again(
+    fleet: ServiceFleet, erase: Callable[..., subprocess.Popen[str]], chance: random.Random, kills: int
+) -> None:
+    """Kill the verb once its documents are deleted, in the gap of both logs too, then its resumptions by chance."""
+    documents, index = ObjectStore(fleet.documents), fleet.index_store()
+    process = erase("erase", *SECRETS, "--yes")
+
+    def has_deleted() -> bool:
+        return any(json.loads(documents.get(key).body)["position"] for key in documents.keys("erasures/"))
+
+    eventually(has_deleted, "the deletion")
+    _end(process)
+    documents.delete(next(documents.keys("log/")))
+    index.delete(next(key for key in index.keys("builds/") if "/log/" in key))
+    for _ in range(kills):
+        process = erase("erase", "--resume")
+        try:
+            process.communicate(timeout=chance.uniform(1.0, 5.0))
+        except subprocess.TimeoutExpired:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
 
 
 def _goes_on(fleet: ServiceFleet, client: Client, position: int) -> None:

@@ -109,7 +109,7 @@ def _index_without_a_model(fleet: ServiceFleet) -> None:
     assert value_of(indexer.url, "vectorfleet_memory_hits_total") > 50
 
 
-def test_parts_on_machines_of_their_own_leave_the_indexer_nothing_to_ask(
+def test_parts_by_hand_leave_the_indexer_nothing_to_ask(
     fleet: ServiceFleet, embed: Callable[..., subprocess.Popen[str]], server: ModelServer
 ) -> None:
     expected = _result(embed("--estimate"))
