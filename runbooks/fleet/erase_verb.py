@@ -45,7 +45,8 @@ def erase(
     """Erase SOURCE_IDS for ever: from logs, snapshots, memory, old versions.
 
     Nobody can bring them back. All snapshots before the erasure are deleted; the logs still lead to every position.
-    Copies in the vault end with their locks. Called again, or with --resume, it goes on where it ended.
+    Copies in the vault end with their locks. With --resume it goes on where an earlier call ended. It needs a key of
+    role admin, and an administrator of the fleet's AWS account.
     """
     if bool(source_ids) == resume:
         raise Refusal("Name documents to erase, or give --resume to go on with an erasure that has not ended.")

@@ -144,7 +144,7 @@ class Erasure:
             some = deletions[first : first + DELETED_AT_ONCE]
             position = int(answered(partial(client.write, some, **named))["position"])
         self._keep(position=position)
-        self._say(f"{len(deletions)} documents are deleted at position {position}")
+        self._say(f"documents deleted: {len(deletions)}, at position {position}")
 
     def _collection_reference(self) -> str:
         listed = answered(connect(self._fleet.endpoint).collections)["collections"]
@@ -211,7 +211,7 @@ class Erasure:
             kept |= {prefix + one.name for one in segments.list() if keys.isdisjoint(each_key(segments.keys(one)))}
         gone = [one for one in self._index_versions.versions(MEMORY) if not one.current or one.key not in kept]
         self._index_versions.delete(gone)
-        self._say(f"{len(gone)} versions of the embedding memory are deleted")
+        self._say(f"versions of the embedding memory deleted: {len(gone)}")
 
     def _written(self) -> list[tuple[str, str]]:
         """Return title and text of every write of the documents."""
@@ -224,7 +224,7 @@ class Erasure:
 
     def _rewrite(self) -> int:
         count = sum(one.rewrite(self._sources) for one in self._concerned)
-        self._say(f"{count} entries of the logs are rewritten")
+        self._say(f"entries of the logs rewritten: {count}")
         return count
 
     def _renew_snapshots(self, within_seconds: float) -> None:
@@ -253,7 +253,7 @@ class Erasure:
         """Tag the vault's copies, so that S3 deletes each when its lock ends; return when the last lock ends, in ms."""
         vault = VersionedBucket(self._fleet.aws("s3"), str(self._fleet.vault_bucket))
         ends = [vault.tag(one, naming.ERASED_TAG) for one in self._copies(vault)]
-        self._say(f"{len(ends)} copies in the vault are tagged; S3 deletes each when its lock ends")
+        self._say(f"copies in the vault tagged: {len(ends)}; S3 deletes each when its lock ends")
         return max((int(one.timestamp() * 1000) for one in ends if one is not None), default=0)
 
     def _copies(self, vault: VersionedBucket) -> Iterator[Version]:
